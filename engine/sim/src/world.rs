@@ -1,0 +1,131 @@
+//! The world: one clock, one seed, one network, one trace, and the components and disks by name.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::clock::{Clock, Pace};
+use crate::disk::Disk;
+use crate::network::Network;
+use crate::seed::Seed;
+use crate::tasks::Component;
+use crate::trace::Trace;
+
+/// A handle to a world. Clones share it.
+#[derive(Debug, Clone)]
+pub struct World {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    seed: Seed,
+    trace: Trace,
+    network: OnceLock<Network>,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    /// The newest incarnation of each component, and how many there were.
+    components: BTreeMap<String, (Component, u32)>,
+    disks: BTreeMap<String, Disk>,
+    bugs: Vec<String>,
+}
+
+/// Makes a current-thread runtime of that pace and a world on it, runs `body` in the scope of a component
+/// called `driver`, then ends every component.
+pub fn run<F, Fut>(pace: Pace, seed: u64, body: F) -> Fut::Output
+where
+    F: FnOnce(World) -> Fut,
+    Fut: Future,
+{
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all();
+    if pace == Pace::Virtual {
+        builder.start_paused(true);
+    }
+    let runtime = builder.build().expect("the host gives a runtime its file descriptors");
+    runtime.block_on(async {
+        let world = World::new(pace, seed);
+        let output = world.component("driver").run(body(world.clone())).await;
+        world.end().await;
+        output
+    })
+}
+
+impl World {
+    /// A world on the current runtime, which must be a current-thread one, paused for virtual pace.
+    pub fn new(pace: Pace, seed: u64) -> World {
+        let clock = Clock::start(pace);
+        let trace = Trace::new(clock.clone());
+        let seed = Seed(seed);
+        let network = Network::new(seed.stream("network"), trace.clone());
+        let inner = Inner { clock, seed, trace, network: OnceLock::from(network), registry: Mutex::default() };
+        World { inner: Arc::new(inner) }
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    pub fn seed(&self) -> Seed {
+        self.inner.seed
+    }
+
+    pub fn trace(&self) -> &Trace {
+        &self.inner.trace
+    }
+
+    pub fn network(&self) -> &Network {
+        self.inner.network.get().expect("set when the world was made")
+    }
+
+    /// A new incarnation of the component of that name. Its random stream depends on the name and on how
+    /// often it was started, not on what else happened.
+    pub fn component(&self, name: &str) -> Component {
+        let mut registry = self.locked();
+        let incarnation = registry.components.get(name).map_or(0, |(_, incarnation)| incarnation + 1);
+        let rng = self.inner.seed.stream(&format!("component/{name}/{incarnation}"));
+        let component = Component::new(name.into(), self.clone(), rng);
+        registry.components.insert(name.to_owned(), (component.clone(), incarnation));
+        component
+    }
+
+    /// The newest incarnation of the component of that name.
+    pub fn find(&self, name: &str) -> Option<Component> {
+        self.locked().components.get(name).map(|(component, _)| component.clone())
+    }
+
+    /// The disk of that name; an empty one when it is asked for the first time.
+    pub fn disk(&self, name: &str) -> Disk {
+        self.locked().disks.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Panics of components so far, as `component: message`. Any is a bug of the engine.
+    pub fn bugs(&self) -> Vec<String> {
+        self.locked().bugs.clone()
+    }
+
+    pub(crate) fn report_bug(&self, component: &str, panic: &(dyn Any + Send)) {
+        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned());
+        self.locked().bugs.push(format!("{component}: {message}"));
+    }
+
+    /// Kills every component, so that nothing of the world runs on.
+    pub async fn end(&self) {
+        let components: Vec<Component> = self.locked().components.values().map(|(c, _)| c.clone()).collect();
+        for component in components {
+            component.kill().await;
+        }
+        // Handles to components keep the world alive in a cycle; forgetting them frees it.
+        self.locked().components.clear();
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Registry> {
+        self.inner.registry.lock().expect("no panic happens under this lock")
+    }
+}
