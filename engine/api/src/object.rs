@@ -1,0 +1,144 @@
+//! Any resource, as it is stored and passed around. Counterpart: `unstructured.Unstructured`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::meta::ObjectMeta;
+use crate::resource::GroupVersionKind;
+
+/// An object of any kind: typed metadata, everything else as JSON in the order in which it came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Object {
+    #[serde(default)]
+    pub api_version: String,
+    #[serde(default)]
+    pub kind: String,
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// `spec`, `status`, `data` and whatever else the kind has.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// What `kubectl` calls `namespace/name`; the namespace is empty for cluster-scoped objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObjectKey {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// A list as the API returns it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ObjectList {
+    pub items: Vec<Object>,
+    /// The revision at which the list was true; a watch goes on from there.
+    pub resource_version: String,
+}
+
+impl Object {
+    /// An object with just its kind and name.
+    pub fn new(gvk: &GroupVersionKind, namespace: &str, name: &str) -> Object {
+        let metadata = ObjectMeta { name: name.to_owned(), namespace: namespace.to_owned(), ..Default::default() };
+        Object { api_version: gvk.api_version(), kind: gvk.kind.clone(), metadata, rest: Map::new() }
+    }
+
+    pub fn gvk(&self) -> GroupVersionKind {
+        GroupVersionKind::parse(&self.api_version, &self.kind)
+    }
+
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey::new(&self.metadata.namespace, &self.metadata.name)
+    }
+
+    /// Parses JSON. Fails where metadata is not of its shape.
+    pub fn from_value(value: Value) -> Result<Object, serde_json::Error> {
+        serde_json::from_value(value)
+    }
+
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("an object is made of JSON values and strings")
+    }
+
+    /// The value at a path of field names, such as `["spec", "replicas"]`, outside metadata.
+    pub fn at(&self, path: &[&str]) -> Option<&Value> {
+        let (first, inner) = path.split_first()?;
+        inner.iter().try_fold(self.rest.get(*first)?, |value, field| value.get(field))
+    }
+
+    pub fn str_at(&self, path: &[&str]) -> Option<&str> {
+        self.at(path).and_then(Value::as_str)
+    }
+
+    pub fn i64_at(&self, path: &[&str]) -> Option<i64> {
+        self.at(path).and_then(Value::as_i64)
+    }
+
+    /// Sets the value at a path outside metadata, making the objects on the way.
+    pub fn set_at(&mut self, path: &[&str], value: Value) {
+        let (last, parents) = path.split_last().expect("a path has at least one field");
+        let mut map = &mut self.rest;
+        for field in parents {
+            let slot = map.entry((*field).to_owned()).or_insert_with(|| Value::Object(Map::new()));
+            if !slot.is_object() {
+                *slot = Value::Object(Map::new());
+            }
+            map = slot.as_object_mut().expect("made an object just above");
+        }
+        map.insert((*last).to_owned(), value);
+    }
+
+    pub fn remove_at(&mut self, path: &[&str]) -> Option<Value> {
+        let (last, parents) = path.split_last()?;
+        let mut map = &mut self.rest;
+        for field in parents {
+            map = map.get_mut(*field)?.as_object_mut()?;
+        }
+        map.shift_remove(*last)
+    }
+}
+
+impl ObjectKey {
+    pub fn new(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn unknown_fields_survive_a_round_trip() {
+        let value = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z", "managedFields": [{"manager": "kubectl"}]},
+            "spec": {"containers": [{"name": "c", "image": "nginx"}]}, "new": 1
+        });
+        assert_eq!(Object::from_value(value.clone()).unwrap().to_value(), value);
+    }
+
+    #[test]
+    fn null_metadata_fields_are_absent_ones() {
+        let object = Object::from_value(json!({"metadata": {"name": "a", "creationTimestamp": null, "labels": null}})).unwrap();
+        assert_eq!(object.to_value(), json!({"apiVersion": "", "kind": "", "metadata": {"name": "a"}}));
+    }
+
+    #[test]
+    fn values_are_set_and_removed_by_path() {
+        let mut object = Object::default();
+        object.set_at(&["status", "phase"], json!("Running"));
+        assert_eq!(object.str_at(&["status", "phase"]), Some("Running"));
+        assert_eq!(object.remove_at(&["status", "phase"]), Some(json!("Running")));
+        assert_eq!(object.at(&["status", "phase"]), None);
+    }
+}
