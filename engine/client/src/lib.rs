@@ -1,1 +1,30 @@
-//! Placeholder while the crate is laid out.
+//! The counterpart of client-go: how every component, and every test, talks to the API server.
+//!
+//! - [`service`]: [`Transport`], an HTTP service without a socket; [`Body`] and its [`Chunk`]s.
+//! - [`client`]: [`Client`], verbs on dynamic [`labkit_api::Object`]s; [`Error`].
+//! - [`typed`]: [`Api`], the same on k8s-openapi's types.
+//! - [`watch`]: [`WatchStream`], the events of one watch request.
+//! - [`link`]: requests over a link of the world, to whichever API server listens.
+//! - [`informer`]: [`Informer`], a local copy of a collection, kept by list and watch.
+//! - [`events`]: [`EventRecorder`], what `kubectl describe` shows at its end.
+//! - [`queue`]: [`WorkQueue`], keys to reconcile, each once, with exponential back-off.
+//!
+//! Invariant: ordered maps and `biased` selects only, so that one seed gives one order of reconciles.
+
+pub mod client;
+pub mod events;
+pub mod informer;
+pub mod link;
+pub mod queue;
+pub mod service;
+pub mod typed;
+pub mod watch;
+
+pub use client::{Client, DeleteOptions, Error, ListParams, PatchKind};
+pub use events::{EventRecorder, EventType, reference};
+pub use informer::{Change, Informer, Store};
+pub use link::{ApiServers, HttpRequest};
+pub use queue::WorkQueue;
+pub use service::{Body, Chunk, Note, Request, Response, Transport};
+pub use typed::{Api, Kind};
+pub use watch::{WatchEvent, WatchEventKind, WatchStream};
