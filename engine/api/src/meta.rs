@@ -13,7 +13,8 @@ pub struct Time(pub Timestamp);
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = Timestamp::from_second(self.0.as_second()).expect("a timestamp's seconds are a timestamp");
+        let whole =
+            Timestamp::from_second(self.0.as_second()).expect("a timestamp's seconds are a timestamp");
         write!(f, "{whole}")
     }
 }
@@ -95,6 +96,8 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }

@@ -41,7 +41,8 @@ pub struct ObjectList {
 impl Object {
     /// An object with just its kind and name.
     pub fn new(gvk: &GroupVersionKind, namespace: &str, name: &str) -> Object {
-        let metadata = ObjectMeta { name: name.to_owned(), namespace: namespace.to_owned(), ..Default::default() };
+        let metadata =
+            ObjectMeta { name: name.to_owned(), namespace: namespace.to_owned(), ..Default::default() };
         Object { api_version: gvk.api_version(), kind: gvk.kind.clone(), metadata, rest: Map::new() }
     }
 
@@ -108,7 +109,11 @@ impl ObjectKey {
 
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() { f.write_str(&self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+        if self.namespace.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{}/{}", self.namespace, self.name)
+        }
     }
 }
 
@@ -129,7 +134,9 @@ mod tests {
 
     #[test]
     fn null_metadata_fields_are_absent_ones() {
-        let object = Object::from_value(json!({"metadata": {"name": "a", "creationTimestamp": null, "labels": null}})).unwrap();
+        let object =
+            Object::from_value(json!({"metadata": {"name": "a", "creationTimestamp": null, "labels": null}}))
+                .unwrap();
         assert_eq!(object.to_value(), json!({"apiVersion": "", "kind": "", "metadata": {"name": "a"}}));
     }
 

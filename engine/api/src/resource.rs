@@ -84,7 +84,11 @@ impl fmt::Display for GroupVersionKind {
 impl Resource {
     /// `deployments.apps`, or `pods` for the core group: how messages name it.
     pub fn qualified(&self) -> String {
-        if self.gvk.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.gvk.group) }
+        if self.gvk.group.is_empty() {
+            self.plural.clone()
+        } else {
+            format!("{}.{}", self.plural, self.gvk.group)
+        }
     }
 
     /// The path of the collection or, with a name, of the object. An empty namespace means all of them.

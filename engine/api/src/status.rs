@@ -121,7 +121,8 @@ impl Status {
 
     /// [`Status::conflict`] for a stale resourceVersion.
     pub fn modified(resource: &Resource, name: &str) -> Status {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Status::conflict(resource, name, why)
     }
 
@@ -137,13 +138,16 @@ impl Status {
 
     /// Validation failed; `causes` are the fields with their messages.
     pub fn invalid(gvk: &GroupVersionKind, name: &str, causes: Vec<StatusCause>) -> Status {
-        let lines: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let lines: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let all = match lines.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let group_kind = if gvk.group.is_empty() { gvk.kind.clone() } else { format!("{}.{}", gvk.kind, gvk.group) };
-        let mut status = Status::failure(422, "Invalid", format!("{group_kind} \"{name}\" is invalid: {all}"));
+        let group_kind =
+            if gvk.group.is_empty() { gvk.kind.clone() } else { format!("{}.{}", gvk.kind, gvk.group) };
+        let mut status =
+            Status::failure(422, "Invalid", format!("{group_kind} \"{name}\" is invalid: {all}"));
         status.details = Some(StatusDetails {
             name: name.to_owned(),
             group: gvk.group.clone(),
