@@ -93,7 +93,13 @@ pub struct Client {
 
 impl Client {
     /// `from` is the component's name in the trace, `user_agent` what it calls itself.
-    pub fn new(world: &World, from: &str, user: UserInfo, user_agent: &str, servers: Arc<dyn ApiServers>) -> Client {
+    pub fn new(
+        world: &World,
+        from: &str,
+        user: UserInfo,
+        user_agent: &str,
+        servers: Arc<dyn ApiServers>,
+    ) -> Client {
         let link = Link {
             world: world.clone(),
             from: from.into(),
@@ -157,7 +163,8 @@ impl Client {
         params: &ListParams,
         resource_version: &str,
     ) -> Result<WatchStream, Error> {
-        let extra = [("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", resource_version)];
+        let extra =
+            [("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", resource_version)];
         let path = format!("{}{}", resource.path(&params.namespace, None), params.query(&extra));
         let response = self.link.send(self.request(Method::GET, &path, None, ""), true).await?;
         if !response.status().is_success() {
@@ -247,7 +254,12 @@ impl Client {
     }
 
     /// Any request; the answer's code and its whole body.
-    pub async fn raw(&self, method: Method, target: &str, body: Option<Value>) -> Result<(u16, Bytes), Error> {
+    pub async fn raw(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<Value>,
+    ) -> Result<(u16, Bytes), Error> {
         let response = self.link.send(self.request(method, target, body, JSON), false).await?;
         let code = response.status().as_u16();
         Ok((code, whole(response.into_body()).await))
@@ -310,7 +322,9 @@ impl ListParams {
         let overridden = |name: &str| extra.iter().any(|(extra, _)| *extra == name);
         let own = own.into_iter().filter(|(name, _)| !overridden(name));
         let pairs = own.chain(extra.iter().copied()).filter(|(_, value)| !value.is_empty());
-        let escape = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let escape = |text| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
         let query: Vec<String> = pairs.map(|(name, value)| format!("{name}={}", escape(value))).collect();
         if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
     }
@@ -349,7 +363,9 @@ async fn failure(response: Response) -> Error {
     let code = response.status().as_u16();
     let bytes = whole(response.into_body()).await;
     let status = serde_json::from_slice::<Status>(&bytes);
-    Error::Api(Box::new(status.unwrap_or_else(|_| Status::failure(code, "", String::from_utf8_lossy(&bytes)))))
+    Error::Api(Box::new(
+        status.unwrap_or_else(|_| Status::failure(code, "", String::from_utf8_lossy(&bytes))),
+    ))
 }
 
 pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {

@@ -251,7 +251,8 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
             fresh.insert(key, (version, parse::<K>(raw.get().as_bytes())?));
         }
         let mut state = self.shared.locked();
-        let gone: Vec<ObjectKey> = state.objects.keys().filter(|key| !fresh.contains_key(key)).cloned().collect();
+        let gone: Vec<ObjectKey> =
+            state.objects.keys().filter(|key| !fresh.contains_key(key)).cloned().collect();
         for key in gone {
             state.remove(key, None);
         }

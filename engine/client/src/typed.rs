@@ -15,7 +15,9 @@ use serde_json::Value;
 use crate::client::{Client, DeleteOptions, Error, PatchKind, parse};
 
 /// A kind with a type of its own.
-pub trait Kind: Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static {
+pub trait Kind:
+    Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+{
     fn resource() -> Resource;
 }
 

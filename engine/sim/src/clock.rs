@@ -42,7 +42,9 @@ impl Clock {
     /// Starts a clock. Must be called on the runtime on which the world will live.
     pub(crate) fn start(pace: Pace) -> Clock {
         let epoch = match pace {
-            Pace::Virtual => Timestamp::from_second(VIRTUAL_EPOCH_SECONDS).expect("the epoch is a valid date"),
+            Pace::Virtual => {
+                Timestamp::from_second(VIRTUAL_EPOCH_SECONDS).expect("the epoch is a valid date")
+            }
             Pace::Wall => host_date(),
         };
         Clock {
@@ -76,7 +78,11 @@ impl Clock {
     pub fn date_at(&self, elapsed: Duration) -> Timestamp {
         let shift = SignedDuration::from_secs(self.inner.shift_seconds.load(Ordering::Relaxed));
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-        self.inner.epoch.saturating_add(elapsed).and_then(|t| t.saturating_add(shift)).expect("spans are absolute")
+        self.inner
+            .epoch
+            .saturating_add(elapsed)
+            .and_then(|t| t.saturating_add(shift))
+            .expect("spans are absolute")
     }
 
     /// Lets `by` pass at once, firing every timer on the way in its order. In wall pace it first waits until
@@ -139,7 +145,10 @@ impl Drop for ResumeOnDrop {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the host's date enters: wall pace begins at it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the host's date enters: wall pace begins at it"
+)]
 fn host_date() -> Timestamp {
     Timestamp::now()
 }

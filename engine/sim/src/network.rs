@@ -177,9 +177,16 @@ mod tests {
             let network = world.network().clone();
             let send = |from, to| {
                 let network = network.clone();
-                async move { tokio::time::timeout(Duration::from_secs(1), network.transmit(from, to, Ping)).await.is_ok() }
+                async move {
+                    tokio::time::timeout(Duration::from_secs(1), network.transmit(from, to, Ping))
+                        .await
+                        .is_ok()
+                }
             };
-            let groups = vec![BTreeSet::from(["etcd1".to_owned()]), BTreeSet::from(["etcd2".to_owned(), "etcd3".to_owned()])];
+            let groups = vec![
+                BTreeSet::from(["etcd1".to_owned()]),
+                BTreeSet::from(["etcd2".to_owned(), "etcd3".to_owned()]),
+            ];
             let rule = network.add(Rule::Partition { groups });
             assert!(!send("etcd1", "etcd2").await);
             assert!(!send("etcd3", "etcd1").await);
@@ -195,7 +202,10 @@ mod tests {
         run(Pace::Virtual, 1, |world| async move {
             let component = world.component("etcd1");
             component.kill().await;
-            assert!(world.network().transmit("etcd2", "etcd1", Ping).await.is_ok(), "only who listens can refuse");
+            assert!(
+                world.network().transmit("etcd2", "etcd1", Ping).await.is_ok(),
+                "only who listens can refuse"
+            );
             world.network().set_down("etcd1", true);
             let refused = world.network().transmit("etcd2", "etcd1", Ping).await.unwrap_err();
             assert_eq!(refused.to_string(), "dial etcd1: connect: connection refused");
@@ -205,7 +215,11 @@ mod tests {
     #[test]
     fn a_delay_is_virtual_time() {
         run(Pace::Virtual, 1, |world| async move {
-            world.network().add(Rule::Delay { from: None, to: Some("etcd2".into()), by: Duration::from_millis(200) });
+            world.network().add(Rule::Delay {
+                from: None,
+                to: Some("etcd2".into()),
+                by: Duration::from_millis(200),
+            });
             world.network().transmit("etcd1", "etcd2", Ping).await.unwrap();
             assert_eq!(world.clock().elapsed(), Duration::from_millis(200));
         });

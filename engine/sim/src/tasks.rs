@@ -97,8 +97,10 @@ pub async fn caused_by<F: Future>(cause: Option<RecordId>, future: F) -> F::Outp
 
 impl Component {
     pub(crate) fn new(name: Arc<str>, world: World, rng: Rng) -> Component {
-        let state = State { now: ComponentState::Running, next_task: 0, tasks: BTreeMap::new(), held: Vec::new() };
-        let inner = Inner { name, world, rng: Mutex::new(rng), state: Mutex::new(state), ended: Notify::new() };
+        let state =
+            State { now: ComponentState::Running, next_task: 0, tasks: BTreeMap::new(), held: Vec::new() };
+        let inner =
+            Inner { name, world, rng: Mutex::new(rng), state: Mutex::new(state), ended: Notify::new() };
         Component { inner: Arc::new(inner) }
     }
 
@@ -225,7 +227,8 @@ impl<F: Future> Future for Scoped<F> {
         }
         let task = this.context.clone();
         let future = this.future.as_mut().expect("a finished task is not polled");
-        let polled = CONTEXT.sync_scope(task, || catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))));
+        let polled =
+            CONTEXT.sync_scope(task, || catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))));
         match polled {
             Ok(polled) => polled,
             Err(panic) => {

@@ -62,7 +62,13 @@ impl Trace {
     }
 
     /// Appends a record with a cause that the caller knows better.
-    pub fn record_caused(&self, from: &str, to: &str, cause: Option<RecordId>, payload: impl Payload) -> RecordId {
+    pub fn record_caused(
+        &self,
+        from: &str,
+        to: &str,
+        cause: Option<RecordId>,
+        payload: impl Payload,
+    ) -> RecordId {
         let at = self.inner.clock.elapsed();
         let id = {
             let mut records = self.inner.records.lock().expect("the trace is never poisoned");
@@ -70,7 +76,14 @@ impl Trace {
             if records.len() == KEPT_MAX {
                 records.pop_front();
             }
-            records.push_back(Record { id, at, from: from.into(), to: to.into(), cause, payload: Arc::new(payload) });
+            records.push_back(Record {
+                id,
+                at,
+                from: from.into(),
+                to: to.into(),
+                cause,
+                payload: Arc::new(payload),
+            });
             id
         };
         self.inner.last.send_replace(id);
@@ -86,7 +99,11 @@ impl Trace {
     pub fn since(&self, id: RecordId) -> Vec<Record> {
         let records = self.inner.records.lock().expect("the trace is never poisoned");
         let first = records.front().map_or(1, |record| record.id);
-        records.iter().skip(usize::try_from((id + 1).saturating_sub(first)).unwrap_or(usize::MAX)).cloned().collect()
+        records
+            .iter()
+            .skip(usize::try_from((id + 1).saturating_sub(first)).unwrap_or(usize::MAX))
+            .cloned()
+            .collect()
     }
 
     /// All records that are kept, oldest first.

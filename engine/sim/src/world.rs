@@ -63,7 +63,8 @@ impl World {
         let trace = Trace::new(clock.clone());
         let seed = Seed(seed);
         let network = Network::new(seed.stream("network"), trace.clone());
-        let inner = Inner { clock, seed, trace, network: OnceLock::from(network), registry: Mutex::default() };
+        let inner =
+            Inner { clock, seed, trace, network: OnceLock::from(network), registry: Mutex::default() };
         World { inner: Arc::new(inner) }
     }
 
@@ -111,7 +112,8 @@ impl World {
 
     pub(crate) fn report_bug(&self, component: &str, panic: &(dyn Any + Send)) {
         let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned());
+        let message =
+            message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned());
         self.locked().bugs.push(format!("{component}: {message}"));
     }
 
