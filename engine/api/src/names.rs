@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::canonical::sorted;
+
 /// No vowels, nor what looks like one: no name spells a bad word by chance.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const BITS_PER_LETTER: u32 = 5;
@@ -55,19 +57,6 @@ pub fn pod_template_hash(template: &Value, collision_count: Option<i32>) -> Stri
         hash = fnv32a_from(hash, &i64::from(count).to_le_bytes());
     }
     safe_encode_string(&hash.to_string())
-}
-
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let mut pairs: Vec<(String, Value)> =
-                fields.iter().map(|(name, field)| (name.clone(), sorted(field))).collect();
-            pairs.sort_by(|left, right| left.0.cmp(&right.0));
-            Value::Object(pairs.into_iter().collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
-        scalar => scalar.clone(),
-    }
 }
 
 #[cfg(test)]

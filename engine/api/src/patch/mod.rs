@@ -2,9 +2,13 @@
 
 mod apply;
 mod keys;
+mod list;
 mod merge;
 mod strategic;
 
-pub use apply::apply_patch;
+pub use apply::{LAST_APPLIED, apply_patch, last_applied, with_last_applied};
 pub use merge::merge_patch;
 pub use strategic::strategic_merge_patch;
+
+#[cfg(test)]
+mod tests;
