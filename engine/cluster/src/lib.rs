@@ -1,1 +1,29 @@
-//! Placeholder while the crate is laid out.
+//! The composition root: a [`ClusterSpec`] becomes a running [`Cluster`], just the components that it names.
+//!
+//! - [`spec`]: [`ClusterSpec`], what a lab's `cluster:` says.
+//! - [`cluster`]: [`Cluster`], boot and access.
+//! - [`target`]: [`Target`], components by the names that faults and steps use.
+//! - [`process`]: one API server, controller manager, scheduler or kubelet, and how it is started.
+//! - [`balancer`]: how clients find an API server that listens.
+//! - [`faults`]: [`Fault`] and [`Injected`]; one file per fault.
+//! - [`serve`]: sockets for real clients, in wall pace.
+//! - [`timeline`]: the trace, one line per message, for people.
+//!
+//! Invariant: components meet only through the API. What one needs of a higher layer is handed in here, as
+//! a trait object.
+
+pub mod balancer;
+pub mod cluster;
+pub mod faults;
+pub mod process;
+pub mod serve;
+pub mod spec;
+pub mod target;
+pub mod timeline;
+
+pub use cluster::{BootError, Cluster, ComponentInfo};
+pub use faults::{Fault, FaultError, Injected};
+pub use serve::{ServeError, ServeOptions, Served};
+pub use spec::{ClusterSpec, SpecProblem};
+pub use target::Target;
+pub use timeline::TimelineEntry;

@@ -1,0 +1,165 @@
+//! Starting and ending one component's process.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use labkit_api::{Status, UserInfo};
+use labkit_apiserver::{Kubelets, LogRequest, Server, ServerConfig};
+use labkit_client::Body;
+use labkit_controllers::ControllerManagerConfig;
+use labkit_node::{LogOptions, Machine};
+use labkit_scheduler::SchedulerConfig;
+use labkit_sim::{Component, ComponentState, World};
+use rand::RngCore;
+
+use crate::cluster::{BootError, Cluster};
+use crate::target::Target;
+
+/// Starts a component's process; of a machine, its power and its kubelet.
+pub(crate) async fn start(cluster: &Cluster, target: &Target) -> Result<(), BootError> {
+    match target {
+        Target::Etcd(member) => {
+            cluster.inner.etcd.start(member).await.expect("targets are members");
+            cluster.reopen_etcd(member).await
+        }
+        Target::ApiServer(index) => start_api_server(cluster, *index).await,
+        Target::ControllerManager(index) => {
+            let spec = cluster.inner.spec.controller_manager.as_ref().expect("targets are in the spec");
+            let mut config =
+                ControllerManagerConfig::from_flags(&spec.flags).expect("the spec has no problems");
+            let component = arise(&cluster.inner.world, target);
+            config.identity = identity(&component, *index);
+            let user = UserInfo::new("system:kube-controller-manager", &[]);
+            component.spawn(labkit_controllers::run(cluster.client_as(component.name(), user), config));
+            Ok(())
+        }
+        Target::Scheduler(index) => {
+            let spec = cluster.inner.spec.scheduler.as_ref().expect("targets are in the spec");
+            let mut config = SchedulerConfig::from_flags(&spec.flags).expect("the spec has no problems");
+            let component = arise(&cluster.inner.world, target);
+            config.identity = identity(&component, *index);
+            let user = UserInfo::new("system:kube-scheduler", &[]);
+            let client = cluster.client_as(component.name(), user);
+            component.spawn(labkit_scheduler::run(client, config, cluster.inner.decisions.clone()));
+            Ok(())
+        }
+        Target::Kubelet(node) => {
+            let component = arise(&cluster.inner.world, target);
+            let user = UserInfo::new(&format!("system:node:{node}"), &["system:nodes"]);
+            let client = cluster.client_as(component.name(), user).with_user_agent("kubelet");
+            component.spawn(labkit_node::run_kubelet(client, machine(cluster, node).clone()));
+            Ok(())
+        }
+        Target::Node(node) => {
+            machine(cluster, node).power_on();
+            Box::pin(start(cluster, &Target::Kubelet(node.clone()))).await
+        }
+    }
+}
+
+/// Ends a component's process at once; of a machine, its power.
+pub(crate) async fn end(cluster: &Cluster, target: &Target) {
+    match target {
+        Target::Etcd(member) => cluster.inner.etcd.kill(member).await.expect("targets are members"),
+        Target::Node(node) => {
+            end_component(&cluster.inner.world, &Target::Kubelet(node.clone())).await;
+            machine(cluster, node).power_off().await;
+        }
+        Target::ApiServer(index) => {
+            cluster.inner.balancer.leave(*index);
+            end_component(&cluster.inner.world, target).await;
+        }
+        Target::ControllerManager(_) | Target::Scheduler(_) | Target::Kubelet(_) => {
+            end_component(&cluster.inner.world, target).await;
+        }
+    }
+}
+
+/// Whether the component's process runs or is paused.
+pub(crate) fn is_up(cluster: &Cluster, target: &Target) -> bool {
+    let killed = |state: ComponentState| state == ComponentState::Killed;
+    match target {
+        Target::Etcd(name) => {
+            cluster.inner.etcd.members().iter().any(|member| member.name == *name && !killed(member.state))
+        }
+        other => {
+            cluster.inner.world.find(&other.component()).is_some_and(|component| !killed(component.state()))
+        }
+    }
+}
+
+async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError> {
+    let inner = &cluster.inner;
+    let component = arise(&inner.world, &Target::ApiServer(index));
+    let config = ServerConfig {
+        etcd: inner.etcd.client(component.name()),
+        kubelets: Arc::new(KubeletPorts { cluster: cluster.clone() }),
+        service_cluster_ip_range: "10.96.0.0/12".to_owned(),
+        event_ttl: std::time::Duration::from_secs(3600),
+        public_address: cluster.public_address(index),
+    };
+    let server = component.run(Server::start(&inner.world, config)).await?;
+    inner.balancer.join(index, component, server.transport());
+    cluster.reopen_api_server(index).await
+}
+
+/// A new process of that component; its ports accept.
+fn arise(world: &World, target: &Target) -> Component {
+    let component = world.component(&target.component());
+    world.network().set_down(component.name(), false);
+    component
+}
+
+async fn end_component(world: &World, target: &Target) {
+    if let Some(component) = world.find(&target.component()) {
+        world.network().set_down(component.name(), true);
+        component.kill().await;
+    }
+}
+
+fn machine<'a>(cluster: &'a Cluster, node: &str) -> &'a Machine {
+    cluster.inner.machines.get(node).expect("targets are in the spec")
+}
+
+/// The holder identity of a leader election: host name and a unique suffix, as upstream.
+fn identity(component: &Component, index: u8) -> String {
+    let suffix = component.random(|rng| rng.next_u64());
+    format!("master{}_{suffix:016x}", index + 1)
+}
+
+/// The kubelets' ports, as the API server dials them for logs.
+#[derive(Debug)]
+struct KubeletPorts {
+    cluster: Cluster,
+}
+
+impl Kubelets for KubeletPorts {
+    fn container_logs(&self, node: &str, request: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
+        let (cluster, node) = (self.cluster.clone(), node.to_owned());
+        Box::pin(async move { container_logs(&cluster, &node, &request) })
+    }
+}
+
+fn container_logs(cluster: &Cluster, node: &str, request: &LogRequest) -> Result<Body, Status> {
+    let Some(machine) = cluster.inner.machines.get(node) else {
+        return Err(Status::internal(format!("no such host {node}")));
+    };
+    if !is_up(cluster, &Target::Kubelet(node.to_owned())) {
+        let address = machine.config().internal_ip;
+        let path = format!("containerLogs/{}/{}/{}", request.namespace, request.pod, request.container);
+        let message = format!(
+            "Get \"https://{address}:10250/{path}\": dial tcp {address}:10250: connect: connection refused"
+        );
+        return Err(Status::failure(500, "", message));
+    }
+    let options = LogOptions {
+        follow: request.follow,
+        previous: request.previous,
+        tail_lines: request.tail_lines,
+        since_seconds: request.since_seconds,
+        timestamps: request.timestamps,
+    };
+    machine
+        .logs(&request.namespace, &request.pod, &request.container, &options)
+        .map_err(|error| Status::failure(400, "BadRequest", error.to_string()))
+}

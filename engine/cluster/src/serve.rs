@@ -1,0 +1,216 @@
+//! Sockets for real clients: one TLS port per API server and per member of the store, on loopback unless
+//! told otherwise. A component's port is closed while it is down, and opened again when it starts.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use labkit_pki::{Authority, ClientAuth, LeafSpec, kubeconfig, server_config};
+use labkit_sim::Pace;
+use rustls::ServerConfig as TlsConfig;
+use tokio::net::TcpListener;
+
+use crate::cluster::{BootError, Cluster};
+use crate::target::Target;
+
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    pub address: IpAddr,
+    /// The first API server's port; any free one without it.
+    pub secure_port: Option<u16>,
+    /// The cluster's name in the kubeconfig.
+    pub cluster_name: String,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            secure_port: None,
+            cluster_name: "labkit".to_owned(),
+        }
+    }
+}
+
+/// What a real client needs.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// For `kubectl`; `None` without an API server.
+    pub kubeconfig: Option<String>,
+    pub api_server_url: Option<String>,
+    /// Member and URL, for `etcdctl --endpoints`.
+    pub etcd_endpoints: Vec<(String, String)>,
+    pub etcd_ca_pem: String,
+    pub etcd_cert_pem: String,
+    pub etcd_key_pem: String,
+}
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("sockets need wall pace")]
+    VirtualPace,
+    #[error(transparent)]
+    Listen(#[from] BootError),
+}
+
+/// What was opened, so that it can be opened again.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    address: IpAddr,
+    etcd_tls: Arc<TlsConfig>,
+    etcd_ports: BTreeMap<String, u16>,
+    api_tls: Arc<TlsConfig>,
+    api_ports: BTreeMap<u8, u16>,
+}
+
+impl Cluster {
+    /// Opens the ports of every component that has one.
+    pub async fn serve(&self, options: &ServeOptions) -> Result<Served, ServeError> {
+        if self.world().clock().pace() != Pace::Wall {
+            return Err(ServeError::VirtualPace);
+        }
+        let world = self.world();
+        let names = |more: &[&str]| -> Vec<String> {
+            let host = [options.address.to_string(), "127.0.0.1".to_owned(), "localhost".to_owned()];
+            host.into_iter().chain(more.iter().map(|name| (*name).to_owned())).collect()
+        };
+        let etcd_ca = Authority::new(world, "etcd-ca");
+        let etcd_leaf = etcd_ca.issue(&LeafSpec {
+            common_name: "etcd".to_owned(),
+            names: names(&[]),
+            ..LeafSpec::default()
+        });
+        let etcd_client = etcd_ca.issue(&LeafSpec { common_name: "root".to_owned(), ..LeafSpec::default() });
+        let ca = Authority::new(world, "kubernetes");
+        let kubernetes = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+            "10.96.0.1",
+        ];
+        let leaf = ca.issue(&LeafSpec {
+            common_name: "kube-apiserver".to_owned(),
+            names: names(&kubernetes),
+            ..LeafSpec::default()
+        });
+        let admin = ca.issue(&LeafSpec {
+            common_name: "kubernetes-admin".to_owned(),
+            organizations: vec!["kubeadm:cluster-admins".to_owned(), "system:masters".to_owned()],
+            ..LeafSpec::default()
+        });
+        let serving = Serving {
+            address: options.address,
+            etcd_tls: server_config(&etcd_ca, &etcd_leaf, ClientAuth::Required, &["h2"]),
+            etcd_ports: BTreeMap::new(),
+            api_tls: server_config(&ca, &leaf, ClientAuth::Optional, &["h2", "http/1.1"]),
+            api_ports: BTreeMap::new(),
+        };
+        *self.serving() = Some(serving);
+        let targets = self.inner.targets.clone();
+        for target in &targets {
+            match target {
+                Target::Etcd(member) => self.open_etcd(member, 0).await?,
+                Target::ApiServer(index) => {
+                    let wanted = options.secure_port.filter(|_| *index == 0).unwrap_or(0);
+                    self.open_api_server(*index, wanted).await?;
+                }
+                Target::ControllerManager(_)
+                | Target::Scheduler(_)
+                | Target::Kubelet(_)
+                | Target::Node(_) => {}
+            }
+        }
+        let serving = self.serving();
+        let serving = serving.as_ref().expect("set just above");
+        let url = |port: &u16| format!("https://{}", SocketAddr::new(options.address, *port));
+        let api_server_url = serving.api_ports.get(&0).map(url);
+        Ok(Served {
+            kubeconfig: api_server_url.as_ref().map(|server| {
+                kubeconfig(&options.cluster_name, server, ca.cert_pem(), "kubernetes-admin", &admin)
+            }),
+            api_server_url,
+            etcd_endpoints: serving
+                .etcd_ports
+                .iter()
+                .map(|(member, port)| (member.clone(), url(port)))
+                .collect(),
+            etcd_ca_pem: etcd_ca.cert_pem().to_owned(),
+            etcd_cert_pem: etcd_client.cert_pem,
+            etcd_key_pem: etcd_client.key_pem,
+        })
+    }
+
+    /// Opens a member's port again, if it had one.
+    pub(crate) async fn reopen_etcd(&self, member: &str) -> Result<(), BootError> {
+        let port = self.serving().as_ref().and_then(|serving| serving.etcd_ports.get(member).copied());
+        match port {
+            Some(port) => self.open_etcd(member, port).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Opens an API server's port again, if it had one.
+    pub(crate) async fn reopen_api_server(&self, index: u8) -> Result<(), BootError> {
+        let port = self.serving().as_ref().and_then(|serving| serving.api_ports.get(&index).copied());
+        match port {
+            Some(port) => self.open_api_server(index, port).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The address that an API server tells the cluster, once it has a port.
+    pub(crate) fn public_address(&self, index: u8) -> Option<(IpAddr, u16)> {
+        let serving = self.serving();
+        let serving = serving.as_ref()?;
+        serving.api_ports.get(&index).map(|port| (serving.address, *port))
+    }
+
+    async fn open_etcd(&self, member: &str, port: u16) -> Result<(), BootError> {
+        let (address, tls) = {
+            let serving = self.serving();
+            let serving = serving.as_ref().expect("ports are opened while serving");
+            (serving.address, serving.etcd_tls.clone())
+        };
+        let (listener, port) = listen(address, port).await?;
+        if let Some(serving) = self.serving().as_mut() {
+            serving.etcd_ports.insert(member.to_owned(), port);
+        }
+        let url = format!("https://{}", SocketAddr::new(address, port));
+        self.inner.etcd.set_client_urls(member, vec![url]).expect("targets are members");
+        labkit_etcd::grpc::serve(&self.inner.etcd, member, listener, Some(tls))
+            .await
+            .expect("targets are members");
+        Ok(())
+    }
+
+    async fn open_api_server(&self, index: u8, port: u16) -> Result<(), BootError> {
+        let (address, tls) = {
+            let serving = self.serving();
+            let serving = serving.as_ref().expect("ports are opened while serving");
+            (serving.address, serving.api_tls.clone())
+        };
+        let (listener, port) = listen(address, port).await?;
+        if let Some(serving) = self.serving().as_mut() {
+            serving.api_ports.insert(index, port);
+        }
+        let component =
+            self.world().find(&Target::ApiServer(index).component()).expect("the server was started");
+        let transport = self.inner.balancer.transport(index).expect("the server was started");
+        component.spawn(labkit_apiserver::edge::serve(self.world().clone(), transport, listener, tls));
+        Ok(())
+    }
+
+    fn serving(&self) -> std::sync::MutexGuard<'_, Option<Serving>> {
+        self.inner.serving.lock().expect("no panic happens under this lock")
+    }
+}
+
+async fn listen(address: IpAddr, port: u16) -> Result<(TcpListener, u16), BootError> {
+    let failed = |error| BootError::Listen { port, error };
+    let listener = TcpListener::bind(SocketAddr::new(address, port)).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, port))
+}

@@ -1,0 +1,235 @@
+//! What a lab's `cluster:` says. Only what is named is booted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use labkit_api::duration::parse_duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The control plane that a lab wants. A component that is not named is not there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ClusterSpec {
+    /// The store. Everything else needs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<EtcdSpec>,
+    /// The API server. Controllers, scheduler and nodes need it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_server: Option<ApiServerSpec>,
+    /// The controllers, in one process as upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller_manager: Option<ControllerManagerSpec>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<SchedulerSpec>,
+    /// Worker nodes with their kubelets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodesSpec>,
+    /// Container images and what their containers do, beyond the built-in ones.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, labkit_node::Image>,
+}
+
+/// `etcd: {members: 3}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct EtcdSpec {
+    /// How many members: 1, 3 or 5. They are named etcd1, etcd2, and so on.
+    pub members: u8,
+    /// How often the leader says that it lives; etcd's default is 100ms.
+    pub heartbeat_interval: String,
+    /// How long a follower waits before it stands for election; etcd's default is 1s.
+    pub election_timeout: String,
+}
+
+/// `apiServer: {}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ApiServerSpec {
+    /// How many API servers share the store, behind a load balancer.
+    pub replicas: u8,
+}
+
+/// `controllerManager: {flags: {node-monitor-grace-period: 40s}}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ControllerManagerSpec {
+    /// How many processes stand for leader; one acts.
+    pub replicas: u8,
+    /// Flags of kube-controller-manager, without the dashes.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// `scheduler: {}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct SchedulerSpec {
+    /// How many processes stand for leader; one acts.
+    pub replicas: u8,
+    /// Flags of kube-scheduler, without the dashes.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// `nodes: {count: 3}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct NodesSpec {
+    /// How many workers. They are named worker1, worker2, and so on.
+    pub count: u8,
+    /// CPU of each, as a Kubernetes quantity.
+    pub cpu: String,
+    /// Memory of each, as a Kubernetes quantity.
+    pub memory: String,
+}
+
+impl Default for EtcdSpec {
+    fn default() -> EtcdSpec {
+        EtcdSpec { members: 1, heartbeat_interval: "100ms".to_owned(), election_timeout: "1s".to_owned() }
+    }
+}
+
+impl Default for ApiServerSpec {
+    fn default() -> ApiServerSpec {
+        ApiServerSpec { replicas: 1 }
+    }
+}
+
+impl Default for ControllerManagerSpec {
+    fn default() -> ControllerManagerSpec {
+        ControllerManagerSpec { replicas: 1, flags: BTreeMap::new() }
+    }
+}
+
+impl Default for SchedulerSpec {
+    fn default() -> SchedulerSpec {
+        SchedulerSpec { replicas: 1, flags: BTreeMap::new() }
+    }
+}
+
+impl Default for NodesSpec {
+    fn default() -> NodesSpec {
+        NodesSpec { count: 1, cpu: "4".to_owned(), memory: "8Gi".to_owned() }
+    }
+}
+
+/// Something in a spec that types cannot refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecProblem {
+    /// Where, as a JSON pointer into the spec: `/etcd/members`.
+    pub pointer: String,
+    pub message: String,
+}
+
+impl ClusterSpec {
+    /// A whole small cluster, for `labkit tour`, benches and tests.
+    pub fn whole(etcd_members: u8, nodes: u8) -> ClusterSpec {
+        ClusterSpec {
+            etcd: Some(EtcdSpec { members: etcd_members, ..Default::default() }),
+            api_server: Some(ApiServerSpec::default()),
+            controller_manager: Some(ControllerManagerSpec::default()),
+            scheduler: Some(SchedulerSpec::default()),
+            nodes: Some(NodesSpec { count: nodes, ..Default::default() }),
+            images: BTreeMap::new(),
+        }
+    }
+
+    /// Every problem of the spec, in the order of its fields.
+    pub fn problems(&self) -> Vec<SpecProblem> {
+        let mut problems = Vec::new();
+        let mut say = |pointer: &str, message: String| {
+            problems.push(SpecProblem { pointer: pointer.to_owned(), message })
+        };
+        match &self.etcd {
+            None => say("", "a cluster needs etcd: add `etcd: {members: 1}`".to_owned()),
+            Some(etcd) => {
+                if ![1, 3, 5].contains(&etcd.members) {
+                    let message = format!("etcd runs here with 1, 3 or 5 members, not {}", etcd.members);
+                    say("/etcd/members", message);
+                }
+                for (pointer, text) in [
+                    ("/etcd/heartbeatInterval", &etcd.heartbeat_interval),
+                    ("/etcd/electionTimeout", &etcd.election_timeout),
+                ] {
+                    match parse_duration(text) {
+                        Err(message) => say(pointer, message),
+                        Ok(duration) if duration < Duration::from_millis(1) => {
+                            say(pointer, "at least 1ms".to_owned())
+                        }
+                        Ok(_) => {}
+                    }
+                }
+            }
+        }
+        let needs = [
+            ("/controllerManager", self.controller_manager.is_some(), "the controller manager"),
+            ("/scheduler", self.scheduler.is_some(), "the scheduler"),
+            ("/nodes", self.nodes.is_some(), "a node"),
+        ];
+        for (pointer, named, who) in needs {
+            if named && self.api_server.is_none() {
+                say(pointer, format!("{who} talks to the API server: add `apiServer: {{}}`"));
+            }
+        }
+        if let Some(manager) = &self.controller_manager
+            && let Err(message) = labkit_controllers::ControllerManagerConfig::from_flags(&manager.flags)
+        {
+            say("/controllerManager/flags", message);
+        }
+        if let Some(scheduler) = &self.scheduler
+            && let Err(message) = labkit_scheduler::SchedulerConfig::from_flags(&scheduler.flags)
+        {
+            say("/scheduler/flags", message);
+        }
+        let replicas = [
+            ("/apiServer/replicas", self.api_server.as_ref().map(|spec| spec.replicas), 5),
+            ("/controllerManager/replicas", self.controller_manager.as_ref().map(|spec| spec.replicas), 5),
+            ("/scheduler/replicas", self.scheduler.as_ref().map(|spec| spec.replicas), 5),
+            ("/nodes/count", self.nodes.as_ref().map(|spec| spec.count), 100),
+        ];
+        for (pointer, count, max) in replicas {
+            if count.is_some_and(|count| count == 0 || count > max) {
+                say(pointer, format!("from 1 to {max}; leave the component out for none"));
+            }
+        }
+        if let Some(nodes) = &self.nodes {
+            for (pointer, quantity) in [("/nodes/cpu", &nodes.cpu), ("/nodes/memory", &nodes.memory)] {
+                if let Err(message) = labkit_api::quantity::Quantity::parse(quantity) {
+                    say(pointer, message);
+                }
+            }
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(yaml: serde_json::Value, expected: &[&str]) {
+        let spec: ClusterSpec = serde_json::from_value(yaml).unwrap();
+        let problems: Vec<String> = spec
+            .problems()
+            .into_iter()
+            .map(|problem| format!("{}: {}", problem.pointer, problem.message))
+            .collect();
+        assert_eq!(problems, expected);
+    }
+
+    #[test]
+    fn problems_are_named_all_at_once() {
+        use serde_json::json;
+        check(json!({"etcd": {"members": 3}}), &[]);
+        check(json!({}), &[": a cluster needs etcd: add `etcd: {members: 1}`"]);
+        check(
+            json!({"etcd": {"members": 2}, "scheduler": {}, "nodes": {"count": 0}}),
+            &[
+                "/etcd/members: etcd runs here with 1, 3 or 5 members, not 2",
+                "/scheduler: the scheduler talks to the API server: add `apiServer: {}`",
+                "/nodes: a node talks to the API server: add `apiServer: {}`",
+                "/nodes/count: from 1 to 100; leave the component out for none",
+            ],
+        );
+    }
+}
