@@ -1,0 +1,49 @@
+# labkit's chores. `just` alone lists them.
+
+default:
+    @just --list --unsorted
+
+# Formatting, lints, fresh schemas. Writes nothing.
+check:
+    cargo fmt --all -- --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo run --quiet -p labkit-cli -- schema --check
+
+# What `check` complains of and a machine can mend.
+fix:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+    cargo run --quiet -p labkit-cli -- schema
+
+# The whole suite, as CI runs it; or the tests whose name contains FILTER.
+test *FILTER:
+    ./tests/run {{FILTER}}
+
+# Rewrites golden files. Read the diff.
+bless:
+    LABKIT_BLESS=1 cargo test --release --workspace
+
+# Grades one lab's solution.
+lab NAME:
+    cargo run --release -- run {{NAME}} --solution
+
+# Proves every lab: start fails, solution passes, wrong ones fail exactly.
+labs:
+    cargo run --release -- lint
+
+# Plays a lab with your own kubectl and etcdctl.
+start NAME:
+    cargo run --release -- start {{NAME}}
+
+# Grades the course and builds the book.
+book:
+    cargo run --release -- book build
+
+# Figures. Nothing is asserted: machines are noisy.
+bench *FILTER:
+    cargo bench --workspace -- {{FILTER}}
+
+# The full seed counts: takes minutes.
+soak:
+    LABKIT_SEEDS=1000 cargo test --release --workspace -- --nocapture invariant_
+    LABKIT_SEEDS=200 cargo test --release -p labkit-tests --test labs -- --nocapture
