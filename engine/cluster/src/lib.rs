@@ -27,3 +27,7 @@ pub use serve::{ServeError, ServeOptions, Served};
 pub use spec::{ClusterSpec, SpecProblem};
 pub use target::Target;
 pub use timeline::TimelineEntry;
+
+// For those above, who reach every component through the cluster.
+pub use labkit_client as client;
+pub use labkit_etcd as etcd;
