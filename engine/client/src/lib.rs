@@ -6,6 +6,7 @@
 //! - [`watch`]: [`WatchStream`], the events of one watch request.
 //! - [`link`]: requests over a link of the world, to whichever API server listens.
 //! - [`informer`]: [`Informer`], a local copy of a collection, kept by list and watch.
+//! - [`leader_election`]: [`Elector`], a Lease as the lock by which one of several replicas acts.
 //! - [`events`]: [`EventRecorder`], what `kubectl describe` shows at its end.
 //! - [`queue`]: [`WorkQueue`], keys to reconcile, each once, with exponential back-off.
 //!
@@ -14,6 +15,7 @@
 pub mod client;
 pub mod events;
 pub mod informer;
+pub mod leader_election;
 pub mod link;
 pub mod queue;
 pub mod service;
@@ -23,6 +25,7 @@ pub mod watch;
 pub use client::{Client, DeleteOptions, Error, ListParams, PatchKind};
 pub use events::{EventRecorder, EventType, reference};
 pub use informer::{Change, Informer, Store};
+pub use leader_election::{Elector, LeaderElection};
 pub use link::{ApiServers, HttpRequest};
 pub use queue::WorkQueue;
 pub use service::{Body, Chunk, Note, Request, Response, Transport};
