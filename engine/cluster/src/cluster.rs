@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Node;
 use labkit_api::UserInfo;
 use labkit_api::duration::parse_duration;
 use labkit_api::quantity::Quantity;
-use labkit_client::{Client, Kind, ListParams};
+use labkit_client::{Client, Informer, ListParams};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_node::{Catalogue, Machine, NodeConfig};
 use labkit_scheduler::Decisions;
@@ -163,28 +163,27 @@ impl Cluster {
         if self.inner.machines.is_empty() {
             return;
         }
-        let client = self.client("cluster").expect("nodes have an API server");
-        loop {
-            let seen = self.inner.world.trace().last_id();
-            let nodes = client.list(&Node::resource(), &ListParams::default()).await;
-            let nodes = nodes.map(|list| list.items).unwrap_or_default();
-            let fit = nodes.iter().filter(|node| self.is_fit(node)).count();
-            if fit == self.inner.machines.len() {
-                return;
-            }
-            // The answer to this list is itself a record or two; wait for news past it.
-            self.inner.world.trace().after(seen.max(self.inner.world.trace().last_id())).await;
-        }
+        let watcher = self.inner.world.component("cluster");
+        let client = self.client(watcher.name()).expect("nodes have an API server");
+        watcher
+            .run(async {
+                let nodes = Informer::<Node>::start(&client, ListParams::default());
+                let mut changes = nodes.subscribe();
+                while nodes.store().list().iter().filter(|node| self.is_fit(node)).count() < self.inner.machines.len() {
+                    changes.recv().await.expect("the informer lives as long as its handle");
+                }
+            })
+            .await;
+        watcher.kill().await;
     }
 
-    fn is_fit(&self, node: &labkit_api::Object) -> bool {
-        let conditions = node.at(&["status", "conditions"]).and_then(|conditions| conditions.as_array());
+    fn is_fit(&self, node: &Node) -> bool {
+        let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
         let ready = conditions.is_some_and(|conditions| {
-            conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
         });
-        let taints = node.at(&["spec", "taints"]).and_then(|taints| taints.as_array());
-        let tainted = taints
-            .is_some_and(|taints| taints.iter().any(|taint| taint["key"] == "node.kubernetes.io/not-ready"));
+        let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+        let tainted = taints.is_some_and(|taints| taints.iter().any(|taint| taint.key == "node.kubernetes.io/not-ready"));
         ready && (!tainted || self.inner.spec.controller_manager.is_none())
     }
 }
