@@ -1,27 +1,179 @@
-//! A client.
-#![expect(clippy::todo, unused_variables, reason = "signatures first")]
+//! The way of other components to the store, in process. Counterpart of `clientv3`: a client stays with one
+//! member; reads are tried again elsewhere, writes only when it is certain that nothing was sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
 use crate::api::*;
-use crate::error::EtcdError;
+use crate::cluster::Cluster;
+use crate::error::{Code, EtcdError};
+use crate::server;
 use crate::watch::Watcher;
 
-/// A client of the store.
+/// etcdctl's `--command-timeout`.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// The wait before members that refused are dialled again.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// A client of the store. Clones share its choice of a member.
 #[derive(Debug, Clone)]
-pub struct Client {}
+pub struct Client {
+    cluster: Arc<Cluster>,
+    from: Arc<str>,
+    endpoints: Arc<[u64]>,
+    /// Counts the endpoints that were given up.
+    turn: Arc<AtomicUsize>,
+    deadline: Duration,
+}
+
+macro_rules! answered {
+    ($answer:expr, $variant:ident) => {
+        match $answer? {
+            Response::$variant(response) => Ok(response),
+            other => unreachable!("the answer fits the request: {other:?}"),
+        }
+    };
+}
 
 impl Client {
-    pub async fn range(&self, r: RangeRequest) -> Result<RangeResponse, EtcdError> { todo!() }
-    pub async fn put(&self, r: PutRequest) -> Result<PutResponse, EtcdError> { todo!() }
-    pub async fn delete_range(&self, r: DeleteRangeRequest) -> Result<DeleteRangeResponse, EtcdError> { todo!() }
-    pub async fn txn(&self, r: TxnRequest) -> Result<TxnResponse, EtcdError> { todo!() }
-    pub async fn compact(&self, revision: i64) -> Result<(), EtcdError> { todo!() }
-    pub async fn lease_grant(&self, id: i64, ttl: i64) -> Result<LeaseGrantResponse, EtcdError> { todo!() }
-    pub async fn lease_revoke(&self, id: i64) -> Result<LeaseRevokeResponse, EtcdError> { todo!() }
-    pub async fn lease_keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, EtcdError> { todo!() }
-    pub async fn lease_time_to_live(&self, id: i64, keys: bool) -> Result<LeaseTimeToLiveResponse, EtcdError> { todo!() }
-    pub async fn leases(&self) -> Result<LeaseLeasesResponse, EtcdError> { todo!() }
-    pub async fn watch(&self, r: WatchRequest) -> Result<Watcher, EtcdError> { todo!() }
-    pub async fn status(&self) -> Result<StatusResponse, EtcdError> { todo!() }
-    pub async fn member_list(&self) -> Result<MemberListResponse, EtcdError> { todo!() }
-    pub fn with_deadline(self, deadline: Duration) -> Client { todo!() }
+    pub(crate) fn new(cluster: Arc<Cluster>, from: &str, endpoints: Vec<u64>) -> Client {
+        let turn = Arc::new(AtomicUsize::new(0));
+        Client { cluster, from: from.into(), endpoints: endpoints.into(), turn, deadline: DEADLINE }
+    }
+
+    /// The same client with another deadline for each of its requests.
+    pub fn with_deadline(self, deadline: Duration) -> Client {
+        Client { deadline, ..self }
+    }
+
+    pub async fn range(&self, r: RangeRequest) -> Result<RangeResponse, EtcdError> {
+        answered!(self.call(Request::Range(r)).await, Range)
+    }
+
+    pub async fn put(&self, r: PutRequest) -> Result<PutResponse, EtcdError> {
+        answered!(self.call(Request::Put(r)).await, Put)
+    }
+
+    pub async fn delete_range(&self, r: DeleteRangeRequest) -> Result<DeleteRangeResponse, EtcdError> {
+        answered!(self.call(Request::DeleteRange(r)).await, DeleteRange)
+    }
+
+    pub async fn txn(&self, r: TxnRequest) -> Result<TxnResponse, EtcdError> {
+        answered!(self.call(Request::Txn(r)).await, Txn)
+    }
+
+    pub async fn compact(&self, revision: i64) -> Result<(), EtcdError> {
+        self.compaction(revision).await.map(drop)
+    }
+
+    /// Compacts and tells how far the store was.
+    pub async fn compaction(&self, revision: i64) -> Result<CompactionResponse, EtcdError> {
+        answered!(self.call(Request::Compact { revision }).await, Compact)
+    }
+
+    /// Grants a lease of `ttl` seconds; with id 0 the member chooses one.
+    pub async fn lease_grant(&self, id: i64, ttl: i64) -> Result<LeaseGrantResponse, EtcdError> {
+        answered!(self.call(Request::LeaseGrant { id, ttl }).await, LeaseGrant)
+    }
+
+    /// Ends a lease; its keys are deleted.
+    pub async fn lease_revoke(&self, id: i64) -> Result<LeaseRevokeResponse, EtcdError> {
+        answered!(self.call(Request::LeaseRevoke { id }).await, LeaseRevoke)
+    }
+
+    /// Starts a lease's time over. A lease that is gone answers with the time 0.
+    pub async fn lease_keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, EtcdError> {
+        answered!(self.call(Request::LeaseKeepAlive { id }).await, LeaseKeepAlive)
+    }
+
+    /// What is left of a lease, and its keys if `keys`.
+    pub async fn lease_time_to_live(&self, id: i64, keys: bool) -> Result<LeaseTimeToLiveResponse, EtcdError> {
+        answered!(self.call(Request::LeaseTimeToLive { id, keys }).await, LeaseTimeToLive)
+    }
+
+    pub async fn leases(&self) -> Result<LeaseLeasesResponse, EtcdError> {
+        answered!(self.call(Request::LeaseLeases).await, LeaseLeases)
+    }
+
+    /// The state of the member that this client stays with.
+    pub async fn status(&self) -> Result<StatusResponse, EtcdError> {
+        answered!(self.call(Request::Status).await, Status)
+    }
+
+    pub async fn member_list(&self) -> Result<MemberListResponse, EtcdError> {
+        answered!(self.call(Request::MemberList).await, MemberList)
+    }
+
+    /// Begins a watch. Returns when the member has begun it; the first response says `created`.
+    pub async fn watch(&self, r: WatchRequest) -> Result<Watcher, EtcdError> {
+        tokio::time::timeout(self.deadline, Watcher::begin(self.clone(), r))
+            .await
+            .unwrap_or(Err(EtcdError::DeadlineExceeded))
+    }
+
+    pub(crate) fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    pub(crate) fn from(&self) -> &Arc<str> {
+        &self.from
+    }
+
+    /// The turn of an endpoint, to give that one up only once, and the endpoint.
+    pub(crate) fn endpoint(&self) -> (usize, u64) {
+        let turn = self.turn.load(Ordering::Relaxed);
+        (turn, self.endpoints[turn % self.endpoints.len()])
+    }
+
+    /// Gives up the endpoint of `turn`. Waits before the first one has its turn again.
+    pub(crate) async fn next_endpoint(&self, turn: usize) {
+        let _ = self.turn.compare_exchange(turn, turn + 1, Ordering::Relaxed, Ordering::Relaxed);
+        if (turn + 1) % self.endpoints.len() == 0 {
+            tokio::time::sleep(BACK_OFF).await;
+        }
+    }
+
+    async fn call(&self, request: Request) -> Answer {
+        match tokio::time::timeout(self.deadline, self.attempts(request)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) => {
+                self.turn.fetch_add(1, Ordering::Relaxed);
+                Err(EtcdError::DeadlineExceeded)
+            }
+        }
+    }
+
+    async fn attempts(&self, request: Request) -> Answer {
+        let repeatable = is_repeatable(&request);
+        loop {
+            let (turn, endpoint) = self.endpoint();
+            let error = match server::call(&self.cluster, &self.from, endpoint, request.clone()).await {
+                Err(error) if error.code() == Code::Unavailable => error,
+                answer => return answer,
+            };
+            self.next_endpoint(turn).await;
+            if !repeatable && !matches!(error, EtcdError::Refused { .. }) {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Whether a request may be sent twice.
+fn is_repeatable(request: &Request) -> bool {
+    match request {
+        Request::Range(_)
+        | Request::LeaseKeepAlive { .. }
+        | Request::LeaseTimeToLive { .. }
+        | Request::LeaseLeases
+        | Request::Status
+        | Request::MemberList => true,
+        Request::Put(_)
+        | Request::DeleteRange(_)
+        | Request::Txn(_)
+        | Request::Compact { .. }
+        | Request::LeaseGrant { .. }
+        | Request::LeaseRevoke { .. } => false,
+    }
 }

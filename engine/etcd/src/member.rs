@@ -1,0 +1,439 @@
+//! One run of one member: its store, who waits for what, and whom it takes for the leader. Counterpart of
+//! `etcdserver/server.go`; a restart makes a new one from the disk.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use labkit_sim::{Component, Disk, RecordId, Rng, World};
+use openraft::metrics::RaftServerMetrics;
+use openraft::{RaftMetrics, ServerState};
+use rand::RngCore;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api::{
+    Answer, CompactionResponse, LeaseGrantResponse, LeaseRevokeResponse, Response, ResponseHeader, WatchRequest,
+    WatchResponse,
+};
+use crate::cluster::EtcdConfig;
+use crate::election::Timer;
+use crate::error::EtcdError;
+use crate::lease::Countdown;
+use crate::mvcc::store::Dump;
+use crate::mvcc::{Store, WatchId, Watchers};
+use crate::payload::Message;
+use crate::raft::machine::Applied;
+use crate::raft::{Command, LogId, Proposal, Raft};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub id: u64,
+    pub name: Arc<str>,
+    pub component: Component,
+    world: World,
+    cluster_id: u64,
+    members: usize,
+    election_timeout: Duration,
+    /// Set as soon as Raft has read the disk.
+    raft: OnceLock<Engine>,
+    state: Mutex<State>,
+    timer: Mutex<Timer>,
+    /// The index up to which the log is applied.
+    applied: watch::Sender<u64>,
+    /// The leader as this member sees it, and since when.
+    leader: watch::Sender<Leader>,
+    last_request: AtomicU64,
+}
+
+struct Engine {
+    raft: Raft,
+    server: watch::Receiver<RaftServerMetrics<u64, ()>>,
+    all: watch::Receiver<RaftMetrics<u64, ()>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub store: Store,
+    pub watchers: Watchers,
+    pub countdown: Countdown,
+    /// Requests of clients of this member that are in the log, or on the way there.
+    waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    applied: Applied,
+}
+
+/// Whom a member takes for the leader.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub id: Option<u64>,
+    /// When the present leader, or the last one, became known.
+    pub since: Duration,
+}
+
+impl Member {
+    pub fn new(world: &World, component: Component, id: u64, cluster_id: u64, config: &EtcdConfig) -> Member {
+        let ticks = config.election_timeout.as_millis() / config.heartbeat_interval.as_millis().max(1);
+        let timer = component.random(|rng| Timer::new(u32::try_from(ticks).unwrap_or(u32::MAX), rng));
+        let state = State {
+            store: Store::new(lease_ttl_min(config)),
+            watchers: Watchers::default(),
+            countdown: Countdown::default(),
+            waiting: BTreeMap::new(),
+            applied: Applied::default(),
+        };
+        Member {
+            id,
+            name: component.name().into(),
+            world: world.clone(),
+            cluster_id,
+            members: usize::from(config.members),
+            election_timeout: config.election_timeout,
+            raft: OnceLock::new(),
+            state: Mutex::new(state),
+            timer: Mutex::new(timer),
+            applied: watch::Sender::new(0),
+            leader: watch::Sender::new(Leader::default()),
+            // As etcd's: the member in the upper bits, then a number that no earlier run has used.
+            last_request: AtomicU64::new(id << 48 | component.random(RngCore::next_u64) >> 16),
+            component,
+        }
+    }
+
+    pub fn set_raft(&self, raft: Raft) {
+        let engine = Engine { server: raft.server_metrics(), all: raft.metrics(), raft };
+        self.raft.set(engine).expect("a member's Raft is started once");
+    }
+
+    pub fn raft(&self) -> &Raft {
+        &self.engine().raft
+    }
+
+    fn engine(&self) -> &Engine {
+        self.raft.get().expect("a member is reachable only after its Raft was started")
+    }
+
+    pub fn disk(&self) -> Disk {
+        self.world.disk(&self.name)
+    }
+
+    pub fn metrics(&self) -> RaftMetrics<u64, ()> {
+        self.engine().all.borrow().clone()
+    }
+
+    pub fn term(&self) -> u64 {
+        self.raft.get().map_or(0, |engine| engine.server.borrow().vote.leader_id.term)
+    }
+
+    pub fn last_log_id(&self) -> Option<LogId> {
+        self.raft().data_metrics().borrow().last_log
+    }
+
+    /// Whether Raft has elected this member, be it cut off since or not.
+    pub fn is_elected(&self) -> bool {
+        self.raft.get().is_some_and(|engine| engine.server.borrow().state == ServerState::Leader)
+    }
+
+    pub fn header(&self) -> ResponseHeader {
+        self.header_at(self.locked().store.revision())
+    }
+
+    fn header_at(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader { cluster_id: self.cluster_id, member_id: self.id, revision, raft_term: self.term() }
+    }
+
+    pub fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens under this lock")
+    }
+
+    pub fn now(&self) -> Duration {
+        self.world.clock().elapsed()
+    }
+
+    /// A number that no other request of this member has, ever.
+    pub fn next_request_id(&self) -> u64 {
+        self.last_request.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// What Raft does to the store.
+impl Member {
+    /// Applies one committed proposal; answers who waits for it, and tells the watchers.
+    pub fn apply(&self, proposal: Proposal) {
+        let mut guard = self.locked();
+        let state = &mut *guard;
+        let before = state.store.revision();
+        let answer = state.execute(proposal.command, proposal.cause, self.now());
+        let after = state.store.revision();
+        let header = self.header_at(after);
+        if after > before {
+            state.watchers.notify(&state.store, after, header);
+        }
+        if let Some(waiting) = state.waiting.remove(&proposal.id) {
+            // The client may have given up.
+            let _ = waiting.send(answer.map(|response| response.with_header(header)));
+        }
+    }
+
+    /// Lets the followers know of a commit at once, as etcd's leader does; openraft's would tell them with the
+    /// next entry or heartbeat.
+    pub async fn tell_commit(&self) {
+        if self.members > 1 && self.is_elected() {
+            // Fails only when Raft has ended.
+            let _ = self.raft().trigger().heartbeat().await;
+        }
+    }
+
+    pub fn applied_state(&self) -> Applied {
+        self.locked().applied.clone()
+    }
+
+    pub fn set_applied(&self, applied: Applied) {
+        let index = applied.log_id.map_or(0, |id| id.index);
+        self.locked().applied = applied;
+        self.applied.send_replace(index);
+    }
+
+    pub fn dump(&self) -> (Applied, Dump) {
+        let state = self.locked();
+        (state.applied.clone(), state.store.dump())
+    }
+
+    /// Replaces the store by that of a snapshot. Watches go on with what the snapshot is ahead.
+    pub fn restore(&self, store: Store, applied: Applied) {
+        {
+            let mut guard = self.locked();
+            let state = &mut *guard;
+            let before = state.store.revision();
+            state.store = store;
+            let header = self.header_at(state.store.revision());
+            state.watchers.catch_up(&state.store, before + 1, header);
+        }
+        self.set_applied(applied);
+    }
+
+    /// Registers a request whose outcome the log will tell.
+    pub fn await_proposal(&self) -> (u64, oneshot::Receiver<Answer>) {
+        let id = self.next_request_id();
+        let (sender, receiver) = oneshot::channel();
+        self.locked().waiting.insert(id, sender);
+        (id, receiver)
+    }
+
+    pub fn forget_proposal(&self, id: u64) {
+        self.locked().waiting.remove(&id);
+    }
+
+    pub async fn wait_applied(&self, index: u64) {
+        let mut applied = self.applied.subscribe();
+        applied.wait_for(|applied| *applied >= index).await.expect("the member holds the sender");
+    }
+
+    pub fn watch(&self, request: WatchRequest, sender: mpsc::UnboundedSender<WatchResponse>) -> Option<WatchId> {
+        let mut guard = self.locked();
+        let state = &mut *guard;
+        let header = self.header_at(state.store.revision());
+        state.watchers.create(&state.store, request, header, sender)
+    }
+}
+
+impl State {
+    fn execute(&mut self, command: Command, cause: Option<RecordId>, now: Duration) -> Answer {
+        let header = ResponseHeader::default();
+        match command {
+            Command::Put(put) => {
+                let mut write = self.store.write(cause);
+                let response = write.put_request(put)?;
+                write.end();
+                Ok(Response::Put(response))
+            }
+            Command::DeleteRange(delete) => {
+                let mut write = self.store.write(cause);
+                let response = write.delete_request(delete);
+                write.end();
+                Ok(Response::DeleteRange(response))
+            }
+            Command::Txn(txn) => {
+                let mut write = self.store.write(cause);
+                let response = write.txn_request(txn)?;
+                write.end();
+                Ok(Response::Txn(response))
+            }
+            Command::Compact { revision } => {
+                self.store.compact(revision)?;
+                Ok(Response::Compact(CompactionResponse { header }))
+            }
+            Command::LeaseGrant { id, ttl } => {
+                let ttl = self.store.leases.grant(id, ttl)?;
+                self.countdown.renew(id, ttl, now);
+                Ok(Response::LeaseGrant(LeaseGrantResponse { header, id, ttl }))
+            }
+            Command::LeaseRevoke { id } => {
+                let keys = self.store.leases.revoke(id)?;
+                self.countdown.forget(id);
+                let mut write = self.store.write(cause);
+                for key in keys {
+                    write.delete(key);
+                }
+                write.end();
+                Ok(Response::LeaseRevoke(LeaseRevokeResponse { header }))
+            }
+        }
+    }
+}
+
+/// Who leads, and how that is known.
+impl Member {
+    pub fn with_timer<T>(&self, act: impl FnOnce(&mut Timer, &mut Rng) -> T) -> T {
+        self.component.random(|rng| act(&mut self.timer.lock().expect("no panic happens under this lock"), rng))
+    }
+
+    pub fn leader_alive(&self) -> bool {
+        self.with_timer(|timer, _| timer.leader_alive())
+    }
+
+    /// The leader as this member sees it.
+    pub fn leader(&self) -> Leader {
+        *self.leader.borrow()
+    }
+
+    pub fn watch_leader(&self) -> watch::Receiver<Leader> {
+        self.leader.subscribe()
+    }
+
+    /// Waits until a leader is known.
+    pub async fn wait_leader(&self) -> u64 {
+        let mut leader = self.leader.subscribe();
+        let known = leader.wait_for(|leader| leader.id.is_some()).await.expect("the member holds the sender");
+        known.id.expect("waited for it")
+    }
+
+    /// One tick; true when it is time to stand for election.
+    pub async fn tick(&self) -> bool {
+        if self.is_elected() {
+            // Fails only when Raft has ended, and then there is nothing to beat for.
+            let _ = self.raft().trigger().heartbeat().await;
+            let (members, now) = (self.members, self.now());
+            self.with_timer(|timer, _| timer.check_quorum(members, now, self.election_timeout));
+            self.refresh();
+            return false;
+        }
+        let stands = self.with_timer(Timer::tick);
+        if stands {
+            self.refresh();
+        }
+        stands
+    }
+
+    pub fn heard_from_leader(&self) {
+        self.with_timer(|timer, _| timer.heard_from_leader());
+        self.refresh();
+    }
+
+    pub fn heard_from_follower(&self, follower: u64, commit: Option<u64>) {
+        let now = self.now();
+        self.with_timer(|timer, _| timer.heard_from_follower(follower, now, commit));
+    }
+
+    pub fn commit_told(&self, follower: u64) -> Option<u64> {
+        self.with_timer(|timer, _| timer.commit_told(follower))
+    }
+
+    pub fn granted_a_vote(&self) {
+        self.with_timer(|timer, _| timer.granted_a_vote());
+    }
+
+    /// Follows what Raft says of itself, until it ends.
+    pub async fn follow_raft(&self) {
+        let mut server = self.raft().server_metrics();
+        let mut term_led = 0;
+        loop {
+            let term = self.term();
+            if self.is_elected() && term_led != term {
+                term_led = term;
+                self.world.trace().record(&self.name, &self.name, Message::BecomeLeader { term });
+                let (members, now) = (self.members, self.now());
+                self.with_timer(|timer, _| {
+                    timer.lead(now);
+                    timer.check_quorum(members, now, self.election_timeout);
+                });
+            }
+            self.refresh();
+            if server.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Brings the leader as this member sees it up to date, and with it the countdown of leases.
+    fn refresh(&self) {
+        let Some(engine) = self.raft.get() else { return };
+        let named = engine.server.borrow().current_leader;
+        let id = named.filter(|_| self.leader_alive());
+        let now = self.now();
+        let led_before = self.leader().id == Some(self.id);
+        self.leader.send_if_modified(|leader| {
+            let changed = leader.id != id;
+            if changed {
+                *leader = Leader { id, since: if id.is_some() { now } else { leader.since } };
+            }
+            changed
+        });
+        let leads = id == Some(self.id);
+        if leads != led_before {
+            let mut guard = self.locked();
+            let State { countdown, store, .. } = &mut *guard;
+            if leads {
+                countdown.promote(&store.leases, now, self.election_timeout);
+            } else {
+                countdown.demote();
+            }
+        }
+    }
+}
+
+/// One and a half election timeouts, in whole seconds, rounded up (`minTTL` in `etcdserver.NewServer`).
+fn lease_ttl_min(config: &EtcdConfig) -> i64 {
+    let seconds = (config.election_timeout * 3 / 2).as_millis().div_ceil(1000);
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+impl Response {
+    /// Completes the header of an answer; the revision stays where the answer has one.
+    pub fn with_header(mut self, header: ResponseHeader) -> Response {
+        let own = match &mut self {
+            Response::Range(r) => &mut r.header,
+            Response::Put(r) => &mut r.header,
+            Response::DeleteRange(r) => &mut r.header,
+            Response::Txn(r) => &mut r.header,
+            Response::Compact(r) => &mut r.header,
+            Response::LeaseGrant(r) => &mut r.header,
+            Response::LeaseRevoke(r) => &mut r.header,
+            Response::LeaseKeepAlive(r) => &mut r.header,
+            Response::LeaseTimeToLive(r) => &mut r.header,
+            Response::LeaseLeases(r) => &mut r.header,
+            Response::Status(r) => &mut r.header,
+            Response::MemberList(r) => &mut r.header,
+        };
+        let revision = if own.revision == 0 { header.revision } else { own.revision };
+        *own = ResponseHeader { revision, ..header };
+        self
+    }
+}
+
+/// The error of a request that the member gave up on.
+pub(crate) fn timed_out(started: Duration, leader: Leader, election_timeout: Duration) -> EtcdError {
+    // As `parseProposeCtxErr`: a leader that is newer than the request means that an older one was lost.
+    let lost_at = leader.since.saturating_sub(2 * election_timeout);
+    if started > lost_at && started < leader.since {
+        EtcdError::TimedOutDueToLeaderFailure
+    } else {
+        EtcdError::TimedOut
+    }
+}
