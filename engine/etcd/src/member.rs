@@ -181,15 +181,6 @@ impl Member {
         }
     }
 
-    /// Lets the followers know of a commit at once, as etcd's leader does; openraft's would tell them with the
-    /// next entry or heartbeat.
-    pub async fn tell_commit(&self) {
-        if self.members > 1 && self.is_elected() {
-            // Fails only when Raft has ended.
-            let _ = self.raft().trigger().heartbeat().await;
-        }
-    }
-
     pub fn applied_state(&self) -> Applied {
         self.locked().applied.clone()
     }

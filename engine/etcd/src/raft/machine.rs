@@ -101,7 +101,6 @@ impl RaftStateMachine<TypeConfig> for Machine {
             results.push(());
         }
         self.member.set_applied(applied);
-        self.member.tell_commit().await;
         Ok(results)
     }
 

@@ -6,9 +6,9 @@
 //! - [`network`]: openraft's messages over the world's links.
 //!
 //! Differences to etcd's Raft, which a reader of the trace can see: one message is under way to a peer at a
-//! time (etcd pipelines), heartbeats are empty `AppendEntries`, and the leader learns of a commit before it
-//! tells the followers with the next message. Elections are etcd's own, see [`crate::election`]: openraft's
-//! timer is off.
+//! time (etcd pipelines), and heartbeats are empty `AppendEntries`. A leader that loses its quorum still calls
+//! itself leader in messages until it hears of a newer term, but takes no more changes, and says that there is
+//! no leader. Elections are etcd's own, see [`crate::election`]: openraft's timer is off.
 
 pub(crate) mod log;
 pub(crate) mod machine;
