@@ -1,0 +1,52 @@
+//! The figures of the README and the closing notes: boot, grading, memory. Printed, never asserted.
+
+use std::path::Path;
+
+use labkit_cluster::{Cluster, ClusterSpec, ServeOptions};
+use labkit_sim::{Pace, run};
+
+fn main() {
+    println!("resident memory before: {} MB", resident_mb());
+    divan::main();
+    println!("resident memory after every bench: {} MB", resident_mb());
+}
+
+/// Three members, API server, controllers, scheduler and three nodes, all Ready, in virtual pace.
+#[divan::bench]
+fn boot_whole_cluster_virtual() {
+    run(Pace::Virtual, 1, |world| async move {
+        Cluster::boot(&world, &ClusterSpec::whole(3, 3)).await.unwrap();
+    });
+}
+
+/// The same in wall pace, with its TLS listeners open.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn boot_whole_cluster_with_tls() {
+    run(Pace::Wall, 1, |world| async move {
+        let cluster = Cluster::boot(&world, &ClusterSpec::whole(3, 3)).await.unwrap();
+        cluster.serve(&ServeOptions::default()).await.unwrap();
+    });
+}
+
+/// One whole cluster that lives 345 virtual seconds.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn idle_345_virtual_seconds() {
+    run(Pace::Virtual, 1, |world| async move {
+        let _cluster = Cluster::boot(&world, &ClusterSpec::whole(3, 3)).await.unwrap();
+        world.clock().fast_forward(std::time::Duration::from_secs(345)).await;
+    });
+}
+
+/// Grading a lab's solution, from the loaded folder to the report.
+#[divan::bench(args = labkit_tests::lab_names())]
+fn grade(bencher: divan::Bencher, name: &str) {
+    let lab = labkit_tests::lab(name);
+    bencher.bench(|| labkit_tests::grade(&lab, &lab.solution, 1));
+}
+
+/// Resident set of this process, in MB, as Linux tells it.
+fn resident_mb() -> u64 {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or_default() / 1024
+}
