@@ -1,9 +1,46 @@
 //! The API server.
+//!
+//! - [`server`]: [`Server`], the way of a request from its first line to its answer.
+//! - `request_info`, `query`, `negotiate`, `authn`, `decode`: a request, parsed once.
+//! - `kinds`: the one list of kinds; a kind is one file with its names, columns and [`Strategy`](kinds::Strategy).
+//! - `pod_spec`, `metadata`, `field`, `schema`: defaults and validation that kinds share.
+//! - `admission`: the plugins, in upstream's order.
+//! - `verbs`: what each verb does with a request; `watch` streams from the cache.
+//! - `registry`: how objects of any kind come into being, change and go.
+//! - `storage`: keys and values in etcd, and the watch cache of each kind.
+//! - `table`, `respond`, `discovery`, `openapi`, `health`, `paths`: answers.
+//! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
+//!
+//! Invariants: only this crate talks to etcd. An object's resourceVersion is the revision of its key and is never
+//! stored. Every write is a compare-and-swap. Absent: authorization, webhooks, quotas, server-side apply.
 
+mod admission;
+mod allocate;
+mod authn;
+mod bootstrap;
+mod decode;
+mod discovery;
 #[cfg(feature = "edge")]
 pub mod edge;
-pub mod kubelets;
+mod field;
+mod health;
+mod kinds;
+mod kubelets;
+mod metadata;
+mod negotiate;
+mod openapi;
+mod paths;
+mod pod_spec;
+mod pod_status;
+mod query;
+mod registry;
+mod request_info;
+mod respond;
+mod schema;
 pub mod server;
+mod storage;
+mod table;
+mod verbs;
 
 pub use kubelets::{Kubelets, LogRequest};
 pub use server::{Server, ServerConfig, StartError, resources};

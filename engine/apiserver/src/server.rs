@@ -1,15 +1,24 @@
-//! The server.
+//! The server: the way of a request as one list of lines.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use labkit_api::Resource;
-use labkit_client::{Body, Request, Response, Transport};
+use labkit_api::{Resource, Status};
+use labkit_client::{Request, Response, Transport};
 use labkit_sim::World;
 
+use crate::allocate::Addresses;
+use crate::kinds::KINDS;
 use crate::kubelets::Kubelets;
+use crate::query::Query;
+use crate::registry::Registry;
+use crate::request_info::{self, Target};
+use crate::storage::Store;
+use crate::storage::lease::Leases;
+use crate::verbs::{self, Call};
+use crate::{authn, bootstrap, paths, respond};
 
 /// What one API server is started with.
 #[derive(Debug, Clone)]
@@ -28,24 +37,47 @@ pub struct ServerConfig {
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("invalid service cluster IP range {0:?}")]
+    #[error("invalid service cluster IP range {0:?}: want an IPv4 range such as 10.96.0.0/12")]
     ServiceClusterIpRange(String),
-    #[error("the store: {0}")]
-    Store(#[from] labkit_etcd::EtcdError),
+    #[error("unable to make the default objects: {0}")]
+    DefaultObjects(Status),
+    #[error("a server starts within the scope of a component")]
+    NoComponent,
 }
 
+/// `--request-timeout`: a request that etcd does not answer is given up then.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The endpoint of the virtual pace, where no one connects.
+const VIRTUAL_ADDRESS: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 6443);
+
 /// One API server. Clones share it.
-#[derive(Clone)]
-pub struct Server {}
+#[derive(Clone, Debug)]
+pub struct Server {
+    registry: Arc<Registry>,
+    kubelets: Arc<dyn Kubelets>,
+}
 
 impl Server {
-    /// Starts one API server in the caller's component scope.
-    pub async fn start(_world: &World, _config: ServerConfig) -> Result<Server, StartError> {
-        Ok(Server {})
-    }
-
-    pub async fn handle(&self, _request: Request) -> Response {
-        http::Response::new(Body::Full("404 page not found\n".into()))
+    /// Starts one API server in the caller's component scope. Returns when it is ready: its caches have listed,
+    /// and the default namespaces are made.
+    pub async fn start(world: &World, config: ServerConfig) -> Result<Server, StartError> {
+        let component = labkit_sim::current_component().ok_or(StartError::NoComponent)?;
+        let range = config.service_cluster_ip_range;
+        let addresses = Addresses::parse(&range).ok_or(StartError::ServiceClusterIpRange(range))?;
+        let store = Store::new(config.etcd.with_deadline(REQUEST_TIMEOUT));
+        let leases = Leases::new(config.event_ttl);
+        let registry = Arc::new(Registry::new(world, component.clone(), store.clone(), addresses, leases));
+        for cache in registry.caches() {
+            let (cache, store) = (cache.clone(), store.clone());
+            component.spawn(async move { cache.run(store).await });
+        }
+        for cache in registry.caches() {
+            cache.synced().await;
+        }
+        let address = config.public_address.unwrap_or(VIRTUAL_ADDRESS);
+        bootstrap::make_default_objects(&registry, address).await.map_err(StartError::DefaultObjects)?;
+        Ok(Server { registry, kubelets: config.kubelets })
     }
 
     /// The server as a service, to be called in its component's scope.
@@ -56,9 +88,29 @@ impl Server {
             async move { Ok::<_, Infallible>(server.handle(request).await) }
         }))
     }
+
+    /// Carries a request out. Every failure is an answer: a Status.
+    pub async fn handle(&self, request: Request) -> Response {
+        self.chain(request).await.unwrap_or_else(|status| respond::status(&status))
+    }
+
+    async fn chain(&self, request: Request) -> Result<Response, Status> {
+        let query = Query::parse(request.uri().query());
+        let target = request_info::parse(request.method(), request.uri().path(), &query)?;
+        let user = authn::authenticate(&request);
+        let (parts, body) = request.into_parts();
+        match target {
+            Target::Path(path) => paths::serve(&self.registry, &parts, &path, &query).await,
+            Target::Resource(info) => {
+                let (registry, kubelets) = (self.registry.clone(), self.kubelets.clone());
+                let call = Call { registry, kubelets, info: *info, query, headers: parts.headers, body, user };
+                verbs::dispatch(call).await
+            }
+        }
+    }
 }
 
 /// Every resource that is served, from the one list of kinds.
 pub fn resources() -> Vec<Resource> {
-    Vec::new()
+    KINDS.iter().map(|kind| kind.resource()).collect()
 }

@@ -1,0 +1,50 @@
+//! Admission: the plugins that change or refuse what is about to be written, in upstream's order.
+//! Counterpart: `pkg/kubeapiserver/options/plugins.go`.
+
+mod default_toleration_seconds;
+mod namespace_lifecycle;
+mod priority;
+mod service_account;
+
+use labkit_api::{Object, Status, Verb};
+
+use crate::kinds::{Kind, Subresource};
+use crate::registry::NamespaceState;
+
+/// What is about to happen.
+pub(crate) struct Attributes<'a> {
+    pub verb: Verb,
+    pub kind: &'static Kind,
+    pub subresource: Option<Subresource>,
+    pub namespace: &'a str,
+    pub name: &'a str,
+    /// None for a deletion.
+    pub object: Option<&'a mut Object>,
+    pub namespace_state: NamespaceState,
+}
+
+impl Attributes<'_> {
+    /// The spec of a pod that is being created.
+    fn new_pod(&mut self) -> Option<&mut Object> {
+        let is_pod = std::ptr::eq(self.kind, &crate::kinds::pods::KIND) && self.subresource.is_none();
+        if is_pod && self.verb == Verb::Create { self.object.as_deref_mut() } else { None }
+    }
+}
+
+struct Plugin {
+    #[expect(dead_code, reason = "the list is read by people too")]
+    name: &'static str,
+    admit: fn(&mut Attributes<'_>) -> Result<(), Status>,
+}
+
+static PLUGINS: &[Plugin] = &[
+    Plugin { name: "NamespaceLifecycle", admit: namespace_lifecycle::admit },
+    Plugin { name: "ServiceAccount", admit: service_account::admit },
+    Plugin { name: "Priority", admit: priority::admit },
+    Plugin { name: "DefaultTolerationSeconds", admit: default_toleration_seconds::admit },
+];
+
+/// Runs every plugin; the first refusal stands.
+pub(crate) fn admit(mut attributes: Attributes<'_>) -> Result<(), Status> {
+    PLUGINS.iter().try_for_each(|plugin| (plugin.admit)(&mut attributes))
+}

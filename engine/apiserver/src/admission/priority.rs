@@ -1,0 +1,34 @@
+//! Priority: the number behind a pod's priority class. Only the two classes that every cluster has are known.
+
+use labkit_api::Status;
+use serde_json::{Value, json};
+
+use crate::admission::Attributes;
+use crate::kinds::pods;
+
+pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
+    let Some(pod) = attributes.new_pod() else { return Ok(()) };
+    let name = pod.metadata.name.clone();
+    let Some(spec) = pod.rest.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
+    let class = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default();
+    let priority: i64 = match class {
+        "" => 0,
+        "system-cluster-critical" => 2_000_000_000,
+        "system-node-critical" => 2_000_001_000,
+        class => {
+            let why = format!("no PriorityClass with name {class} was found");
+            return Err(Status::forbidden(&pods::KIND.resource(), &name, &why));
+        }
+    };
+    if spec.get("priority").and_then(Value::as_i64).is_some_and(|given| given != priority) {
+        let given = &spec["priority"];
+        let why = format!(
+            "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller \
+             computed {priority} from the given PriorityClass name"
+        );
+        return Err(Status::forbidden(&pods::KIND.resource(), &name, &why));
+    }
+    spec.insert("priority".to_owned(), json!(priority));
+    spec.entry("preemptionPolicy").or_insert(json!("PreemptLowerPriority"));
+    Ok(())
+}

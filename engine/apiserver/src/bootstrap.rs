@@ -1,0 +1,55 @@
+//! What every cluster has from its first second: the system namespaces and the service `default/kubernetes`.
+//! Counterpart: `pkg/controlplane/controller/{systemnamespaces,kubernetesservice}`.
+
+use std::net::IpAddr;
+
+use labkit_api::{Object, Status};
+use serde_json::{Value, json};
+
+use crate::kinds::{Kind, endpoint_slices, namespaces, services};
+use crate::registry::Registry;
+
+const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
+
+/// Makes what is missing; a second server finds it done.
+pub(crate) async fn make_default_objects(registry: &Registry, address: (IpAddr, u16)) -> Result<(), Status> {
+    for name in NAMESPACES {
+        make(registry, &namespaces::KIND, json!({"metadata": {"name": name}})).await?;
+    }
+    let labels = json!({"component": "apiserver", "provider": "kubernetes"});
+    let ip = registry.addresses.first().to_string();
+    let (host, port) = address;
+    let service = json!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "spec": {
+            "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip],
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}],
+        },
+    });
+    make(registry, &services::KIND, service).await?;
+    let address_type = if host.is_ipv4() { "IPv4" } else { "IPv6" };
+    let slice = json!({
+        "metadata": {
+            "name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": address_type,
+        "endpoints": [{"addresses": [host.to_string()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "protocol": "TCP", "port": port}],
+    });
+    make(registry, &endpoint_slices::KIND, slice).await
+}
+
+async fn make(registry: &Registry, kind: &'static Kind, value: Value) -> Result<(), Status> {
+    let mut object = Object::from_value(value).expect("written just above");
+    object.api_version = kind.api_version();
+    object.kind = kind.kind.to_owned();
+    let key = crate::storage::relative_key(kind, &object.metadata.namespace, &object.metadata.name);
+    if registry.cache(kind).get(&key).is_some() {
+        return Ok(());
+    }
+    kind.strategy.set_defaults(&mut object);
+    match registry.create(kind, object, false).await {
+        Err(status) if !status.is_already_exists() => Err(status),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,156 @@
+//! Request bodies: JSON, YAML and protobuf become objects; fields that no one knows are refused or dropped.
+//! Counterpart: `endpoints/handlers/create.go`, `patch.go` (what concerns bodies).
+
+use bytes::Bytes;
+use http::HeaderMap;
+use labkit_api::{GroupVersionKind, Object, Status};
+use serde_json::Value;
+
+use crate::query::Query;
+
+/// The largest body that is read: 3 MiB.
+pub(crate) const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+const BODY_TYPES: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+/// What a client wants to be done about fields that are not in the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+impl FieldValidation {
+    /// `fieldValidation`; without it the server warns.
+    pub fn parse(query: &Query) -> Result<FieldValidation, Status> {
+        match query.get("fieldValidation") {
+            "Ignore" => Ok(FieldValidation::Ignore),
+            "" | "Warn" => Ok(FieldValidation::Warn),
+            "Strict" => Ok(FieldValidation::Strict),
+            other => {
+                let cause = crate::field::not_supported("fieldValidation", other, &["Ignore", "Warn", "Strict"]);
+                let gvk = GroupVersionKind::new("meta.k8s.io", "v1", "CreateOptions");
+                Err(Status::invalid(&gvk, "", vec![cause]))
+            }
+        }
+    }
+}
+
+/// Refuses a body beyond the limit.
+pub(crate) fn check_size(body: &Bytes) -> Result<(), Status> {
+    if body.len() <= BODY_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
+    Err(Status::failure(413, "RequestEntityTooLarge", message))
+}
+
+/// The media type of the body, without parameters; JSON where none is named.
+pub(crate) fn content_type(headers: &HeaderMap) -> &str {
+    let header = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match header.split(';').next().unwrap_or_default().trim() {
+        "" => "application/json",
+        name => name,
+    }
+}
+
+/// 415 with the types that would do.
+pub(crate) fn unsupported_media_type(accepted: &[&str]) -> Status {
+    let message = format!(
+        "the body of the request was in an unknown format - accepted media types include: {}",
+        accepted.join(", ")
+    );
+    Status::failure(415, "UnsupportedMediaType", message)
+}
+
+/// The body as JSON. `expected` is the kind that the path asks for, which messages name.
+pub(crate) fn value(headers: &HeaderMap, body: &Bytes, expected: &GroupVersionKind) -> Result<Value, Status> {
+    check_size(body)?;
+    let content_type = content_type(headers);
+    let unrecognized = |error: &str| {
+        Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {error} ({})",
+            expected.kind,
+            summary(body)
+        ))
+    };
+    match content_type {
+        "application/vnd.kubernetes.protobuf" => labkit_api::protobuf::decode(body),
+        "application/yaml" => serde_yaml::from_slice(body).map_err(|error| {
+            unrecognized(&format!("couldn't get version/kind; json parse error: error converting YAML to JSON: yaml: {error}"))
+        }),
+        "application/json" => serde_json::from_slice(body)
+            .map_err(|error| unrecognized(&format!("couldn't get version/kind; json parse error: {error}"))),
+        _ => Err(unsupported_media_type(BODY_TYPES)),
+    }
+}
+
+/// The start of a body in hexadecimal, as upstream's messages have it.
+fn summary(body: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    let hex: String = body.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
+    if body.len() > SHOWN { format!("{hex} ...") } else if body.is_empty() { "empty".to_owned() } else { hex }
+}
+
+/// A body as an object of the kind that the path asks for, with the warnings about it.
+pub(crate) fn object(
+    headers: &HeaderMap,
+    body: &Bytes,
+    expected: &GroupVersionKind,
+    validation: FieldValidation,
+) -> Result<(Object, Vec<String>), Status> {
+    let value = value(headers, body, expected)?;
+    typed(value, expected, validation)
+}
+
+/// JSON as an object of the expected kind: its names are checked, unknown fields refused, warned of or dropped.
+pub(crate) fn typed(
+    mut value: Value,
+    expected: &GroupVersionKind,
+    validation: FieldValidation,
+) -> Result<(Object, Vec<String>), Status> {
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if !api_version.is_empty() && api_version != expected.api_version() {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            expected.api_version()
+        )));
+    }
+    let cannot = |why: &str| {
+        let version = &expected.version;
+        Status::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {why}", expected.kind))
+    };
+    if !kind.is_empty() && kind != expected.kind {
+        let message = format!("{kind} in version {:?} cannot be handled as a {}", expected.version, expected.kind);
+        return Err(Status::bad_request(message));
+    }
+    drop_nulls(&mut value);
+    let mut warnings = crate::schema::prune(expected, &mut value).map_err(|error| cannot(&error))?;
+    match validation {
+        FieldValidation::Strict if !warnings.is_empty() => {
+            return Err(cannot(&format!("strict decoding error: {}", warnings.join(", "))));
+        }
+        FieldValidation::Ignore => warnings.clear(),
+        _ => {}
+    }
+    let mut object = Object::from_value(value).map_err(|error| cannot(&format!("json: {error}")))?;
+    object.api_version = expected.api_version();
+    object.kind = expected.kind.clone();
+    object.metadata.other.shift_remove("managedFields");
+    object.metadata.other.shift_remove("selfLink");
+    Ok((object, warnings))
+}
+
+/// A field that is null is a field that is not set.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}

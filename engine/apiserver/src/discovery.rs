@@ -1,0 +1,170 @@
+//! Discovery: which groups, versions, resources and verbs there are, aggregated or piece by piece.
+//! Counterpart: `k8s.io/apiserver/pkg/endpoints/discovery`.
+
+use http::{HeaderMap, HeaderValue, StatusCode};
+use labkit_api::{GroupVersionKind, Verb};
+use labkit_client::{Body, Response};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::kinds::kind::VERBS;
+use crate::kinds::{KINDS, Kind, group_versions};
+use crate::storage::entry::to_json;
+use crate::{negotiate, respond};
+
+pub(crate) fn serve(headers: &HeaderMap, segments: &[&str]) -> Response {
+    let value = match segments {
+        ["api"] | ["apis"] => {
+            if let Some(version) = negotiate::aggregated_discovery(headers) {
+                return aggregated(headers, segments[0] == "api", version);
+            }
+            if segments[0] == "api" { core_versions() } else { group_list() }
+        }
+        ["api", "v1"] => resource_list("", "v1"),
+        ["apis", group] => match group_versions().iter().find(|(found, _)| found == group) {
+            Some((group, version)) if !group.is_empty() => {
+                let mut value = group_value(group, version);
+                value["kind"] = json!("APIGroup");
+                value["apiVersion"] = json!("v1");
+                value
+            }
+            _ => return respond::page_not_found(),
+        },
+        ["apis", group, version] if group_versions().contains(&(*group, *version)) => resource_list(group, version),
+        _ => return respond::page_not_found(),
+    };
+    respond::value(StatusCode::OK, &value)
+}
+
+fn core_versions() -> Value {
+    json!({
+        "kind": "APIVersions", "versions": ["v1"],
+        "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "10.0.0.1:6443"}],
+    })
+}
+
+fn group_list() -> Value {
+    let groups = group_versions().into_iter().filter(|(group, _)| !group.is_empty());
+    let groups: Vec<Value> = groups.map(|(group, version)| group_value(group, version)).collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+}
+
+fn group_value(group: &str, version: &str) -> Value {
+    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    json!({"name": group, "versions": [version], "preferredVersion": version})
+}
+
+fn kinds_of(group: &str) -> Vec<&'static Kind> {
+    let mut kinds: Vec<&Kind> = KINDS.iter().copied().filter(|kind| kind.group == group).collect();
+    kinds.sort_by_key(|kind| kind.plural);
+    kinds
+}
+
+fn verbs(verbs: &[Verb]) -> Value {
+    Value::Array(verbs.iter().map(|verb| json!(verb.as_str())).collect())
+}
+
+fn resource_list(group: &str, version: &str) -> Value {
+    let mut resources = Vec::new();
+    for kind in kinds_of(group) {
+        let mut resource = json!({
+            "name": kind.plural, "singularName": kind.singular, "namespaced": kind.is_namespaced(),
+            "kind": kind.kind, "verbs": verbs(VERBS),
+        });
+        if !kind.short_names.is_empty() {
+            resource["shortNames"] = json!(kind.short_names);
+        }
+        if !kind.categories.is_empty() {
+            resource["categories"] = json!(kind.categories);
+        }
+        resources.push(resource);
+        for subresource in kind.subresources {
+            let gvk = subresource.gvk(kind);
+            let mut value = json!({
+                "name": format!("{}/{}", kind.plural, subresource.name()), "singularName": "",
+                "namespaced": kind.is_namespaced(), "kind": gvk.kind, "verbs": verbs(subresource.verbs()),
+            });
+            if gvk.group != kind.group {
+                value["group"] = json!(gvk.group);
+                value["version"] = json!(gvk.version);
+            }
+            resources.push(value);
+        }
+    }
+    let group_version = GroupVersionKind::new(group, version, "").api_version();
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources})
+}
+
+/// Everything in one answer, with an ETag, so that a client's cache costs one empty answer.
+fn aggregated(headers: &HeaderMap, core: bool, version: &str) -> Response {
+    let groups = group_versions().into_iter().filter(|(group, _)| group.is_empty() == core);
+    let items: Vec<Value> = groups.map(|(group, version)| aggregated_group(group, version)).collect();
+    let list = json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
+        "items": items,
+    });
+    let body = to_json(&list);
+    let etag = format!("\"{:X}\"", Sha256::digest(&body));
+    let is_known = headers.get(http::header::IF_NONE_MATCH).is_some_and(|known| *known == *etag);
+    let content_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+    let mut response = if is_known {
+        let mut response = Response::new(Body::Full(bytes::Bytes::new()));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        respond::whole(StatusCode::OK, &content_type, body)
+    };
+    let headers = response.headers_mut();
+    headers.insert(http::header::ETAG, HeaderValue::from_str(&etag).expect("quotes and hexadecimal digits"));
+    headers.insert(http::header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+fn aggregated_group(group: &str, version: &str) -> Value {
+    let mut metadata = json!({"creationTimestamp": null});
+    if !group.is_empty() {
+        metadata["name"] = json!(group);
+    }
+    let resources: Vec<Value> = kinds_of(group).into_iter().map(aggregated_resource).collect();
+    json!({
+        "metadata": metadata,
+        "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
+    })
+}
+
+fn aggregated_resource(kind: &Kind) -> Value {
+    let response_kind = |gvk: GroupVersionKind, of: &Kind| {
+        // The group and version of the list are understood.
+        let elsewhere = gvk.group != of.group;
+        let (group, version) = if elsewhere { (gvk.group, gvk.version) } else { (String::new(), String::new()) };
+        json!({"group": group, "version": version, "kind": gvk.kind})
+    };
+    let mut resource = json!({
+        "resource": kind.plural,
+        "responseKind": response_kind(kind.gvk(), kind),
+        "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
+        "singularResource": kind.singular,
+        "verbs": verbs(VERBS),
+    });
+    if !kind.short_names.is_empty() {
+        resource["shortNames"] = json!(kind.short_names);
+    }
+    if !kind.categories.is_empty() {
+        resource["categories"] = json!(kind.categories);
+    }
+    let subresources: Vec<Value> = kind
+        .subresources
+        .iter()
+        .map(|subresource| {
+            json!({
+                "subresource": subresource.name(),
+                "responseKind": response_kind(subresource.gvk(kind), kind),
+                "verbs": verbs(subresource.verbs()),
+            })
+        })
+        .collect();
+    if !subresources.is_empty() {
+        resource["subresources"] = json!(subresources);
+    }
+    resource
+}

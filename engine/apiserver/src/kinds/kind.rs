@@ -1,0 +1,222 @@
+//! The contract of a kind of objects: its names, its columns, and the strategy that makes its objects whole and
+//! judges them. Counterparts: `rest.RESTCreateStrategy` and its siblings, `registry/*/strategy.go`.
+
+use jiff::Timestamp;
+use labkit_api::{GroupVersionKind, Object, Resource, Scope, StatusCause, Verb};
+use serde_json::Value;
+
+use crate::kinds::subresource::Subresource;
+use crate::table::Column;
+
+/// A kind that is served. Everything that a client can ask about it comes from here.
+pub struct Kind {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub plural: &'static str,
+    pub singular: &'static str,
+    pub scope: Scope,
+    pub short_names: &'static [&'static str],
+    pub categories: &'static [&'static str],
+    /// The keys are `/registry/PREFIX/NAMESPACE/NAME`.
+    pub prefix: &'static str,
+    /// After NAME; those of priority 1 are wide.
+    pub columns: &'static [Column],
+    pub subresources: &'static [Subresource],
+    /// Beyond `metadata.name` and `metadata.namespace`.
+    pub selectable_fields: &'static [&'static str],
+    pub strategy: &'static dyn Strategy,
+}
+
+/// What is particular to a kind. The defaults are those of a plain kind without status.
+pub trait Strategy: Sync {
+    /// Fills in what the client left out.
+    fn set_defaults(&self, _object: &mut Object) {}
+
+    /// Clears what a client may not choose.
+    fn prepare_for_create(&self, _object: &mut Object) {}
+
+    /// Takes over from `old` what this way of writing may not change.
+    fn prepare_for_update(&self, _object: &mut Object, _old: &Object) {}
+
+    /// The same for a write to `status`, where the kind has one: all but the status stays.
+    fn prepare_for_status_update(&self, object: &mut Object, old: &Object) {
+        keep_all_but(object, old, "status");
+        object.metadata.labels = old.metadata.labels.clone();
+        object.metadata.owner_references = old.metadata.owner_references.clone();
+    }
+
+    fn validate_name(&self, name: &str) -> Vec<String> {
+        labkit_api::validation::is_dns1123_subdomain(name)
+    }
+
+    fn validate(&self, _object: &Object) -> Vec<StatusCause> {
+        Vec::new()
+    }
+
+    /// Beyond [`Strategy::validate`]: what may not change.
+    fn validate_update(&self, _object: &Object, _old: &Object) -> Vec<StatusCause> {
+        Vec::new()
+    }
+
+    /// Whether a replace may leave out the resourceVersion.
+    fn allows_unconditional_update(&self) -> bool {
+        true
+    }
+
+    /// Whether a deletion answers with the object instead of a Status.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
+    /// For kinds that are deleted gracefully: the seconds that this deletion leaves the object.
+    fn grace_period_seconds(&self, _object: &Object, _requested: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    /// Whether finalizers of the kind's own (a namespace's `spec.finalizers`) hold the object.
+    fn is_held(&self, _object: &Object) -> bool {
+        false
+    }
+
+    /// Changes the object when its deletion begins.
+    fn begin_deletion(&self, _object: &mut Object) {}
+
+    /// The value of a selectable field.
+    fn field(&self, object: &Object, path: &str) -> String {
+        field_text(object, path)
+    }
+
+    /// The cells after NAME.
+    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value>;
+
+    /// Turns the object into the form in which it is stored, for a kind that shares another's storage.
+    fn to_stored(&self, object: Object) -> Object {
+        object
+    }
+
+    /// The way back.
+    fn to_served(&self, object: Object) -> Object {
+        object
+    }
+
+    /// Whether stored objects expire after `--event-ttl`.
+    fn expires(&self) -> bool {
+        false
+    }
+}
+
+/// The verbs of every collection, in discovery's order.
+pub(crate) const VERBS: &[Verb] = &[
+    Verb::Create,
+    Verb::Delete,
+    Verb::DeleteCollection,
+    Verb::Get,
+    Verb::List,
+    Verb::Patch,
+    Verb::Update,
+    Verb::Watch,
+];
+
+impl Kind {
+    pub fn gvk(&self) -> GroupVersionKind {
+        GroupVersionKind::new(self.group, self.version, self.kind)
+    }
+
+    /// `apps/v1`, or `v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    pub fn resource(&self) -> Resource {
+        Resource { gvk: self.gvk(), plural: self.plural.to_owned(), scope: self.scope }
+    }
+
+    /// The kind in whose form objects are stored: itself, or the one that shares its storage with it.
+    pub fn stored(&'static self) -> &'static Kind {
+        crate::kinds::KINDS.iter().copied().find(|kind| kind.prefix == self.prefix).unwrap_or(self)
+    }
+
+    /// Whether objects are stored in another kind's form.
+    pub fn converts(&'static self) -> bool {
+        !std::ptr::eq(self, self.stored())
+    }
+
+    pub fn is_namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+
+    pub fn subresource(&self, name: &str) -> Option<Subresource> {
+        self.subresources.iter().copied().find(|subresource| subresource.name() == name)
+    }
+
+    pub fn has_status(&self) -> bool {
+        self.subresources.contains(&Subresource::Status)
+    }
+
+    /// The refusal of a field selector that names `path`; `None` where it is served.
+    pub fn refuses_field(&self, path: &str) -> Option<String> {
+        if matches!(path, "metadata.name" | "metadata.namespace") && (path != "metadata.namespace" || self.is_namespaced())
+            || self.selectable_fields.contains(&path)
+        {
+            return None;
+        }
+        Some(match self.selectable_fields {
+            [] => {
+                format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+            }
+            _ => format!("field label not supported: {path}"),
+        })
+    }
+
+    /// The value of a field that [`Kind::refuses_field`] lets pass.
+    pub fn field(&self, object: &Object, path: &str) -> String {
+        match path {
+            "metadata.name" => object.metadata.name.clone(),
+            "metadata.namespace" => object.metadata.namespace.clone(),
+            path => self.strategy.field(object, path),
+        }
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}/{}", self.plural, self.group, self.version)
+    }
+}
+
+/// Keeps of `object` only the field `name`; everything else outside metadata is `old`'s.
+pub(crate) fn keep_all_but(object: &mut Object, old: &Object, name: &str) {
+    let own = object.rest.remove(name);
+    object.rest = old.rest.clone();
+    match own {
+        Some(value) => object.rest.insert(name.to_owned(), value),
+        None => object.rest.shift_remove(name),
+    };
+}
+
+/// Takes `old`'s value of the field `name`.
+pub(crate) fn keep(object: &mut Object, old: &Object, name: &str) {
+    match old.rest.get(name) {
+        Some(value) => object.rest.insert(name.to_owned(), value.clone()),
+        None => object.rest.shift_remove(name),
+    };
+}
+
+/// `generation` counts the changes of `spec`.
+pub(crate) fn count_generation(object: &mut Object, old: &Object) {
+    if object.rest.get("spec") != old.rest.get("spec") {
+        object.metadata.generation = old.metadata.generation + 1;
+    }
+}
+
+/// The text of the scalar at a path such as `spec.nodeName`; empty where there is none.
+pub(crate) fn field_text(object: &Object, path: &str) -> String {
+    let path: Vec<&str> = path.split('.').collect();
+    match object.at(&path) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Bool(flag)) => flag.to_string(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,40 @@
+//! ServiceAccounts. Counterpart: `pkg/registry/core/serviceaccount`.
+
+use jiff::Timestamp;
+use labkit_api::{Object, Scope};
+use serde_json::{Value, json};
+
+use crate::kinds::{Kind, Strategy};
+use crate::table::{self, AGE, text};
+
+pub(crate) static KIND: Kind = Kind {
+    group: "",
+    version: "v1",
+    kind: "ServiceAccount",
+    plural: "serviceaccounts",
+    singular: "serviceaccount",
+    scope: Scope::Namespaced,
+    short_names: &["sa"],
+    categories: &[],
+    prefix: "serviceaccounts",
+    columns: &[
+        text("Secrets", "Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount are allowed to use."),
+        AGE,
+    ],
+    subresources: &[],
+    selectable_fields: &[],
+    strategy: &ServiceAccounts,
+};
+
+struct ServiceAccounts;
+
+impl Strategy for ServiceAccounts {
+    fn returns_deleted_object(&self) -> bool {
+        true
+    }
+
+    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let secrets = object.at(&["secrets"]).and_then(Value::as_array).map_or(0, Vec::len);
+        vec![json!(secrets), table::age(object, now)]
+    }
+}

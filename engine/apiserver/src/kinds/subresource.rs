@@ -1,0 +1,47 @@
+//! The subresources: what hangs below `/NAME/` of an object.
+
+use labkit_api::{GroupVersionKind, Verb};
+
+use crate::kinds::kind::Kind;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subresource {
+    Status,
+    Scale,
+    Binding,
+    Eviction,
+    Log,
+    Finalize,
+}
+
+impl Subresource {
+    pub fn name(self) -> &'static str {
+        match self {
+            Subresource::Status => "status",
+            Subresource::Scale => "scale",
+            Subresource::Binding => "binding",
+            Subresource::Eviction => "eviction",
+            Subresource::Log => "log",
+            Subresource::Finalize => "finalize",
+        }
+    }
+
+    pub fn verbs(self) -> &'static [Verb] {
+        match self {
+            Subresource::Status | Subresource::Scale => &[Verb::Get, Verb::Patch, Verb::Update],
+            Subresource::Binding | Subresource::Eviction => &[Verb::Create],
+            Subresource::Log => &[Verb::Get],
+            Subresource::Finalize => &[Verb::Update],
+        }
+    }
+
+    /// The kind of its bodies.
+    pub fn gvk(self, kind: &Kind) -> GroupVersionKind {
+        match self {
+            Subresource::Status | Subresource::Log | Subresource::Finalize => kind.gvk(),
+            Subresource::Scale => GroupVersionKind::new("autoscaling", "v1", "Scale"),
+            Subresource::Binding => GroupVersionKind::new("", "v1", "Binding"),
+            Subresource::Eviction => GroupVersionKind::new("policy", "v1", "Eviction"),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Creation.
+
+use std::sync::Arc;
+
+use labkit_api::names::generated_name;
+use labkit_api::{Object, Status, StatusCause, Time};
+use rand::RngCore;
+
+use crate::kinds::Kind;
+use crate::metadata;
+use crate::registry::Registry;
+use crate::storage::{Entry, Swap, relative_key};
+
+/// How often another suffix is drawn when a generated name is taken.
+const NAME_ATTEMPTS: usize = 8;
+
+impl Registry {
+    /// Makes the object whole, judges it and stores it.
+    pub async fn create(&self, kind: &'static Kind, mut object: Object, dry_run: bool) -> Result<Arc<Entry>, Status> {
+        if !object.metadata.resource_version.is_empty() {
+            return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
+        }
+        object.metadata.generation = 0;
+        kind.strategy.prepare_for_create(&mut object);
+        self.fill_metadata(&mut object);
+        let generates = object.metadata.name.is_empty() && !object.metadata.generate_name.is_empty();
+        let base = object.metadata.generate_name.clone();
+        for attempt in 1.. {
+            if generates {
+                object.metadata.name = self.component.random(|rng| generated_name(&base, || rng.next_u32()));
+            }
+            match self.validated_create(kind, object.clone(), dry_run).await {
+                Err(status) if status.is_already_exists() && generates && attempt < NAME_ATTEMPTS => {}
+                result => return result,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    async fn validated_create(&self, kind: &'static Kind, mut object: Object, dry_run: bool) -> Result<Arc<Entry>, Status> {
+        let _one_at_a_time = self.addresses.turn(kind).await;
+        self.allocate(kind, &mut object, None)?;
+        let mut errors = metadata::validate(kind, &object);
+        errors.extend(kind.strategy.validate(&object));
+        refuse(kind, &object.metadata.name, errors)?;
+        let key = relative_key(kind, &object.metadata.namespace, &object.metadata.name);
+        let exists = || Status::already_exists(&kind.resource(), &object.metadata.name);
+        if dry_run {
+            return match self.fresh(kind, &key).await? {
+                Some(_) => Err(exists()),
+                None => Ok(Arc::new(dry_entry(object))),
+            };
+        }
+        let lease = self.lease(kind).await?;
+        match self.store.create(kind, &key, object.clone(), lease).await? {
+            Swap::Done(entry) => {
+                self.addresses.settled(kind, self.cache(kind), entry.revision).await;
+                Ok(entry)
+            }
+            Swap::Lost(_) => Err(exists()),
+        }
+    }
+
+    fn fill_metadata(&self, object: &mut Object) {
+        let uid = self.uid();
+        let meta = &mut object.metadata;
+        meta.uid = uid;
+        meta.creation_timestamp = Some(Time(self.world.clock().now()));
+        meta.deletion_timestamp = None;
+        meta.deletion_grace_period_seconds = None;
+    }
+}
+
+/// An object that was not stored: it has no resourceVersion.
+pub(crate) fn dry_entry(object: Object) -> Entry {
+    let version = object.metadata.resource_version.clone();
+    let mut entry = Entry::new(object, 0);
+    entry.object.metadata.resource_version = version;
+    entry
+}
+
+/// 422, if there is anything to say.
+pub(crate) fn refuse(kind: &Kind, name: &str, errors: Vec<StatusCause>) -> Result<(), Status> {
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(&kind.gvk(), name, errors)) }
+}

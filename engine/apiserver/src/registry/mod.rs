@@ -1,0 +1,110 @@
+//! The generic registry: how objects of any kind come into being, change and go.
+//! Counterpart: `k8s.io/apiserver/pkg/registry/generic/registry/store.go`.
+
+pub(crate) mod bind;
+pub(crate) mod create;
+pub(crate) mod deletion;
+pub(crate) mod delete;
+pub(crate) mod list;
+pub(crate) mod scale;
+pub(crate) mod update;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use labkit_api::{Object, Status};
+use labkit_sim::{Component, World};
+use rand::RngCore;
+
+use crate::allocate::Addresses;
+use crate::kinds::{Kind, KINDS};
+use crate::storage::cache::Cache;
+use crate::storage::lease::Leases;
+use crate::storage::{Entry, Store, prefix, relative_key};
+
+/// Everything that is behind the HTTP of one server.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub world: World,
+    /// The server's own component: its randomness, and where its tasks live.
+    pub component: Component,
+    pub store: Store,
+    caches: BTreeMap<&'static str, Arc<Cache>>,
+    pub addresses: Addresses,
+    event_leases: Leases,
+}
+
+impl Registry {
+    pub fn new(world: &World, component: Component, store: Store, addresses: Addresses, event_leases: Leases) -> Registry {
+        let cache = |kind: &&'static Kind| (kind.prefix, Arc::new(Cache::new(prefix(kind), world.clock().clone())));
+        let caches = KINDS.iter().map(cache).collect();
+        Registry { world: world.clone(), component, store, caches, addresses, event_leases }
+    }
+
+    pub fn cache(&self, kind: &Kind) -> &Arc<Cache> {
+        &self.caches[kind.prefix]
+    }
+
+    pub fn caches(&self) -> impl Iterator<Item = &Arc<Cache>> {
+        self.caches.values()
+    }
+
+    /// The object as of now or, with a resourceVersion, at least as new as that; `0` is content with any.
+    pub async fn get(&self, kind: &Kind, namespace: &str, name: &str, version: i64) -> Result<Arc<Entry>, Status> {
+        let key = relative_key(kind, namespace, name);
+        let cached = self.cache(kind).get(&key);
+        if version == 0 && let Some(entry) = cached {
+            return Ok(entry);
+        }
+        let entry = self.fresh(kind, &key).await?;
+        entry.ok_or_else(|| Status::not_found(&kind.resource(), name))
+    }
+
+    /// The object as etcd has it now; decoded only where the cache does not have that version.
+    pub async fn fresh(&self, kind: &Kind, key: &str) -> Result<Option<Arc<Entry>>, Status> {
+        let request = labkit_etcd::RangeRequest::key(format!("{}{key}", prefix(kind)));
+        let response = self.store.range(request).await.map_err(crate::storage::error::status)?;
+        response.kvs.first().map(|kv| self.cache(kind).decode(kv)).transpose()
+    }
+
+    /// A version-4 UUID from the server's own randomness.
+    pub fn uid(&self) -> String {
+        let mut bytes = [0; 16];
+        self.component.random(|rng| rng.fill_bytes(&mut bytes));
+        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    }
+
+    /// The etcd lease under which a new object is written; 0 for those that stay.
+    pub async fn lease(&self, kind: &Kind) -> Result<i64, Status> {
+        if kind.strategy.expires() { self.event_leases.lease(self.store.etcd()).await } else { Ok(0) }
+    }
+
+    /// How things stand with the namespace that an object is to be made in.
+    pub async fn namespace_state(&self, kind: &Kind, namespace: &str) -> Result<NamespaceState, Status> {
+        if !kind.is_namespaced() {
+            return Ok(NamespaceState::Active);
+        }
+        let namespaces = &crate::kinds::namespaces::KIND;
+        let mut found = self.cache(namespaces).get(namespace);
+        if found.is_none() {
+            found = self.fresh(namespaces, namespace).await?;
+        }
+        Ok(match found {
+            None => NamespaceState::Absent,
+            Some(entry) if is_terminating(&entry.object) => NamespaceState::Terminating,
+            Some(_) => NamespaceState::Active,
+        })
+    }
+}
+
+/// What admission wants to know of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NamespaceState {
+    Absent,
+    Active,
+    Terminating,
+}
+
+fn is_terminating(namespace: &Object) -> bool {
+    namespace.str_at(&["status", "phase"]) == Some("Terminating")
+}

@@ -1,0 +1,45 @@
+//! The scale of a workload: its replicas as an autoscaling/v1 Scale.
+
+use labkit_api::selector::LabelSelector;
+use labkit_api::{Object, Status, StatusCause};
+use serde_json::{Value, json};
+
+use crate::field;
+use crate::kinds::Kind;
+
+/// The workload seen as a Scale.
+pub(crate) fn of(workload: &Object) -> Object {
+    let meta = &workload.metadata;
+    let selector = workload.at(&["spec", "selector"]).map(LabelSelector::from_value);
+    let mut status = json!({"replicas": workload.i64_at(&["status", "replicas"]).unwrap_or_default()});
+    if let Some(Ok(selector)) = selector {
+        status["selector"] = json!(selector.to_string());
+    }
+    let value = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale",
+        "metadata": {
+            "name": meta.name, "namespace": meta.namespace, "uid": meta.uid,
+            "resourceVersion": meta.resource_version, "creationTimestamp": meta.creation_timestamp,
+        },
+        "spec": {"replicas": workload.i64_at(&["spec", "replicas"]).unwrap_or_default()},
+        "status": status,
+    });
+    Object::from_value(value).expect("made of valid metadata just above")
+}
+
+/// The workload with the replicas that a Scale asks for.
+pub(crate) fn apply(kind: &Kind, workload: &Object, scale: &Object) -> Result<Object, Status> {
+    let replicas = scale.i64_at(&["spec", "replicas"]).unwrap_or_default();
+    let errors: Vec<StatusCause> = field::non_negative("spec.replicas", Some(replicas)).into_iter().collect();
+    if !errors.is_empty() {
+        let gvk = labkit_api::GroupVersionKind::new("autoscaling", "v1", "Scale");
+        return Err(Status::invalid(&gvk, &workload.metadata.name, errors));
+    }
+    let (asked, now) = (&scale.metadata.resource_version, &workload.metadata.resource_version);
+    if !asked.is_empty() && asked != now {
+        return Err(Status::modified(&kind.resource(), &workload.metadata.name));
+    }
+    let mut scaled = workload.clone();
+    scaled.set_at(&["spec", "replicas"], Value::from(replicas));
+    Ok(scaled)
+}

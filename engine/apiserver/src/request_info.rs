@@ -1,0 +1,152 @@
+//! What a request is about: its path, method and query, parsed once.
+//! Counterpart: `k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`.
+
+use http::Method;
+use labkit_api::{Status, StatusDetails, Verb};
+
+use crate::kinds::{self, Kind, Subresource};
+use crate::query::Query;
+
+/// What is asked of the API.
+#[derive(Debug)]
+pub(crate) struct RequestInfo {
+    pub verb: Verb,
+    pub kind: &'static Kind,
+    /// Empty: all, or a kind without namespaces.
+    pub namespace: String,
+    /// Empty: the collection.
+    pub name: String,
+    pub subresource: Option<Subresource>,
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Resource(Box<RequestInfo>),
+    /// Discovery, health and the like: the segments of the path.
+    Path(Vec<String>),
+}
+
+/// Reads a request's line. Paths below a group and version that is served must name a resource.
+pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, Status> {
+    let decode = |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    let segments: Vec<String> = path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
+    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let (group, version, rest) = match parts.as_slice() {
+        ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
+        _ => return Ok(Target::Path(segments)),
+    };
+    if !kinds::group_versions().contains(&(group, version)) {
+        return Ok(Target::Path(segments));
+    }
+    let (namespace, rest) = match rest {
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !is_namespace_subresource(rest) => (*namespace, rest),
+        rest => ("", rest),
+    };
+    let [plural, rest @ ..] = rest else { return Err(not_served()) };
+    let kind = kinds::find(group, version, plural).ok_or_else(not_served)?;
+    let (name, subresource) = match rest {
+        [] => ("", None),
+        [name] => (*name, None),
+        [name, subresource] => (*name, Some(kind.subresource(subresource).ok_or_else(not_served)?)),
+        _ => return Err(not_served()),
+    };
+    let fits = if kind.is_namespaced() { !namespace.is_empty() || name.is_empty() } else { namespace.is_empty() };
+    if !fits {
+        return Err(not_served());
+    }
+    let info = RequestInfo {
+        verb: verb(method, name, subresource, query)?,
+        kind,
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        subresource,
+    };
+    let is_creation_everywhere = info.verb == Verb::Create && kind.is_namespaced() && namespace.is_empty();
+    if is_creation_everywhere { Err(not_allowed()) } else { Ok(Target::Resource(Box::new(info))) }
+}
+
+/// `namespaces/NAME/status` is about the namespace; `namespaces/NAME/pods` is about what is in it.
+fn is_namespace_subresource(rest: &[&str]) -> bool {
+    matches!(rest, ["status" | "finalize"])
+}
+
+fn verb(method: &Method, name: &str, subresource: Option<Subresource>, query: &Query) -> Result<Verb, Status> {
+    let is_collection = name.is_empty();
+    let verb = match method.as_str() {
+        "GET" | "HEAD" if is_collection && query.flag("watch") => Verb::Watch,
+        "GET" | "HEAD" if is_collection => Verb::List,
+        "GET" | "HEAD" => Verb::Get,
+        "POST" if is_collection || subresource.is_some() => Verb::Create,
+        "PUT" if !is_collection => Verb::Update,
+        "PATCH" if !is_collection => Verb::Patch,
+        "DELETE" if is_collection => Verb::DeleteCollection,
+        "DELETE" => Verb::Delete,
+        _ => return Err(not_allowed()),
+    };
+    match subresource {
+        Some(subresource) if !subresource.verbs().contains(&verb) => Err(not_allowed()),
+        _ => Ok(verb),
+    }
+}
+
+/// A path that no resource has, below a group that is served.
+fn not_served() -> Status {
+    let mut status = Status::failure(404, "NotFound", "the server could not find the requested resource");
+    status.details = Some(StatusDetails::default());
+    status
+}
+
+fn not_allowed() -> Status {
+    let message = "the server does not allow this method on the requested resource";
+    let mut status = Status::failure(405, "MethodNotAllowed", message);
+    status.details = Some(StatusDetails::default());
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(method: &str, target: &str, expected: &str) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let found = match parse(&method, path, &Query::parse(Some(query))) {
+            Err(status) => status.code.to_string(),
+            Ok(Target::Path(segments)) => format!("path {}", segments.join("/")),
+            Ok(Target::Resource(info)) => {
+                let subresource = info.subresource.map(|subresource| format!("/{}", subresource.name())).unwrap_or_default();
+                format!("{} {}{subresource} {}/{}", info.verb.as_str(), info.kind.plural, info.namespace, info.name)
+            }
+        };
+        assert_eq!(found, expected, "{method} {target}");
+    }
+
+    #[test]
+    fn paths_become_verbs_on_resources() {
+        check("GET", "/api/v1/pods", "list pods /");
+        check("GET", "/api/v1/pods?watch=true", "watch pods /");
+        check("GET", "/api/v1/namespaces/default/pods/a", "get pods default/a");
+        check("GET", "/api/v1/namespaces/default", "get namespaces /default");
+        check("PUT", "/api/v1/namespaces/default/finalize", "update namespaces/finalize /default");
+        check("POST", "/apis/apps/v1/namespaces/default/deployments", "create deployments default/");
+        check("PATCH", "/apis/apps/v1/namespaces/default/deployments/a/scale", "patch deployments/scale default/a");
+        check("DELETE", "/api/v1/namespaces/default/pods", "deletecollection pods default/");
+        check("POST", "/api/v1/namespaces/default/pods/a/binding", "create pods/binding default/a");
+    }
+
+    #[test]
+    fn other_paths_and_methods_are_refused() {
+        check("GET", "/version", "path version");
+        check("GET", "/api/v1", "path api/v1");
+        check("GET", "/apis/extensions/v1beta1/deployments", "path apis/extensions/v1beta1/deployments");
+        check("GET", "/api/v1/foos", "404");
+        check("GET", "/api/v1/namespaces/default/pods/a/foo", "404");
+        check("GET", "/api/v1/namespaces/default/nodes", "404");
+        check("POST", "/api/v1/namespaces/default/pods/a", "405");
+        check("POST", "/api/v1/pods", "405");
+        check("GET", "/api/v1/namespaces/default/pods/a/binding", "405");
+    }
+}

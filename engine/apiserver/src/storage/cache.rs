@@ -1,0 +1,205 @@
+//! The watch cache of one kind: the present objects and the last changes, kept by one watch of etcd.
+//! Counterpart: `k8s.io/apiserver/pkg/storage/cacher`.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use labkit_api::Status;
+use labkit_etcd::{Code, EtcdError, EventKind, KeyValue, RangeRequest, WatchRequest, WatchResponse};
+use labkit_sim::Clock;
+use tokio::sync::Notify;
+
+use crate::storage::window::{Change, Gone, Window};
+use crate::storage::{Entry, Store, error};
+
+/// How long a reader waits for a revision that is still to come.
+const FUTURE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The pause before the collection is listed anew.
+const RELIST_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Cache {
+    /// `/registry/pods/`
+    prefix: String,
+    clock: Clock,
+    state: Mutex<State>,
+    /// Wakes whoever waits for a change.
+    moved: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How often the collection was listed; 0 before the first time. Watches of an older listing end.
+    listing: u64,
+    objects: BTreeMap<String, Arc<Entry>>,
+    window: Window,
+    /// Everything up to here is in.
+    revision: i64,
+}
+
+/// A place in the changes of one listing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor {
+    listing: u64,
+    number: u64,
+}
+
+impl Cache {
+    pub fn new(prefix: String, clock: Clock) -> Cache {
+        let state = State { listing: 0, objects: BTreeMap::new(), window: Window::since(0), revision: 0 };
+        Cache { prefix, clock, state: Mutex::new(state), moved: Notify::new() }
+    }
+
+    /// Keeps the cache up to date for as long as it is polled.
+    pub async fn run(&self, store: Store) {
+        loop {
+            let ended = self.list_and_watch(&store).await;
+            debug_assert!(ended.is_err(), "a watch ends with an error");
+            tokio::time::sleep(RELIST_PAUSE).await;
+        }
+    }
+
+    async fn list_and_watch(&self, store: &Store) -> Result<(), EtcdError> {
+        let list = store.range(RangeRequest::prefix(self.prefix.clone())).await?;
+        let decoded = list.kvs.iter().filter_map(|kv| Some((self.relative(kv), Entry::decode(kv).ok()?)));
+        let objects: BTreeMap<String, Arc<Entry>> = decoded.collect();
+        let revision = list.header.revision;
+        {
+            let mut state = self.locked();
+            *state = State { listing: state.listing + 1, objects, window: Window::since(revision), revision };
+        }
+        self.moved.notify_waiters();
+        let request = WatchRequest {
+            start_revision: revision + 1,
+            progress_notify: true,
+            ..WatchRequest::prefix(self.prefix.clone())
+        };
+        let mut watcher = store.etcd().watch(request).await?;
+        while let Some(response) = watcher.next().await {
+            let response = response?;
+            if response.canceled {
+                return Err(EtcdError::Compacted);
+            }
+            self.apply(&response);
+        }
+        Err(EtcdError::ConnectionLost)
+    }
+
+    fn apply(&self, response: &WatchResponse) {
+        {
+            let mut state = self.locked();
+            for event in &response.events {
+                let key = self.relative(&event.kv);
+                let previous = state.objects.get(&key).cloned();
+                let entry = match event.kind {
+                    EventKind::Put => Entry::decode(&event.kv).ok(),
+                    EventKind::Delete => previous
+                        .as_ref()
+                        .map(|last| Arc::new(Entry::new(last.object.clone(), event.kv.mod_revision))),
+                };
+                state.revision = state.revision.max(event.kv.mod_revision);
+                let Some(entry) = entry else { continue };
+                let is_deletion = event.kind == EventKind::Delete;
+                match is_deletion {
+                    true => state.objects.remove(&key),
+                    false => state.objects.insert(key, entry.clone()),
+                };
+                let at = self.clock.elapsed();
+                state.window.push(Change { entry, is_deletion, previous, cause: event.cause, at });
+            }
+            if response.events.is_empty() && !response.created {
+                state.revision = state.revision.max(response.header.revision);
+            }
+        }
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until the collection was listed for the first time.
+    pub async fn synced(&self) {
+        self.until(|state| state.listing > 0).await;
+    }
+
+    async fn until(&self, is_there: impl Fn(&State) -> bool) {
+        loop {
+            let moved = self.moved.notified();
+            if is_there(&self.locked()) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Waits a little for a revision; refuses one that does not come.
+    pub async fn reached(&self, revision: i64) -> Result<(), Status> {
+        let arrived = tokio::time::timeout(FUTURE_TIMEOUT, self.until(|state| state.revision >= revision)).await;
+        arrived.map_err(|_| error::too_large_resource_version(revision, self.revision()))
+    }
+
+    /// Everything up to this revision is in.
+    pub fn revision(&self) -> i64 {
+        self.locked().revision
+    }
+
+    pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
+        self.locked().objects.get(key).cloned()
+    }
+
+    /// The objects whose keys begin with `prefix` (a namespace and a slash, or nothing), in the order of keys,
+    /// with the revision of this state and the place at which its changes go on.
+    pub fn snapshot(&self, prefix: &str) -> (Vec<Arc<Entry>>, i64, Cursor) {
+        let state = self.locked();
+        let from = (Bound::Included(prefix.to_owned()), Bound::Unbounded);
+        let objects = state.objects.range::<String, _>(from).take_while(|(key, _)| key.starts_with(prefix));
+        let objects = objects.map(|(_, entry)| entry.clone()).collect();
+        let cursor = Cursor { listing: state.listing, number: state.window.end() };
+        (objects, state.revision, cursor)
+    }
+
+    /// The place after the changes up to `revision`.
+    pub fn cursor_after(&self, revision: i64) -> Result<Cursor, Status> {
+        let state = self.locked();
+        match state.window.cursor_after(revision) {
+            Ok(number) => Ok(Cursor { listing: state.listing, number }),
+            Err(oldest) => Err(error::too_old_resource_version(revision, oldest)),
+        }
+    }
+
+    /// The change at the cursor, which moves on; `None` where there is none yet. `Gone`: the reader was too
+    /// slow, or the collection was listed anew.
+    pub fn next(&self, cursor: &mut Cursor) -> Result<Option<Arc<Change>>, Gone> {
+        let state = self.locked();
+        if state.listing != cursor.listing {
+            return Err(Gone);
+        }
+        let change = state.window.get(cursor.number)?;
+        cursor.number += u64::from(change.is_some());
+        Ok(change)
+    }
+
+    /// To be made before the cache is read, so that no change is missed.
+    pub fn moved(&self) -> tokio::sync::futures::Notified<'_> {
+        self.moved.notified()
+    }
+
+    /// A key-value of this kind as an entry; the one that is here if it is the same version.
+    pub fn decode(&self, kv: &KeyValue) -> Result<Arc<Entry>, Status> {
+        let known = self.get(&self.relative(kv)).filter(|entry| entry.revision == kv.mod_revision);
+        known.map_or_else(|| Entry::decode(kv), Ok)
+    }
+
+    fn relative(&self, kv: &KeyValue) -> String {
+        String::from_utf8_lossy(&kv.key[self.prefix.len().min(kv.key.len())..]).into_owned()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens under this lock")
+    }
+}
+
+/// Whether a list failed because its revision is compacted away.
+pub(crate) fn is_compacted(error: &EtcdError) -> bool {
+    error.code() == Code::OutOfRange && *error == EtcdError::Compacted
+}

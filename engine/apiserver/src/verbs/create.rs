@@ -1,0 +1,75 @@
+//! Create, and the subresources that are posted to: binding and eviction.
+
+use http::StatusCode;
+use labkit_api::{Object, Status, StatusDetails, Time, Verb};
+use labkit_client::Response;
+use serde_json::{Value, json};
+
+use crate::decode::{self, FieldValidation};
+use crate::kinds::{Subresource, pods};
+use crate::query::DeleteOptions;
+use crate::registry::bind;
+use crate::registry::update::UpdateOptions;
+use crate::respond;
+use crate::verbs::{Call, read};
+
+pub(super) async fn create(call: Call) -> Result<Response, Status> {
+    let kind = call.info.kind;
+    let dry_run = call.query.dry_run("CreateOptions")?;
+    let validation = FieldValidation::parse(&call.query)?;
+    let (mut object, warnings) = decode::object(&call.headers, &call.body, &kind.gvk(), validation)?;
+    call.check_names(&mut object)?;
+    let mut object = kind.strategy.to_stored(object);
+    let kind = kind.stored();
+    kind.strategy.set_defaults(&mut object);
+    call.admit(Verb::Create, Some(&mut object), call.namespace_state().await?)?;
+    let entry = call.registry.create(kind, object, dry_run).await?;
+    read::written(&call, StatusCode::CREATED, &entry, &warnings)
+}
+
+/// `POST pods/NAME/binding`: what the scheduler decided.
+pub(super) async fn bind(call: Call) -> Result<Response, Status> {
+    let mut binding = body(&call, Subresource::Binding)?;
+    call.check_names(&mut binding)?;
+    let options = UpdateOptions { subresource: Some(Subresource::Binding), dry_run: call.query.dry_run("CreateOptions")? };
+    let now = Time(call.registry.world.clock().now());
+    let change = |pod: &Object| bind::bind(pod, &binding, now);
+    call.registry.update(&pods::KIND, &call.info.namespace, &call.info.name, options, change).await?;
+    Ok(created())
+}
+
+/// `POST pods/NAME/eviction`: a deletion that says why. Disruption budgets are absent: every eviction is granted.
+pub(super) async fn evict(call: Call) -> Result<Response, Status> {
+    let eviction = body(&call, Subresource::Eviction)?;
+    let none = Value::Null;
+    let mut options = DeleteOptions::parse(eviction.rest.get("deleteOptions").unwrap_or(&none), &call.query)?;
+    options.dry_run |= call.query.dry_run("CreateOptions")?;
+    let now = Time(call.registry.world.clock().now());
+    let update = UpdateOptions { subresource: Some(Subresource::Eviction), dry_run: options.dry_run };
+    let change = |pod: &Object| {
+        let mut pod = pod.clone();
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        });
+        bind::set_condition(&mut pod, condition, now);
+        Ok(pod)
+    };
+    let (namespace, name) = (&call.info.namespace, &call.info.name);
+    call.registry.update(&pods::KIND, namespace, name, update, change).await?;
+    call.registry.delete(&pods::KIND, namespace, name, &options).await?;
+    Ok(created())
+}
+
+fn body(call: &Call, subresource: Subresource) -> Result<Object, Status> {
+    let gvk = subresource.gvk(call.info.kind);
+    decode::object(&call.headers, &call.body, &gvk, FieldValidation::Ignore).map(|(object, _)| object)
+}
+
+/// `Success`, code 201.
+fn created() -> Response {
+    let mut status = Status::success(StatusDetails::default());
+    status.details = None;
+    status.code = 201;
+    respond::status(&status)
+}

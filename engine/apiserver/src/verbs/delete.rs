@@ -1,0 +1,53 @@
+//! Delete, of one object or of all that are selected.
+
+use http::StatusCode;
+use labkit_api::{GroupVersionKind, Status, StatusDetails, Verb};
+use labkit_client::Response;
+use serde_json::Value;
+
+use crate::decode;
+use crate::query::{DeleteOptions, Selection};
+use crate::registry::NamespaceState;
+use crate::registry::delete::Deleted;
+use crate::registry::list::List;
+use crate::respond;
+use crate::verbs::Call;
+
+pub(super) async fn delete(call: Call) -> Result<Response, Status> {
+    let kind = call.info.kind.stored();
+    let options = options(&call)?;
+    call.admit(Verb::Delete, None, NamespaceState::Active)?;
+    let deleted = call.registry.delete(kind, &call.info.namespace, &call.info.name, &options).await?;
+    let entry = match deleted {
+        Deleted::Gone(entry) if !kind.strategy.returns_deleted_object() => {
+            let meta = &entry.object.metadata;
+            return Ok(respond::status(&Status::success(StatusDetails {
+                name: meta.name.clone(),
+                group: kind.group.to_owned(),
+                kind: kind.plural.to_owned(),
+                uid: meta.uid.clone(),
+                ..Default::default()
+            })));
+        }
+        Deleted::Gone(entry) | Deleted::Pending(entry) => entry,
+    };
+    Ok(respond::entry(&call.presentation()?, StatusCode::OK, &entry))
+}
+
+pub(super) async fn delete_collection(call: Call) -> Result<Response, Status> {
+    let options = options(&call)?;
+    let selection = Selection::parse(call.info.kind, &call.query)?;
+    let entries = call.registry.delete_collection(call.info.kind.stored(), &call.info.namespace, &selection, &options).await?;
+    let revision = call.registry.cache(call.info.kind).revision();
+    let list = List { entries, revision, continuation: String::new(), remaining: None };
+    Ok(respond::list(&call.presentation()?, &list))
+}
+
+fn options(call: &Call) -> Result<DeleteOptions, Status> {
+    let body = if call.body.is_empty() {
+        Value::Null
+    } else {
+        decode::value(&call.headers, &call.body, &GroupVersionKind::new("", "v1", "DeleteOptions"))?
+    };
+    DeleteOptions::parse(&body, &call.query)
+}

@@ -1,0 +1,114 @@
+//! The verbs: from a request that is understood to the registry and back to an answer.
+//! Counterpart: `k8s.io/apiserver/pkg/endpoints/handlers`.
+
+mod create;
+mod delete;
+mod log;
+mod patch;
+mod read;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use labkit_api::{Object, Status, UserInfo, Verb};
+use labkit_client::Response;
+
+use crate::admission::{self, Attributes};
+use crate::kinds::Subresource;
+use crate::kubelets::Kubelets;
+use crate::negotiate;
+use crate::query::Query;
+use crate::registry::{NamespaceState, Registry};
+use crate::request_info::RequestInfo;
+use crate::respond::Presentation;
+use crate::table::IncludeObject;
+
+/// One request to a resource.
+pub(crate) struct Call {
+    pub registry: Arc<Registry>,
+    pub kubelets: Arc<dyn Kubelets>,
+    pub info: RequestInfo,
+    pub query: Query,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    #[expect(dead_code, reason = "who asks is known; nothing asks for it yet")]
+    pub user: UserInfo,
+}
+
+/// Carries the request out.
+pub(crate) async fn dispatch(call: Call) -> Result<Response, Status> {
+    match (call.info.verb, call.info.subresource) {
+        (Verb::Get, Some(Subresource::Log)) => log::log(call).await,
+        (Verb::Get, _) => read::get(call).await,
+        (Verb::List, _) => read::list(call).await,
+        (Verb::Watch, _) => watch::watch(call).await,
+        (Verb::Create, Some(Subresource::Binding)) => create::bind(call).await,
+        (Verb::Create, Some(Subresource::Eviction)) => create::evict(call).await,
+        (Verb::Create, _) => create::create(call).await,
+        (Verb::Update, _) => update::update(call).await,
+        (Verb::Patch, _) => patch::patch(call).await,
+        (Verb::Delete, _) => delete::delete(call).await,
+        (Verb::DeleteCollection, _) => delete::delete_collection(call).await,
+    }
+}
+
+impl Call {
+    /// How the answer is to look.
+    pub fn presentation(&self) -> Result<Presentation, Status> {
+        let (view, encoding) = negotiate::view(&self.headers)?;
+        let include = match self.query.get("includeObject") {
+            "Object" => IncludeObject::Object,
+            "None" => IncludeObject::None,
+            _ => IncludeObject::Metadata,
+        };
+        let now = self.registry.world.clock().now();
+        Ok(Presentation { kind: self.info.kind, view, encoding, include, now })
+    }
+
+    /// How things stand with the namespace that is written to.
+    async fn namespace_state(&self) -> Result<NamespaceState, Status> {
+        self.registry.namespace_state(self.info.kind, &self.info.namespace).await
+    }
+
+    fn admit(&self, verb: Verb, object: Option<&mut Object>, namespace_state: NamespaceState) -> Result<(), Status> {
+        admission::admit(Attributes {
+            verb,
+            kind: self.info.kind.stored(),
+            subresource: self.info.subresource,
+            namespace: &self.info.namespace,
+            name: &self.info.name,
+            object,
+            namespace_state,
+        })
+    }
+
+    /// An object's name and namespace are those of its path.
+    fn check_names(&self, object: &mut Object) -> Result<(), Status> {
+        let meta = &mut object.metadata;
+        if self.info.kind.is_namespaced() {
+            if !meta.namespace.is_empty() && meta.namespace != self.info.namespace {
+                return Err(Status::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
+            }
+            meta.namespace.clone_from(&self.info.namespace);
+        } else {
+            meta.namespace.clear();
+        }
+        if !self.info.name.is_empty() {
+            if meta.name.is_empty() {
+                meta.name.clone_from(&self.info.name);
+            }
+            if meta.name != self.info.name {
+                return Err(Status::bad_request(format!(
+                    "the name of the object ({}) does not match the name on the URL ({})",
+                    meta.name, self.info.name
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! Get and list.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use labkit_api::Status;
+use labkit_client::Response;
+
+use crate::kinds::Subresource;
+use crate::query::Selection;
+use crate::registry::list::{ListOptions, parse_version};
+use crate::registry::scale;
+use crate::respond;
+use crate::storage::Entry;
+use crate::verbs::Call;
+
+pub(super) async fn get(call: Call) -> Result<Response, Status> {
+    let presentation = call.presentation()?;
+    let version = match call.query.get("resourceVersion") {
+        "" => -1,
+        text => parse_version(text)?,
+    };
+    let entry = call.registry.get(call.info.kind.stored(), &call.info.namespace, &call.info.name, version).await?;
+    if call.info.subresource == Some(Subresource::Scale) {
+        return Ok(respond::value(StatusCode::OK, &scale::of(&entry.object)));
+    }
+    Ok(respond::entry(&presentation, StatusCode::OK, &entry))
+}
+
+pub(super) async fn list(call: Call) -> Result<Response, Status> {
+    let presentation = call.presentation()?;
+    let kind = call.info.kind.stored();
+    let selection = Selection::parse(call.info.kind, &call.query)?;
+    let options = ListOptions::parse(&call.query)?;
+    let list = call.registry.list(kind, &call.info.namespace, &selection, &options).await?;
+    Ok(respond::list(&presentation, &list))
+}
+
+/// The stored form of what was just written, as the client sees it.
+pub(super) fn written(call: &Call, code: StatusCode, entry: &Arc<Entry>, warnings: &[String]) -> Result<Response, Status> {
+    Ok(respond::warn(respond::entry(&call.presentation()?, code, entry), warnings))
+}

@@ -1,0 +1,316 @@
+//! Watch: the changes of a collection as a stream, from the cache. Each watch is one task of the server, which
+//! ends with it. Counterpart: `storage/cacher/cache_watcher.go`, `handlers/watch.go`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use labkit_api::Status;
+use labkit_client::{Body, Chunk, Note, Response};
+use rand::Rng;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::negotiate::View;
+use crate::query::{Query, Selection};
+use crate::registry::Registry;
+use crate::registry::list::parse_version;
+use crate::respond::Presentation;
+use crate::storage::Entry;
+use crate::storage::cache::{Cache, Cursor};
+use crate::storage::entry::to_json;
+use crate::storage::window::Change;
+use crate::verbs::Call;
+
+/// `--min-request-timeout`: a watch without a timeout lives that long, or up to twice as long.
+const LIFETIME_MIN: Duration = Duration::from_secs(1800);
+
+/// How often a client that asks for bookmarks gets one, and how long before the end the last.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(60);
+const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
+
+/// How many events wait for a slow reader before the watch stops reading for it.
+const BUFFER: usize = 64;
+
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// One watch under way.
+struct Pump {
+    cache: Arc<Cache>,
+    cursor: Cursor,
+    selection: Selection,
+    namespace: String,
+    presentation: Presentation,
+    registry: Arc<Registry>,
+    resource: String,
+    bookmarks: bool,
+    until: Instant,
+    sender: mpsc::Sender<Chunk>,
+    is_first: bool,
+}
+
+pub(super) async fn watch(call: Call) -> Result<Response, Status> {
+    let presentation = call.presentation()?;
+    let selection = Selection::parse(call.info.kind, &call.query)?;
+    let lifetime = lifetime(&call)?;
+    let cache = call.registry.cache(call.info.kind).clone();
+    let start = match start(&call, &cache).await {
+        Ok(start) => start,
+        // A watch from the past is answered, and told within the stream.
+        Err(status) if status.is_expired() => return Ok(stream(single(error_event(&status)))),
+        Err(status) => return Err(status),
+    };
+    let (sender, receiver) = mpsc::channel(BUFFER);
+    let pump = Pump {
+        cache,
+        cursor: start.cursor,
+        selection,
+        namespace: call.info.namespace.clone(),
+        presentation,
+        registry: call.registry.clone(),
+        resource: call.info.kind.resource().qualified(),
+        bookmarks: call.query.flag("allowWatchBookmarks"),
+        until: Instant::now() + lifetime,
+        sender,
+        is_first: true,
+    };
+    call.registry.component.spawn(async move { pump.run(start.initial, start.marks_end).await });
+    Ok(stream(receiver))
+}
+
+/// Where a watch begins.
+struct Start {
+    /// Objects that are told as ADDED first.
+    initial: Vec<Arc<Entry>>,
+    cursor: Cursor,
+    /// The revision that the bookmark after the initial objects carries, if one is wanted.
+    marks_end: Option<i64>,
+}
+
+async fn start(call: &Call, cache: &Cache) -> Result<Start, Status> {
+    let version = match call.query.get("resourceVersion") {
+        "" => 0,
+        text => parse_version(text)?,
+    };
+    let sends_initial = call.query.has("sendInitialEvents").then(|| call.query.flag("sendInitialEvents"));
+    check_initial_events(&call.query, sends_initial)?;
+    if version > 0 && sends_initial != Some(true) {
+        return Ok(Start { initial: Vec::new(), cursor: cache.cursor_after(version)?, marks_end: None });
+    }
+    if sends_initial == Some(true) && call.query.get("resourceVersion") != "0" {
+        catch_up(call, cache, version).await?;
+    }
+    let (initial, revision, cursor) = cache.snapshot(&within(&call.info.namespace));
+    match sends_initial {
+        Some(false) => Ok(Start { initial: Vec::new(), cursor, marks_end: None }),
+        Some(true) => Ok(Start { initial, cursor, marks_end: Some(revision.max(version)) }),
+        None => Ok(Start { initial, cursor, marks_end: None }),
+    }
+}
+
+fn check_initial_events(query: &Query, sends_initial: Option<bool>) -> Result<(), Status> {
+    let gvk = labkit_api::GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions");
+    let refuse = |field: &str, why: &str| Err(Status::invalid(&gvk, "", vec![crate::field::forbidden(field, why)]));
+    match (sends_initial, query.get("resourceVersionMatch")) {
+        (None, "") => Ok(()),
+        (None, _) => refuse(
+            "resourceVersionMatch",
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ),
+        (Some(_), "NotOlderThan") => Ok(()),
+        (Some(_), _) => refuse(
+            "resourceVersionMatch",
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ),
+    }
+}
+
+/// Waits until the cache is as new as `version` or, without one, as etcd is now.
+async fn catch_up(call: &Call, cache: &Cache, version: i64) -> Result<(), Status> {
+    if version > 0 {
+        // A quiet collection does not reach a version that others made: etcd knows that it did not change.
+        let list = call.registry.list_now(call.info.kind.stored(), &call.info.namespace).await?;
+        return if list.revision >= version { Ok(()) } else { cache.reached(version).await };
+    }
+    let list = call.registry.list_now(call.info.kind.stored(), &call.info.namespace).await?;
+    let newest = list.entries.iter().map(|entry| entry.revision).max().unwrap_or_default();
+    cache.reached(newest).await
+}
+
+fn within(namespace: &str) -> String {
+    if namespace.is_empty() { String::new() } else { format!("{namespace}/") }
+}
+
+fn lifetime(call: &Call) -> Result<Duration, Status> {
+    let asked = call.query.number("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
+    Ok(match asked.filter(|seconds| *seconds > 0) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => LIFETIME_MIN.mul_f64(1.0 + call.registry.component.random(|rng| rng.r#gen::<f64>())),
+    })
+}
+
+fn stream(receiver: mpsc::Receiver<Chunk>) -> Response {
+    let chunks = futures::stream::unfold(receiver, |mut receiver| async move {
+        let chunk = receiver.recv().await?;
+        Some((chunk, receiver))
+    });
+    let response = http::Response::builder()
+        .status(StatusCode::OK)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .header(http::header::CACHE_CONTROL, "no-cache, private");
+    response.body(Body::Stream(Box::pin(chunks))).expect("the headers are valid")
+}
+
+fn single(chunk: Chunk) -> mpsc::Receiver<Chunk> {
+    let (sender, receiver) = mpsc::channel(1);
+    sender.try_send(chunk).expect("the channel is empty");
+    receiver
+}
+
+fn error_event(status: &Status) -> Chunk {
+    line("ERROR", &to_json(status)).into()
+}
+
+/// `{"type":"ADDED","object":{...}}` and a line end.
+fn line(kind: &str, object: &[u8]) -> Bytes {
+    let mut line = Vec::with_capacity(object.len() + 32);
+    line.extend_from_slice(b"{\"type\":\"");
+    line.extend_from_slice(kind.as_bytes());
+    line.extend_from_slice(b"\",\"object\":");
+    line.extend_from_slice(object.trim_ascii_end());
+    line.extend_from_slice(b"}\n");
+    line.into()
+}
+
+impl Pump {
+    async fn run(mut self, initial: Vec<Arc<Entry>>, marks_end: Option<i64>) {
+        for entry in initial {
+            if self.selection.matches(&entry.object) {
+                let chunk = self.event("ADDED", &entry, None);
+                if self.sender.send(chunk).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if let Some(revision) = marks_end {
+            let chunk = self.bookmark(revision, true);
+            if self.sender.send(chunk).await.is_err() {
+                return;
+            }
+        }
+        self.follow().await;
+    }
+
+    async fn follow(mut self) {
+        let cache = self.cache.clone();
+        let mut next_bookmark = self.next_bookmark();
+        loop {
+            let moved = cache.moved();
+            match cache.next(&mut self.cursor) {
+                Err(_gone) => return,
+                Ok(Some(change)) => {
+                    if let Some(chunk) = self.chunk(&change)
+                        && self.sender.send(chunk).await.is_err()
+                    {
+                        return;
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+            }
+            tokio::select! {
+                biased;
+                () = self.sender.closed() => return,
+                () = moved => {}
+                () = tokio::time::sleep_until(next_bookmark.min(self.until)) => {
+                    if Instant::now() >= self.until {
+                        return;
+                    }
+                    next_bookmark = self.next_bookmark();
+                    let chunk = self.bookmark(cache.revision(), false);
+                    if self.sender.send(chunk).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every minute, and shortly before the end.
+    fn next_bookmark(&self) -> Instant {
+        let now = Instant::now();
+        let last = self.until - BOOKMARK_BEFORE_END.min(self.until - now);
+        match self.bookmarks {
+            false => self.until,
+            true if last > now => (now + BOOKMARK_PERIOD).min(last),
+            true => self.until,
+        }
+    }
+
+    /// What this watch tells of a change: an object that comes into the selection was added, one that leaves it
+    /// was deleted.
+    fn chunk(&mut self, change: &Change) -> Option<Chunk> {
+        let object = &change.entry.object;
+        if !self.namespace.is_empty() && object.metadata.namespace != self.namespace {
+            return None;
+        }
+        let was = change.previous.as_ref().is_some_and(|previous| self.selection.matches(&previous.object));
+        let is = !change.is_deletion && self.selection.matches(object);
+        let (kind, entry) = match (was, is) {
+            (false, false) => return None,
+            (false, true) => ("ADDED", change.entry.clone()),
+            (true, true) => ("MODIFIED", change.entry.clone()),
+            (true, false) if change.is_deletion => ("DELETED", change.entry.clone()),
+            (true, false) => {
+                let previous = change.previous.as_ref()?;
+                ("DELETED", Arc::new(Entry::new(previous.object.clone(), change.entry.revision)))
+            }
+        };
+        let mut chunk = self.event(kind, &entry, change.cause);
+        chunk.note = Some(Note {
+            kind,
+            resource: self.resource.clone(),
+            namespace: object.metadata.namespace.clone(),
+            name: object.metadata.name.clone(),
+            resource_version: change.entry.revision.to_string(),
+        });
+        Some(chunk)
+    }
+
+    fn event(&mut self, kind: &'static str, entry: &Entry, cause: Option<labkit_sim::RecordId>) -> Chunk {
+        self.presentation.now = self.registry.world.clock().now();
+        let with_columns = std::mem::take(&mut self.is_first);
+        let object = match self.presentation.view {
+            View::Table => {
+                let version = &entry.object.metadata.resource_version;
+                to_json(&self.presentation.table(&[entry], version, with_columns))
+            }
+            _ => self.presentation.object(entry),
+        };
+        Chunk { bytes: line(kind, &object), cause, note: None }
+    }
+
+    /// Nothing happened up to this revision.
+    fn bookmark(&self, revision: i64, ends_initial: bool) -> Chunk {
+        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        if ends_initial {
+            metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+        }
+        let kind = self.presentation.kind;
+        let object: Value = match self.presentation.view {
+            View::Table => {
+                let version = revision.to_string();
+                let mut table = self.presentation.table(&[], &version, false);
+                table["metadata"] = metadata;
+                table
+            }
+            View::Partial => json!({
+                "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            }),
+            View::Object => json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}),
+        };
+        line("BOOKMARK", &to_json(&object)).into()
+    }
+}
