@@ -1,3 +1,4 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share: random faults, live clusters with the real clients, the course's labs.
 
 pub mod chaos;
+pub mod live;
