@@ -1,0 +1,53 @@
+//! From a queue of keys to reconciles. Counterpart: the `worker` and `processNextWorkItem` of upstream's
+//! controllers.
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use labkit_client::{Change, WorkQueue};
+use labkit_sim::caused_by;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Why a reconcile did not come to its end; it is tried again after a back-off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failed {
+    #[error(transparent)]
+    Request(#[from] labkit_client::Error),
+    #[error("{0}")]
+    Because(String),
+}
+
+/// Reconciles keys from `queue`, up to `workers` at a time and never one key twice at a time. A failed one
+/// comes again after its back-off.
+pub(crate) async fn work<K, F>(queue: &WorkQueue<K>, workers: usize, reconcile: impl Fn(K) -> F) -> Infallible
+where
+    K: Ord + Clone + Debug,
+    F: Future<Output = Result<(), Failed>>,
+{
+    let mut running = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some((key, outcome)) = running.next(), if !running.is_empty() => {
+                match outcome {
+                    Ok(()) => queue.forget(&key),
+                    Err(_) => queue.add_rate_limited(K::clone(&key)),
+                }
+                queue.done(&key);
+            }
+            (key, cause) = queue.next(), if running.len() < workers => {
+                let reconciling = caused_by(cause, reconcile(key.clone()));
+                running.push(async move { (key, reconciling.await) });
+            }
+        }
+    }
+}
+
+/// Hands every change to `handle`, which decides what to reconcile.
+pub(crate) async fn each<K>(mut changes: UnboundedReceiver<Change<K>>, mut handle: impl FnMut(Change<K>)) {
+    while let Some(change) = changes.recv().await {
+        handle(change);
+    }
+}
