@@ -342,6 +342,9 @@ pub struct Event {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WatchResponse {
     pub header: ResponseHeader,
+    /// Tells the watches of one stream apart; 0 in a [`crate::Watcher`]. A response to a request for progress
+    /// has -1: all watches of the stream are as far as the header's revision.
+    pub watch_id: i64,
     pub events: Vec<Event>,
     /// Not 0: the watch asked for a revision that was compacted away; the oldest that is still there.
     pub compact_revision: i64,
@@ -394,7 +397,7 @@ pub(crate) enum Request {
     LeaseTimeToLive { id: i64, keys: bool },
     LeaseLeases,
     Status,
-    MemberList,
+    MemberList { linearizable: bool },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -102,7 +102,7 @@ impl Client {
     }
 
     pub async fn member_list(&self) -> Result<MemberListResponse, EtcdError> {
-        answered!(self.call(Request::MemberList).await, MemberList)
+        answered!(self.call(Request::MemberList { linearizable: false }).await, MemberList)
     }
 
     /// Begins a watch. Returns when the member has begun it; the first response says `created`.
@@ -114,6 +114,16 @@ impl Client {
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    /// The same client at other members.
+    pub(crate) fn at(&self, endpoints: Vec<u64>) -> Client {
+        let turn = Arc::new(AtomicUsize::new(0));
+        Client { endpoints: endpoints.into(), turn, ..self.clone() }
+    }
+
+    pub(crate) fn endpoints(&self) -> &[u64] {
+        &self.endpoints
     }
 
     pub(crate) fn from(&self) -> &Arc<str> {
@@ -168,7 +178,7 @@ fn is_repeatable(request: &Request) -> bool {
         | Request::LeaseTimeToLive { .. }
         | Request::LeaseLeases
         | Request::Status
-        | Request::MemberList => true,
+        | Request::MemberList { .. } => true,
         Request::Put(_)
         | Request::DeleteRange(_)
         | Request::Txn(_)

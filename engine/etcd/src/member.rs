@@ -226,11 +226,17 @@ impl Member {
         applied.wait_for(|applied| *applied >= index).await.expect("the member holds the sender");
     }
 
-    pub fn watch(&self, request: WatchRequest, sender: mpsc::UnboundedSender<WatchResponse>) -> Option<WatchId> {
+    /// Begins a watch; see [`Watchers::create`].
+    pub fn watch(
+        &self,
+        watch_id: i64,
+        request: WatchRequest,
+        sender: mpsc::UnboundedSender<WatchResponse>,
+    ) -> Option<WatchId> {
         let mut guard = self.locked();
         let state = &mut *guard;
         let header = self.header_at(state.store.revision());
-        state.watchers.create(&state.store, request, header, sender)
+        state.watchers.create(&state.store, watch_id, request, header, sender)
     }
 }
 

@@ -126,7 +126,7 @@ pub(crate) fn request(request: &Request) -> Message {
         Request::LeaseTimeToLive { id, .. } => ("LeaseTimeToLive", json!({"id": lease_id(*id)})),
         Request::LeaseLeases => ("LeaseLeases", json!({})),
         Request::Status => ("Status", json!({})),
-        Request::MemberList => ("MemberList", json!({})),
+        Request::MemberList { .. } => ("MemberList", json!({})),
     };
     Message::Request { kind, fields }
 }
@@ -193,7 +193,7 @@ pub(crate) fn names(request: &Request) -> (&'static str, &'static str) {
         Request::LeaseTimeToLive { .. } => ("LeaseTimeToLive", "LeaseTimeToLiveResponse"),
         Request::LeaseLeases => ("LeaseLeases", "LeaseLeasesResponse"),
         Request::Status => ("Status", "StatusResponse"),
-        Request::MemberList => ("MemberList", "MemberListResponse"),
+        Request::MemberList { .. } => ("MemberList", "MemberListResponse"),
     }
 }
 

@@ -52,7 +52,8 @@ pub(crate) async fn handle(cluster: Arc<Cluster>, member: Arc<Member>, request: 
         }
         Request::LeaseLeases => Ok(leases(&member)),
         Request::Status => Ok(Response::Status(status(&member))),
-        Request::MemberList => Ok(Response::MemberList(members(&cluster))),
+        Request::MemberList { linearizable: false } => Ok(members(&cluster)),
+        Request::MemberList { linearizable: true } => linearize(&cluster, &member).await.map(|()| members(&cluster)),
     };
     answer.map(|response| response.with_header(member.header()))
 }
@@ -294,8 +295,9 @@ pub(crate) fn status(member: &Member) -> StatusResponse {
     }
 }
 
-fn members(cluster: &Cluster) -> MemberListResponse {
-    MemberListResponse { header: ResponseHeader::default(), members: cluster.member_infos() }
+fn members(cluster: &Cluster) -> Response {
+    let header = ResponseHeader::default();
+    Response::MemberList(MemberListResponse { header, members: cluster.member_infos() })
 }
 
 /// Revokes, at the leader, the leases whose time is over, through the log as any other change.

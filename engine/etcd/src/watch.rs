@@ -1,9 +1,11 @@
-//! Watches: at the member, a pump from the store's watchers to the client's link; at the client, a stream
+//! Watches: at the member, a pump from the store's watchers to the client's stream; at the client, a stream
 //! that goes on at another member when its own is gone. Counterpart of `v3rpc/watch.go` and `clientv3/watch.go`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use labkit_sim::caused_by;
 use tokio::sync::mpsc;
 
@@ -12,12 +14,14 @@ use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::Member;
-use crate::mvcc::txn::check_key;
 use crate::payload::{self, deliver};
 
-/// A member that knows of no leader for that many election timeouts ends its watches
+/// A member that knows of no leader for that many election timeouts ends the streams that require one
 /// (`maxNoLeaderCnt` in `v3rpc/interceptor.go`).
 const LEADERLESS_MAX: u32 = 3;
+
+/// The watch id of a response to a request for progress (`clientv3.InvalidWatchID`).
+const ALL_WATCHES: i64 = -1;
 
 /// The receiving end of a watch. Dropping it ends the watch.
 #[derive(Debug)]
@@ -25,7 +29,7 @@ pub struct Watcher {
     client: Client,
     /// Begins where what was received ends.
     request: WatchRequest,
-    receiver: mpsc::UnboundedReceiver<WatchResponse>,
+    stream: Stream,
     turn: usize,
     /// The first response, until it was handed out.
     created: Option<WatchResponse>,
@@ -34,12 +38,11 @@ pub struct Watcher {
 
 impl Watcher {
     pub(crate) async fn begin(client: Client, mut request: WatchRequest) -> Result<Watcher, EtcdError> {
-        check_key(&request.key)?;
-        let (receiver, turn, created) = open(&client, &request).await;
+        let (stream, turn, created) = open(&client, &request).await?;
         if request.start_revision == 0 {
             request.start_revision = created.header.revision + 1;
         }
-        Ok(Watcher { client, request, receiver, turn, created: Some(created), ended: false })
+        Ok(Watcher { client, request, stream, turn, created: Some(created), ended: false })
     }
 
     /// The next response; the first one says `created`. When the member is gone, the watch goes on at the next
@@ -52,9 +55,12 @@ impl Watcher {
             return None;
         }
         loop {
-            let Some(response) = self.receiver.recv().await else {
+            let Some(Ok(response)) = self.stream.responses.recv().await else {
                 self.client.next_endpoint(self.turn).await;
-                (self.receiver, self.turn, _) = open(&self.client, &self.request).await;
+                match open(&self.client, &self.request).await {
+                    Ok((stream, turn, _created)) => (self.stream, self.turn) = (stream, turn),
+                    Err(error) => return Some(Err(error)),
+                }
                 continue;
             };
             if let Some(last) = response.events.last() {
@@ -64,84 +70,150 @@ impl Watcher {
             return Some(Ok(response));
         }
     }
+
+    /// Asks how far the watch is: a response without events, whose header's revision it has reached, follows.
+    pub fn request_progress(&self) {
+        // A broken stream is noticed by `next`.
+        let _ = self.stream.commands.send(Command::Progress);
+    }
 }
 
 /// Opens the watch at the first member that takes it.
-async fn open(client: &Client, request: &WatchRequest) -> (mpsc::UnboundedReceiver<WatchResponse>, usize, WatchResponse) {
+async fn open(client: &Client, request: &WatchRequest) -> Result<(Stream, usize, WatchResponse), EtcdError> {
     loop {
         let (turn, endpoint) = client.endpoint();
-        if let Some((receiver, created)) = open_at(client, endpoint, request).await {
-            return (receiver, turn, created);
+        if let Some((stream, created)) = open_at(client, endpoint, request).await {
+            return Ok((stream, turn, created));
         }
         client.next_endpoint(turn).await;
     }
 }
 
-async fn open_at(
-    client: &Client,
-    endpoint: u64,
-    request: &WatchRequest,
-) -> Option<(mpsc::UnboundedReceiver<WatchResponse>, WatchResponse)> {
+async fn open_at(client: &Client, endpoint: u64, request: &WatchRequest) -> Option<(Stream, WatchResponse)> {
     let cluster = client.cluster();
     let name = cluster.name_of(endpoint);
     let sent = deliver(cluster.world.network(), client.from(), name, &payload::watch(request)).await.ok()?;
     let member = cluster.running(endpoint)?;
-    let (sender, mut receiver) = mpsc::unbounded_channel();
-    let pump = pump(cluster.clone(), member.clone(), client.from().clone(), request.clone(), sender);
-    drop(member.component.spawn(caused_by(Some(sent), pump)));
-    let created = receiver.recv().await?;
-    Some((receiver, created))
+    let mut stream = caused_by(Some(sent), async { Stream::open(cluster, &member, client.from(), true) }).await;
+    stream.commands.send(Command::Create { watch_id: 0, request: request.clone() }).ok()?;
+    let created = stream.responses.recv().await?.ok()?;
+    Some((stream, created))
 }
 
-/// Carries a watch's responses from the store to the client. Runs in the member's scope.
-async fn pump(
+/// What a client says on a stream of watches.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Create { watch_id: i64, request: WatchRequest },
+    Cancel { watch_id: i64 },
+    Progress,
+}
+
+/// The client's end of a stream, on which several watches can run. Dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub commands: mpsc::UnboundedSender<Command>,
+    /// Ends when the member is gone; before, an error says why.
+    pub responses: mpsc::UnboundedReceiver<Result<WatchResponse, EtcdError>>,
+}
+
+impl Stream {
+    /// Opens a stream from `member` to the client `to`.
+    pub fn open(cluster: &Arc<Cluster>, member: &Arc<Member>, to: &Arc<str>, require_leader: bool) -> Stream {
+        let (commands, received) = mpsc::unbounded_channel();
+        let (sender, responses) = mpsc::unbounded_channel();
+        let pump = Pump {
+            cluster: cluster.clone(),
+            member: member.clone(),
+            to: to.clone(),
+            require_leader,
+            commands: received,
+            client: sender,
+        };
+        drop(member.component.spawn(pump.run()));
+        Stream { commands, responses }
+    }
+}
+
+/// The member's end of a stream.
+struct Pump {
     cluster: Arc<Cluster>,
     member: Arc<Member>,
     to: Arc<str>,
-    request: WatchRequest,
-    client: mpsc::UnboundedSender<WatchResponse>,
-) {
-    if member.leader().id.is_none() {
-        return;
-    }
-    let (sender, mut responses) = mpsc::unbounded_channel();
-    let Some(id) = member.watch(request, sender) else {
-        while let Some(response) = responses.recv().await {
-            pass_on(&cluster, &member, &to, response, &client).await;
+    require_leader: bool,
+    commands: mpsc::UnboundedReceiver<Command>,
+    client: mpsc::UnboundedSender<Result<WatchResponse, EtcdError>>,
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let (sender, mut responses) = mpsc::unbounded_channel();
+        let mut watches = BTreeMap::new();
+        if self.require_leader && self.member.leader().id.is_none() {
+            let _ = self.client.send(Err(EtcdError::NoLeader));
+            return;
         }
-        return;
-    };
-    loop {
-        tokio::select! {
-            biased;
-            () = client.closed() => break,
-            response = responses.recv() => {
-                let Some(response) = response else { break };
-                if !pass_on(&cluster, &member, &to, response, &client).await {
+        let leaderless = leaderless(self.member.clone(), LEADERLESS_MAX * self.cluster.config.election_timeout);
+        let mut leaderless = std::pin::pin!(leaderless);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.client.closed() => break,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command, &mut watches, &sender),
+                    None => break,
+                },
+                Some(response) = responses.recv() => if !self.pass_on(response).await {
+                    break;
+                },
+                () = &mut leaderless, if self.require_leader => {
+                    let _ = self.client.send(Err(EtcdError::NoLeader));
                     break;
                 }
             }
-            () = leaderless(&member, LEADERLESS_MAX * cluster.config.election_timeout) => break,
+        }
+        let mut state = self.member.locked();
+        watches.into_values().for_each(|id| state.watchers.cancel(id));
+    }
+
+    fn obey(
+        &self,
+        command: Command,
+        watches: &mut BTreeMap<i64, u64>,
+        sender: &mpsc::UnboundedSender<WatchResponse>,
+    ) {
+        let header = self.member.header();
+        match command {
+            Command::Create { watch_id, mut request } => {
+                // As upstream: no key means the smallest one.
+                if request.key.is_empty() {
+                    request.key = Bytes::from_static(b"\0");
+                }
+                let id = self.member.watch(watch_id, request, sender.clone());
+                watches.extend(id.map(|id| (watch_id, id)));
+            }
+            Command::Cancel { watch_id } => {
+                let Some(id) = watches.remove(&watch_id) else { return };
+                self.member.locked().watchers.cancel(id);
+                let _ = sender.send(WatchResponse { header, watch_id, canceled: true, ..WatchResponse::default() });
+            }
+            Command::Progress => {
+                let watch_id = ALL_WATCHES;
+                let _ = sender.send(WatchResponse { header, watch_id, ..WatchResponse::default() });
+            }
         }
     }
-    member.locked().watchers.cancel(id);
-}
 
-async fn pass_on(
-    cluster: &Cluster,
-    member: &Member,
-    to: &str,
-    response: WatchResponse,
-    client: &mpsc::UnboundedSender<WatchResponse>,
-) -> bool {
-    let cause = response.events.iter().find_map(|event| event.cause);
-    let message = payload::watch_response(&response);
-    let delivered = caused_by(cause, deliver(cluster.world.network(), &member.name, to, &message)).await;
-    delivered.is_ok() && client.send(response).is_ok()
+    async fn pass_on(&self, response: WatchResponse) -> bool {
+        let cause = response.events.iter().find_map(|event| event.cause);
+        let message = payload::watch_response(&response);
+        let network = self.cluster.world.network();
+        let delivered = caused_by(cause, deliver(network, &self.member.name, &self.to, &message)).await;
+        delivered.is_ok() && self.client.send(Ok(response)).is_ok()
+    }
 }
 
 /// Returns when the member has known of no leader for `long`.
-async fn leaderless(member: &Member, long: Duration) {
+async fn leaderless(member: Arc<Member>, long: Duration) {
     let mut leader = member.watch_leader();
     loop {
         // The member holds the sender, and outlives this.

@@ -10,6 +10,7 @@ use super::range::Keys;
 use super::store::{Change, Store};
 use crate::api::{Event, EventKind, ResponseHeader, WatchFilter, WatchRequest, WatchResponse};
 
+/// Names a watch within its member. The number that its client knows it by is another.
 pub(crate) type WatchId = u64;
 
 #[derive(Debug)]
@@ -22,6 +23,8 @@ struct Watch {
     filters: Vec<WatchFilter>,
     /// Nothing was sent since the last round of progress notifications.
     quiet: bool,
+    watch_id: i64,
+    /// The watches of one stream share it, so that their responses keep the store's order.
     sender: UnboundedSender<WatchResponse>,
 }
 
@@ -41,16 +44,18 @@ impl Watchers {
     pub fn create(
         &mut self,
         store: &Store,
+        watch_id: i64,
         request: WatchRequest,
         header: ResponseHeader,
         sender: UnboundedSender<WatchResponse>,
     ) -> Option<WatchId> {
+        let response = WatchResponse { header, watch_id, ..WatchResponse::default() };
         let start_revision = if request.start_revision > 0 { request.start_revision } else { store.revision() + 1 };
         // A receiver that is gone already is noticed at the next event.
-        let _ = sender.send(WatchResponse { header, created: true, ..WatchResponse::default() });
+        let _ = sender.send(WatchResponse { created: true, ..response.clone() });
         if start_revision < store.compact_revision() {
             let compact_revision = store.compact_revision();
-            let _ = sender.send(WatchResponse { header, compact_revision, canceled: true, ..WatchResponse::default() });
+            let _ = sender.send(WatchResponse { compact_revision, canceled: true, ..response });
             return None;
         }
         let watch = Watch {
@@ -60,6 +65,7 @@ impl Watchers {
             progress_notify: request.progress_notify,
             filters: request.filters,
             quiet: true,
+            watch_id,
             sender,
         };
         watch.replay(store, header);
@@ -101,10 +107,9 @@ impl Watchers {
             }
         }
         for (id, events) in events {
-            let response = WatchResponse { header, events, ..WatchResponse::default() };
             let Some(watch) = self.watches.get_mut(&id) else { continue };
             watch.quiet = false;
-            if watch.sender.send(response).is_err() {
+            if watch.sender.send(WatchResponse { events, ..watch.response(header) }).is_err() {
                 self.cancel(id);
             }
         }
@@ -119,8 +124,7 @@ impl Watchers {
         self.by_key.clear();
         self.ranges.clear();
         for watch in std::mem::take(&mut self.watches).into_values() {
-            let canceled = WatchResponse { header, compact_revision, canceled: true, ..WatchResponse::default() };
-            let _ = watch.sender.send(canceled);
+            let _ = watch.sender.send(WatchResponse { compact_revision, canceled: true, ..watch.response(header) });
         }
     }
 
@@ -128,18 +132,22 @@ impl Watchers {
     pub fn notify_progress(&mut self, header: ResponseHeader) {
         for watch in self.watches.values_mut() {
             if std::mem::replace(&mut watch.quiet, true) && watch.progress_notify {
-                let _ = watch.sender.send(WatchResponse { header, ..WatchResponse::default() });
+                let _ = watch.sender.send(watch.response(header));
             }
         }
     }
 }
 
 impl Watch {
+    fn response(&self, header: ResponseHeader) -> WatchResponse {
+        WatchResponse { header, watch_id: self.watch_id, ..WatchResponse::default() }
+    }
+
     fn replay(&self, store: &Store, header: ResponseHeader) {
         let events: Vec<Event> =
             store.changes_since(self.start_revision).filter_map(|change| self.event(store, change)).collect();
         for events in events.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision) {
-            let _ = self.sender.send(WatchResponse { header, events: events.to_vec(), ..WatchResponse::default() });
+            let _ = self.sender.send(WatchResponse { events: events.to_vec(), ..self.response(header) });
         }
     }
 

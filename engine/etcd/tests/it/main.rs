@@ -1,8 +1,10 @@
 //! The store as its users see it: under faults, in virtual time, over seeds; and with the real etcdctl.
 
 mod acknowledged_writes;
+mod ctl;
 mod determinism;
 mod elections;
+mod etcdctl;
 mod leases;
 mod members;
 mod watches;

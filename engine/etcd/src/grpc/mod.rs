@@ -1,0 +1,160 @@
+//! The way in for clients outside: etcd's gRPC API over TCP, with or without TLS. The only part of the crate
+//! that uses sockets, and the only one that knows the wire format.
+//!
+//! - [`kv`], [`watch`], [`lease`], [`cluster`]: one file per service; what is not there answers Unimplemented.
+//! - [`wire`]: between the wire's messages and [`crate::api`].
+
+mod cluster;
+mod kv;
+mod lease;
+mod watch;
+mod wire;
+
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+
+use crate::api::{Answer, Request};
+use crate::cluster::{Cluster, Etcd};
+use crate::error::{EtcdError, UnknownMember};
+use crate::member::Member;
+use crate::server;
+
+mod mvccpb {
+    #![expect(clippy::all, reason = "generated")]
+    tonic::include_proto!("mvccpb");
+}
+
+mod etcdserverpb {
+    #![expect(clippy::all, reason = "generated")]
+    tonic::include_proto!("etcdserverpb");
+}
+
+/// What clients from outside are called in the trace.
+const CLIENT: &str = "etcdctl";
+
+/// Largest message that is read: etcd's largest request and gRPC's overhead.
+const MESSAGE_BYTES_MAX: usize = 1_572_864 + 512 * 1024;
+
+/// Serves a member's clients on `listener` from now on, over restarts of the member: while it is down, its
+/// connections are closed. Returns at once. The work is done in the member's scope, so a kill breaks it off.
+///
+/// With `tls`, clients must present a certificate if that configuration says so.
+pub async fn serve(
+    etcd: &Etcd,
+    member: &str,
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> Result<(), UnknownMember> {
+    let id = etcd.cluster.peer(member)?.id;
+    let cluster = etcd.cluster.clone();
+    let tls = tls.map(|config| TlsAcceptor::from(with_http2(config)));
+    labkit_sim::spawn(async move {
+        loop {
+            // A failed accept concerns one client only: it has gone again, or the process has no descriptor free.
+            let Ok((socket, _)) = listener.accept().await else { continue };
+            let Some(member) = cluster.running(id) else { continue };
+            let connection = connection(socket, tls.clone(), routes(&cluster, &member));
+            drop(member.component.spawn(connection));
+        }
+    });
+    Ok(())
+}
+
+/// gRPC clients insist on HTTP/2 being negotiated.
+fn with_http2(config: Arc<rustls::ServerConfig>) -> Arc<rustls::ServerConfig> {
+    let mut config = Arc::unwrap_or_clone(config);
+    if config.alpn_protocols.is_empty() {
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    }
+    Arc::new(config)
+}
+
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, routes: Routes) {
+    // Without it, small answers wait for the client's acknowledgements; where it cannot be set, they do.
+    let _ = socket.set_nodelay(true);
+    match tls {
+        None => http(socket, routes).await,
+        // A client that fails the handshake has been told why.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(socket).await {
+                http(stream, routes).await;
+            }
+        }
+    }
+}
+
+async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Routes) {
+    let service = TowerToHyperService::new(routes);
+    // An error is a client that went away.
+    let _ = auto::Builder::new(InScope).serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Spawns what a connection spawns in the member's scope.
+#[derive(Debug, Clone, Copy)]
+struct InScope;
+
+impl<F> hyper::rt::Executor<F> for InScope
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        drop(labkit_sim::spawn(future));
+    }
+}
+
+/// One member as its clients reach it.
+#[derive(Debug, Clone)]
+struct Endpoint {
+    cluster: Arc<Cluster>,
+    member: Arc<Member>,
+}
+
+fn routes(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Routes {
+    let endpoint = Endpoint { cluster: cluster.clone(), member: member.clone() };
+    let kv = etcdserverpb::kv_server::KvServer::new(endpoint.clone());
+    Routes::new(kv.max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(etcdserverpb::watch_server::WatchServer::new(endpoint.clone()))
+        .add_service(etcdserverpb::lease_server::LeaseServer::new(endpoint.clone()))
+        .add_service(etcdserverpb::cluster_server::ClusterServer::new(endpoint.clone()))
+        .add_service(etcdserverpb::maintenance_server::MaintenanceServer::new(endpoint))
+        .prepare()
+}
+
+impl Endpoint {
+    /// One call, which holds the clock's fast-forward back while it is under way.
+    async fn call<T>(&self, request: &tonic::Request<T>, call: Request) -> Answer {
+        let _in_flight = self.cluster.world.clock().edge_request();
+        if requires_leader(request) && self.member.leader().id.is_none() {
+            return Err(EtcdError::NoLeader);
+        }
+        server::call(&self.cluster, CLIENT, self.member.id, call).await
+    }
+}
+
+/// Whether the client would rather have an error than wait for a leader (`WithRequireLeader`).
+fn requires_leader<T>(request: &tonic::Request<T>) -> bool {
+    request.metadata().get("hasleader").is_some_and(|value| value == "true")
+}
+
+fn status(error: EtcdError) -> Status {
+    Status::new(Code::from_i32(error.code() as i32), error.to_string())
+}
+
+/// Unpacks the answer to a request of the same name.
+macro_rules! answered {
+    ($answer:expr, $variant:ident) => {
+        match $answer.map_err(crate::grpc::status)? {
+            crate::api::Response::$variant(response) => Ok(tonic::Response::new(response.into())),
+            other => unreachable!("the answer fits the request: {other:?}"),
+        }
+    };
+}
+use answered;
