@@ -191,20 +191,23 @@ fn diff_objects(
     Ok(ListDiff { changes, ..Default::default() })
 }
 
+/// Like kubectl, this sorts what is there first. So deletions are sorted, and an order that is not alphabetic
+/// is sent even if nothing changed.
 fn diff_scalars(original: &[Value], modified: &[Value], wanted: Wanted) -> ListDiff {
-    let mut unmatched = original.to_vec();
+    let mut original = original.to_vec();
+    original.sort_by_key(go_text);
+    let reordered = wanted == ChangesAndAdditions && original != modified;
     let mut additions = Vec::new();
     for item in modified {
-        match unmatched.iter().position(|old| old == item) {
-            Some(matched) => _ = unmatched.remove(matched),
+        match original.iter().position(|old| old == item) {
+            Some(matched) => _ = original.remove(matched),
             None => additions.push(item.clone()),
         }
     }
     let (changes, deletions) = match wanted {
         ChangesAndAdditions => (additions, Vec::new()),
-        Deletions => (Vec::new(), without_duplicates(unmatched)),
+        Deletions => (Vec::new(), without_duplicates(original)),
     };
-    let reordered = wanted == ChangesAndAdditions && original != modified;
     let order = if reordered || !deletions.is_empty() { modified.to_vec() } else { Vec::new() };
     ListDiff { changes, deletions, order }
 }

@@ -24,7 +24,7 @@ pub(super) fn merge(
     let Some(key) = strategy.merge_key() else {
         return Err(unexpected("cannot merge lists without merge key".to_owned()));
     };
-    let changes = follow_element_directives(&mut original, patch, key)?;
+    let changes = follow_element_directives(&mut original, patch, key, mode)?;
     let mut merged = original.clone();
     for change in &changes {
         let wanted = identity(change, Some(key))?;
@@ -44,6 +44,7 @@ fn follow_element_directives(
     original: &mut Vec<Value>,
     patch: &[Value],
     key: &str,
+    mode: Mode,
 ) -> Result<Vec<Value>, Status> {
     let mut changes = Vec::new();
     let mut replace = false;
@@ -66,9 +67,19 @@ fn follow_element_directives(
         }
     }
     if replace {
-        *original = std::mem::take(&mut changes);
+        let elements = std::mem::take(&mut changes);
+        *original = elements.iter().filter_map(|element| without_directives(element, mode)).collect();
     }
     Ok(changes)
+}
+
+/// The order that counts as the server's in [`arrange`]: its own, and after it as many of the patch's new
+/// elements as the patch deletes. Upstream reuses the places of the deleted ones.
+pub(super) fn known_order(server: &[Value], patch: &[Value], merge_key: Option<&str>) -> Vec<Value> {
+    let (deletions, elements): (Vec<&Value>, Vec<&Value>) = patch.iter().partition(|item| is_deletion(item));
+    let deleted = deletions.iter().filter(|item| index(server, item, merge_key).is_some()).count();
+    let new = elements.into_iter().filter(|item| index(server, item, merge_key).is_none());
+    server.iter().chain(new.take(deleted)).cloned().collect()
 }
 
 /// Puts a merged list in order: elements of the patch as `order` has them, the others as the server had them;

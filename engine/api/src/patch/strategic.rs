@@ -50,7 +50,7 @@ pub(super) fn merge_map(
     mode: Mode,
 ) -> Result<(), Status> {
     if let Some(directive) = patch.get(PATCH) {
-        return follow_patch_directive(original, patch, directive);
+        return follow_patch_directive(original, patch, directive, mode);
     }
     apply_retain_keys(original, patch, mode)?;
     let ordered = merge_ordered_lists(original, patch, schema, mode)?;
@@ -100,11 +100,15 @@ fn follow_patch_directive(
     original: &mut Map<String, Value>,
     patch: &Map<String, Value>,
     directive: &Value,
+    mode: Mode,
 ) -> Result<(), Status> {
     match directive.as_str() {
         Some("replace") => {
             *original = patch.clone();
             original.shift_remove(PATCH);
+            if mode == Mode::Object {
+                *original = fields_without_directives(original, mode);
+            }
         }
         Some("delete") => original.clear(),
         _ => return Err(bad_patch_type(directive, patch)),
@@ -173,7 +177,12 @@ fn merge_ordered_lists<'a>(
             (Some(_), Some(changes)) => without_directives_in_list(changes, mode),
         };
         let live = live.map(Vec::as_slice).unwrap_or_default();
-        let arranged = list::arrange(merged, order, live, strategy.merge_key())?;
+        let changes = changes.map(Vec::as_slice).unwrap_or_default();
+        if list::holds_objects(live, changes)?.is_none() {
+            return Err(unexpected("no elements in any of the given slices".to_owned()));
+        }
+        let known = list::known_order(live, changes, strategy.merge_key());
+        let arranged = list::arrange(merged, order, &known, strategy.merge_key())?;
         original.insert(name.to_owned(), Value::Array(arranged));
     }
     Ok(ordered)
@@ -229,22 +238,22 @@ fn list_name<'a>(key: &'a str, directive: &'static str) -> Result<&'a str, Statu
 pub(super) fn without_directives(value: &Value, mode: Mode) -> Option<Value> {
     match value {
         Value::Object(fields) if fields.contains_key(PATCH) => None,
-        Value::Object(fields) => {
-            let is_dropped = |name: &str, field: &Value| {
-                mode == Mode::Object
-                    && (field.is_null()
-                        || name == RETAIN_KEYS
-                        || name.starts_with(SET_ORDER)
-                        || name.starts_with(DELETE_FROM_LIST))
-            };
-            let kept = fields.iter().filter(|(name, field)| !is_dropped(name, field));
-            let kept =
-                kept.filter_map(|(name, field)| Some((name.clone(), without_directives(field, mode)?)));
-            Some(Value::Object(kept.collect()))
-        }
+        Value::Object(fields) => Some(Value::Object(fields_without_directives(fields, mode))),
         Value::Array(items) => Some(Value::Array(without_directives_in_list(items, mode))),
         scalar => Some(scalar.clone()),
     }
+}
+
+fn fields_without_directives(fields: &Map<String, Value>, mode: Mode) -> Map<String, Value> {
+    let is_dropped = |name: &str, field: &Value| {
+        mode == Mode::Object
+            && (field.is_null()
+                || name == RETAIN_KEYS
+                || name.starts_with(SET_ORDER)
+                || name.starts_with(DELETE_FROM_LIST))
+    };
+    let kept = fields.iter().filter(|(name, field)| !is_dropped(name, field));
+    kept.filter_map(|(name, field)| Some((name.clone(), without_directives(field, mode)?))).collect()
 }
 
 fn without_directives_in_list(items: &[Value], mode: Mode) -> Vec<Value> {

@@ -212,6 +212,12 @@ fn a_bad_patch_is_refused_in_upstreams_words() {
         "invalid patch format of primitive list",
     );
     check_error(
+        containers(json!([])),
+        json!({"spec": {"$setElementOrder/containers": []}}),
+        500,
+        "no elements in any of the given slices",
+    );
+    check_error(
         containers(json!([{"name": "a"}])),
         json!({"spec": {"$setElementOrder/containers": [{"name": "a"}], "containers": [{"name": "b"}]}}),
         500,
@@ -354,4 +360,24 @@ fn the_annotation_is_written_as_by_kubectl() {
     );
     assert_eq!(last_applied(&annotated).unwrap()["data"], json!({"a": "<b>"}));
     assert_eq!(last_applied(&json!({"metadata": {}})), None);
+}
+
+/// The lines of `kubectl.jsonl` are random objects of which kubectl 1.32 made the patch (`apply`, seen on the
+/// wire) or merged it (`patch --local`).
+#[test]
+fn kubectl_makes_and_merges_the_same_patches() {
+    for line in include_str!("kubectl.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let (live, patch) = (&case["live"], &case["patch"]);
+        let text = |field: &str| live[field].as_str().unwrap();
+        let gvk = GroupVersionKind::parse(text("apiVersion"), text("kind"));
+        if let Some(object) = case.get("apply") {
+            let made = apply_patch(&gvk, &last_applied(live).unwrap(), &with_last_applied(object), live);
+            assert_eq!(made, *patch, "applying {object}\nto {live}");
+        } else {
+            let mut merged = live.clone();
+            strategic_merge_patch(&gvk, &mut merged, patch).unwrap();
+            assert_eq!(merged, case["merged"], "merging {patch}\ninto {live}");
+        }
+    }
 }
