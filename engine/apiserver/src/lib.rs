@@ -42,5 +42,8 @@ mod storage;
 mod table;
 mod verbs;
 
+#[cfg(test)]
+mod tests;
+
 pub use kubelets::{Kubelets, LogRequest};
 pub use server::{Server, ServerConfig, StartError, resources};

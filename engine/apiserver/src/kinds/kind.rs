@@ -150,10 +150,6 @@ impl Kind {
         self.subresources.iter().copied().find(|subresource| subresource.name() == name)
     }
 
-    pub fn has_status(&self) -> bool {
-        self.subresources.contains(&Subresource::Status)
-    }
-
     /// The refusal of a field selector that names `path`; `None` where it is served.
     pub fn refuses_field(&self, path: &str) -> Option<String> {
         if matches!(path, "metadata.name" | "metadata.namespace") && (path != "metadata.namespace" || self.is_namespaced())

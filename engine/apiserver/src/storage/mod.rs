@@ -52,13 +52,6 @@ impl Store {
         &self.etcd
     }
 
-    /// The object under a key as of now.
-    pub async fn get(&self, kind: &Kind, key: &str) -> Result<Option<Arc<Entry>>, Status> {
-        let response = self.etcd.range(RangeRequest::key(format!("{}{key}", prefix(kind)))).await;
-        let response = response.map_err(error::status)?;
-        response.kvs.first().map(Entry::decode).transpose()
-    }
-
     /// A range of keys, as etcd gives it.
     pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, labkit_etcd::EtcdError> {
         self.etcd.range(request).await

@@ -1,0 +1,93 @@
+//! HTTP: paths, methods, media types, sizes, discovery, health, a store that is away.
+
+use super::*;
+
+#[test]
+fn unknown_paths_and_wrong_methods_are_refused_as_upstream_does() {
+    lab(|lab| async move {
+        let response = lab.send("GET", "/nothing", &[], "").await;
+        assert_eq!((response.status().as_u16(), whole(response)), (404, Bytes::from("404 page not found\n")));
+        lab.refused("GET", "/api/v1/foos", Value::Null, 404, "the server could not find the requested resource").await;
+        let message = "the server does not allow this method on the requested resource";
+        lab.refused("POST", &format!("{PODS}/a"), json!({}), 405, message).await;
+    });
+}
+
+#[test]
+fn bodies_are_json_or_yaml_within_the_limit() {
+    lab(|lab| async move {
+        let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y\ndata:\n  a: b\n";
+        let response = lab.send("POST", CONFIG_MAPS, &[("content-type", "application/yaml")], yaml).await;
+        assert_eq!(response.status(), 201);
+        let response = lab.send("POST", CONFIG_MAPS, &[("content-type", "text/plain")], "x").await;
+        assert_eq!(response.status(), 415);
+        let response = lab.send("POST", CONFIG_MAPS, &[("content-type", "application/json")], vec![b' '; 3 * 1024 * 1024 + 1]).await;
+        assert_eq!(response.status(), 413);
+        let response = lab.send("POST", CONFIG_MAPS, &[("content-type", "application/json")], "{").await;
+        assert_eq!(response.status(), 400);
+        let response = lab.send("GET", CONFIG_MAPS, &[("accept", "text/html")], "").await;
+        assert_eq!(response.status(), 406);
+        let response = lab.send("PATCH", &format!("{CONFIG_MAPS}/y"), &[("content-type", "application/apply-patch+yaml")], "x").await;
+        assert_eq!(response.status(), 415);
+        let wrong = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
+        let message = "the API version in the data (v1) does not match the expected API version (apps/v1)";
+        lab.refused("POST", DEPLOYMENTS, wrong, 400, message).await;
+    });
+}
+
+#[test]
+fn discovery_lists_every_kind_in_both_forms() {
+    lab(|lab| async move {
+        let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+        let response = lab.send("GET", "/apis", &[("accept", accept)], "").await;
+        let etag = response.headers()["etag"].to_str().unwrap().to_owned();
+        let list: Value = serde_json::from_slice(&whole(response)).unwrap();
+        assert_eq!(list["kind"], "APIGroupDiscoveryList");
+        let groups: Vec<&str> = list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect();
+        assert_eq!(groups, ["apps", "events.k8s.io", "coordination.k8s.io", "discovery.k8s.io"]);
+        let again = lab.send("GET", "/apis", &[("accept", accept), ("if-none-match", &etag)], "").await;
+        assert_eq!(again.status(), 304);
+        let core = lab.get("/api/v1").await;
+        let names: Vec<&str> = core["resources"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
+        assert!(names.contains(&"pods/eviction") && names.contains(&"nodes"), "{names:?}");
+        assert_eq!(lab.get("/version").await["minor"], "32");
+        let index = lab.get("/openapi/v3").await;
+        assert!(index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().starts_with("/openapi/v3/apis/apps/v1?hash="));
+    });
+}
+
+#[test]
+fn health_follows_the_store() {
+    lab(|lab| async move {
+        let response = lab.send("GET", "/readyz?verbose", &[], "").await;
+        let text = String::from_utf8(whole(response).to_vec()).unwrap();
+        assert_eq!(text, "[+]ping ok\n[+]log ok\n[+]etcd ok\n[+]informer-sync ok\nreadyz check passed\n");
+        lab.etcd.kill("etcd1").await.unwrap();
+        let response = lab.send("GET", "/livez", &[], "").await;
+        assert_eq!(response.status(), 500);
+        let text = String::from_utf8(whole(response).to_vec()).unwrap();
+        assert_eq!(text, "[+]ping ok\n[+]log ok\n[-]etcd failed: reason withheld\nlivez check failed\n");
+        let (code, _) = lab.json("POST", CONFIG_MAPS, config_map("a")).await;
+        assert!(code == 500 || code == 504, "{code}");
+        lab.etcd.start("etcd1").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        lab.post(CONFIG_MAPS, config_map("b")).await;
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_answers() {
+    let run = || {
+        let text = std::cell::RefCell::new(String::new());
+        lab(|lab| {
+            let text = &text;
+            async move {
+                for name in ["a", "b"] {
+                    text.borrow_mut().push_str(&lab.post(DEPLOYMENTS, deployment(name)).await.to_string());
+                }
+            }
+        });
+        text.into_inner()
+    };
+    assert_eq!(run(), run());
+}
