@@ -155,7 +155,10 @@ impl fmt::Display for Quantity {
         if self.nanos == 0 {
             return f.write_str("0");
         }
-        if self.format == Format::BinarySi && self.nanos % NANOS == 0 && self.nanos.abs() >= 1024 * NANOS {
+        if self.format == Format::BinarySi
+            && self.nanos % NANOS == 0
+            && self.nanos.unsigned_abs() >= 1024 * NANOS as u128
+        {
             let (number, exponent) = factored(self.nanos / NANOS, 1024, BINARY_SUFFIXES.len() as i32);
             let suffix = if exponent == 0 { "" } else { BINARY_SUFFIXES[exponent as usize - 1] };
             return write!(f, "{number}{suffix}");
@@ -200,7 +203,7 @@ impl Ord for Quantity {
     }
 }
 
-/// Sums and differences stop at the largest amount, as they do not wrap upstream either.
+/// Sums and differences stop at the largest amount.
 impl Add for Quantity {
     type Output = Quantity;
 

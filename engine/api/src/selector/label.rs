@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::lexer::{Token, tokens};
+use super::parser;
 use crate::validation::{is_qualified_name, is_valid_label_value};
 
 /// Requirements on labels, which must all hold; sorted by key.
@@ -38,6 +39,24 @@ pub enum Operator {
     LessThan,
 }
 
+/// `metav1.LabelSelector`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    match_labels: Option<BTreeMap<String, String>>,
+    match_expressions: Option<Vec<Expression>>,
+}
+
+/// `metav1.LabelSelectorRequirement`.
+#[derive(Deserialize)]
+struct Expression {
+    #[serde(default)]
+    key: String,
+    #[serde(default)]
+    operator: String,
+    values: Option<BTreeSet<String>>,
+}
+
 impl LabelSelector {
     pub fn everything() -> LabelSelector {
         LabelSelector::default()
@@ -50,8 +69,7 @@ impl LabelSelector {
 
     /// Parses the text of `kubectl -l` and of the query parameter `labelSelector`.
     pub fn parse(text: &str) -> Result<LabelSelector, String> {
-        let mut parser = Parser { tokens: tokens(text), position: 0 };
-        parser.selector().map(LabelSelector::of)
+        parser::requirements(text).map(LabelSelector::of)
     }
 
     /// Reads `{matchLabels, matchExpressions}`. Null selects nothing, an empty object everything.
@@ -59,25 +77,21 @@ impl LabelSelector {
         if match_labels_and_expressions.is_null() {
             return Ok(LabelSelector::nothing());
         }
+        let Shape { match_labels, match_expressions } =
+            Shape::deserialize(match_labels_and_expressions).map_err(|error| error.to_string())?;
         let mut requirements = Vec::new();
-        let match_labels = match_labels_and_expressions.get("matchLabels").and_then(Value::as_object);
-        for (key, value) in match_labels.into_iter().flatten() {
-            let value = value.as_str().unwrap_or_default().to_owned();
-            requirements.push(Requirement::new(key, Operator::Equals, BTreeSet::from([value]))?);
+        for (key, value) in match_labels.unwrap_or_default() {
+            requirements.push(Requirement::new(&key, Operator::Equals, BTreeSet::from([value]))?);
         }
-        let expressions = match_labels_and_expressions.get("matchExpressions").and_then(Value::as_array);
-        for expression in expressions.into_iter().flatten() {
-            let text = |field: &str| expression.get(field).and_then(Value::as_str).unwrap_or_default();
-            let operator = match text("operator") {
+        for Expression { key, operator, values } in match_expressions.unwrap_or_default() {
+            let operator = match operator.as_str() {
                 "In" => Operator::In,
                 "NotIn" => Operator::NotIn,
                 "Exists" => Operator::Exists,
                 "DoesNotExist" => Operator::DoesNotExist,
                 other => return Err(format!("{other:?} is not a valid label selector operator")),
             };
-            let values = expression.get("values").and_then(Value::as_array).into_iter().flatten();
-            let values = values.map(|value| value.as_str().unwrap_or_default().to_owned()).collect();
-            requirements.push(Requirement::new(text("key"), operator, values)?);
+            requirements.push(Requirement::new(&key, operator, values.unwrap_or_default())?);
         }
         Ok(LabelSelector::of(requirements))
     }
@@ -217,148 +231,6 @@ fn go_list(values: &BTreeSet<String>) -> String {
     format!("[]string{{{}}}", quoted.join(", "))
 }
 
-/// Recursive descent over the tokens; every message is upstream's.
-struct Parser {
-    tokens: Vec<Token>,
-    position: usize,
-}
-
-impl Parser {
-    fn peek(&self) -> &Token {
-        self.tokens.get(self.position).unwrap_or(&Token::End)
-    }
-
-    fn next(&mut self) -> Token {
-        let token = self.peek().clone();
-        self.position += 1;
-        token
-    }
-
-    fn selector(&mut self) -> Result<Vec<Requirement>, String> {
-        let mut requirements = Vec::new();
-        loop {
-            match self.peek() {
-                Token::End => return Ok(requirements),
-                token if matches!(token, Token::Word(_)) || token.is("!") => {}
-                token => {
-                    return Err(format!(
-                        "found '{}', expected: !, identifier, or 'end of string'",
-                        token.literal()
-                    ));
-                }
-            }
-            let requirement =
-                self.requirement().map_err(|error| format!("unable to parse requirement: {error}"))?;
-            requirements.push(requirement);
-            match self.next() {
-                Token::End => return Ok(requirements),
-                comma if comma.is(",") => {}
-                other => {
-                    return Err(format!("found '{}', expected: ',' or 'end of string'", other.literal()));
-                }
-            }
-            let after = self.peek();
-            if !matches!(after, Token::Word(_)) && !after.is("!") {
-                return Err(format!("found '{}', expected: identifier after ','", after.literal()));
-            }
-        }
-    }
-
-    fn requirement(&mut self) -> Result<Requirement, String> {
-        let negated = self.peek().is("!");
-        if negated {
-            self.position += 1;
-        }
-        let key = match self.next() {
-            Token::Word(key) => key,
-            other => return Err(format!("found '{}', expected: identifier", other.literal())),
-        };
-        let errors = is_qualified_name(&key);
-        if !errors.is_empty() {
-            return Err(format!("<nil>: Invalid value: {key:?}: {}", errors.join("; ")));
-        }
-        if negated {
-            return Requirement::new(&key, Operator::DoesNotExist, BTreeSet::new());
-        }
-        if *self.peek() == Token::End || self.peek().is(",") {
-            return Requirement::new(&key, Operator::Exists, BTreeSet::new());
-        }
-        let operator = self.operator()?;
-        let values = match operator {
-            Operator::In | Operator::NotIn => self.values()?,
-            _ => BTreeSet::from([self.exact_value()?]),
-        };
-        Requirement::new(&key, operator, values)
-    }
-
-    fn operator(&mut self) -> Result<Operator, String> {
-        let token = self.next();
-        Ok(match &token {
-            Token::Sign("=") => Operator::Equals,
-            Token::Sign("==") => Operator::DoubleEquals,
-            Token::Sign("!=") => Operator::NotEquals,
-            Token::Sign(">") => Operator::GreaterThan,
-            Token::Sign("<") => Operator::LessThan,
-            Token::Word(word) if word == "in" => Operator::In,
-            Token::Word(word) if word == "notin" => Operator::NotIn,
-            other => {
-                return Err(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", other.literal()));
-            }
-        })
-    }
-
-    fn exact_value(&mut self) -> Result<String, String> {
-        if *self.peek() == Token::End || self.peek().is(",") {
-            return Ok(String::new());
-        }
-        match self.next() {
-            Token::Word(value) => Ok(value),
-            other => Err(format!("found '{}', expected: identifier", other.literal())),
-        }
-    }
-
-    /// `(a,b)`. Between two commas, and in `()`, stands an empty value.
-    fn values(&mut self) -> Result<BTreeSet<String>, String> {
-        let open = self.next();
-        if !open.is("(") {
-            return Err(format!("found '{}' expected: '('", open.literal()));
-        }
-        let mut values = BTreeSet::new();
-        match self.peek() {
-            Token::Word(_) => {}
-            sign if sign.is(",") => {}
-            sign if sign.is(")") => {
-                self.position += 1;
-                return Ok(BTreeSet::from([String::new()]));
-            }
-            other => return Err(format!("found '{}', expected: ',', ')' or identifier", other.literal())),
-        }
-        loop {
-            match self.next() {
-                Token::Word(value) => {
-                    values.insert(value);
-                    match self.next() {
-                        close if close.is(")") => return Ok(values),
-                        comma if comma.is(",") => self.position -= 1,
-                        other => return Err(format!("found '{}', expected: ',' or ')'", other.literal())),
-                    }
-                }
-                comma if comma.is(",") => {
-                    let after = self.peek();
-                    if values.is_empty() || after.is(",") || after.is(")") {
-                        values.insert(String::new());
-                    }
-                    if self.peek().is(")") {
-                        self.position += 1;
-                        return Ok(values);
-                    }
-                }
-                other => return Err(format!("found '{}', expected: ',', or identifier", other.literal())),
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -449,6 +321,9 @@ mod tests {
         assert!(LabelSelector::from_value(&json!({})).unwrap().is_everything());
         let nothing = LabelSelector::from_value(&Value::Null).unwrap();
         assert!(!nothing.matches(&BTreeMap::new()) && !nothing.is_everything());
+        for wrong in [json!("app=web"), json!({"matchLabels": {"app": 1}}), json!({"matchExpressions": {}})] {
+            LabelSelector::from_value(&wrong).unwrap_err();
+        }
         assert_eq!(
             LabelSelector::from_value(&json!({"matchExpressions": [{"key": "x", "operator": "in"}]}))
                 .unwrap_err(),
