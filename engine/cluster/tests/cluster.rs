@@ -1,0 +1,186 @@
+//! Whole clusters in virtual pace: boot, faults, healing, one timeline per seed.
+
+use std::time::Duration;
+
+use labkit_api::{GroupVersionKind, Object, Resource, Scope};
+use labkit_client::ListParams;
+use labkit_cluster::spec::EtcdSpec;
+use labkit_cluster::timeline::timeline;
+use labkit_cluster::{Cluster, ClusterSpec, Fault};
+use labkit_etcd::{PutRequest, RangeRequest};
+use labkit_sim::{ComponentState, Pace, World, run};
+use serde_json::json;
+
+fn resource(group: &str, kind: &str, plural: &str) -> Resource {
+    Resource {
+        gvk: GroupVersionKind::new(group, "v1", kind),
+        plural: plural.to_owned(),
+        scope: if kind == "Node" { Scope::Cluster } else { Scope::Namespaced },
+    }
+}
+
+fn only_etcd(members: u8) -> ClusterSpec {
+    ClusterSpec { etcd: Some(EtcdSpec { members, ..EtcdSpec::default() }), ..ClusterSpec::default() }
+}
+
+fn deployment(name: &str, replicas: i64) -> Object {
+    Object::from_value(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}},
+        },
+    }))
+    .unwrap()
+}
+
+/// Waits until the Deployment has that many ready replicas.
+async fn ready(world: &World, cluster: &Cluster, name: &str, replicas: i64) {
+    let deployments = resource("apps", "Deployment", "deployments");
+    let client = cluster.client("test").unwrap();
+    let waiting = async {
+        loop {
+            let object = client.get(&deployments, "default", name).await.unwrap();
+            if object.i64_at(&["status", "readyReplicas"]) == Some(replicas) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(120), waiting).await;
+    assert!(waited.is_ok(), "{name} is not ready at {:?}", world.clock().elapsed());
+}
+
+#[test]
+fn a_deployment_runs_on_a_whole_cluster() {
+    run(Pace::Virtual, 1, |world| async move {
+        let cluster = Cluster::boot(&world, &ClusterSpec::whole(3, 3)).await.unwrap();
+        let client = cluster.client("kubectl").unwrap();
+        client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 3)).await.unwrap();
+        ready(&world, &cluster, "web", 3).await;
+        let pods = client.list(&resource("", "Pod", "pods"), &ListParams::default()).await.unwrap();
+        let nodes: std::collections::BTreeSet<_> = pods.items.iter().map(|pod| pod.str_at(&["spec", "nodeName"])).collect();
+        assert_eq!(nodes.len(), 3, "one on each node");
+        assert_eq!(world.bugs(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn only_what_is_named_is_booted() {
+    run(Pace::Virtual, 1, |world| async move {
+        let cluster = Cluster::boot(&world, &only_etcd(3)).await.unwrap();
+        assert!(cluster.client("kubectl").is_none());
+        let targets: Vec<String> = cluster.targets().iter().map(ToString::to_string).collect();
+        assert_eq!(targets, ["etcd/etcd1", "etcd/etcd2", "etcd/etcd3"]);
+        let error = cluster.inject(&Fault::Kill("scheduler".to_owned())).await.unwrap_err();
+        let text = "there is no scheduler here; there are etcd/leader, etcd/etcd1, etcd/etcd2, etcd/etcd3";
+        assert_eq!(error.to_string(), text);
+    });
+}
+
+#[test]
+fn healing_restarts_the_leader_that_was_killed() {
+    run(Pace::Virtual, 3, |world| async move {
+        let cluster = Cluster::boot(&world, &only_etcd(3)).await.unwrap();
+        let before = cluster.etcd().leader().unwrap();
+        let crash = cluster.inject(&Fault::Kill("etcd/leader".to_owned())).await.unwrap();
+        assert_eq!(crash.target, format!("etcd/{before}"));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_ne!(cluster.etcd().leader().unwrap(), before);
+        crash.heal().await.unwrap();
+        let states: Vec<ComponentState> = cluster.components().iter().map(|component| component.state).collect();
+        assert_eq!(states, [ComponentState::Running; 3]);
+    });
+}
+
+#[test]
+fn the_minority_of_a_partition_cannot_write() {
+    run(Pace::Virtual, 5, |world| async move {
+        let cluster = Cluster::boot(&world, &only_etcd(3)).await.unwrap();
+        let cut = cluster.inject(&Fault::Partition("etcd1 | etcd2, etcd3".to_owned())).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let minority = cluster.etcd().client_of_member("test", "etcd1");
+        assert!(minority.put(PutRequest::new("a", "1")).await.is_err());
+        cluster.etcd().client_of_member("test", "etcd2").put(PutRequest::new("b", "1")).await.unwrap();
+        cut.heal().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(minority.range(RangeRequest::key("b")).await.unwrap().kvs.len(), 1);
+    });
+}
+
+#[test]
+fn a_stopped_controller_manager_makes_no_pods_and_goes_on_when_it_is_back() {
+    run(Pace::Virtual, 2, |world| async move {
+        let cluster = Cluster::boot(&world, &ClusterSpec::whole(1, 1)).await.unwrap();
+        let client = cluster.client("kubectl").unwrap();
+        cluster.stop("controllerManager").await.unwrap();
+        client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 2)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let pods = client.list(&resource("", "Pod", "pods"), &ListParams::default()).await.unwrap();
+        assert_eq!(pods.items.len(), 0);
+        cluster.start("controllerManager").await.unwrap();
+        ready(&world, &cluster, "web", 2).await;
+        assert!(cluster.start("controllerManager").await.unwrap_err().to_string().contains("is running already"));
+    });
+}
+
+#[test]
+fn an_api_server_that_comes_back_finds_everything() {
+    run(Pace::Virtual, 2, |world| async move {
+        let cluster = Cluster::boot(&world, &ClusterSpec::whole(1, 1)).await.unwrap();
+        let client = cluster.client("kubectl").unwrap();
+        client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 1)).await.unwrap();
+        ready(&world, &cluster, "web", 1).await;
+        cluster.stop("apiServer").await.unwrap();
+        let error = client.get(&resource("apps", "Deployment", "deployments"), "default", "web").await.unwrap_err();
+        assert!(error.to_string().contains("connection refused"), "{error}");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        cluster.start("apiServer").await.unwrap();
+        client.create(&resource("apps", "Deployment", "deployments"), &deployment("shop", 1)).await.unwrap();
+        ready(&world, &cluster, "shop", 1).await;
+    });
+}
+
+#[test]
+fn a_machine_without_power_is_not_ready_after_the_grace_period_and_ready_when_it_is_back() {
+    run(Pace::Virtual, 2, |world| async move {
+        let cluster = Cluster::boot(&world, &ClusterSpec::whole(1, 2)).await.unwrap();
+        let client = cluster.client("kubectl").unwrap();
+        let nodes = resource("", "Node", "nodes");
+        let status = async |name: &str| {
+            let node = client.get(&nodes, "", name).await.unwrap();
+            let conditions = node.at(&["status", "conditions"]).unwrap().as_array().unwrap().clone();
+            let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap();
+            ready["status"].as_str().unwrap().to_owned()
+        };
+        let fault = cluster.inject(&Fault::PowerOff("node/worker2".to_owned())).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(status("worker2").await, "True", "nobody has noticed yet");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(status("worker2").await, "Unknown");
+        assert_eq!(status("worker1").await, "True");
+        fault.heal().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(status("worker2").await, "True");
+    });
+}
+
+#[test]
+fn one_seed_gives_one_timeline() {
+    let play = |seed| {
+        run(Pace::Virtual, seed, |world| async move {
+            let cluster = Cluster::boot(&world, &ClusterSpec::whole(3, 2)).await.unwrap();
+            let client = cluster.client("kubectl").unwrap();
+            client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 3)).await.unwrap();
+            ready(&world, &cluster, "web", 3).await;
+            let _never_healed = cluster.inject(&Fault::Kill("etcd/leader".to_owned())).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            serde_json::to_string(&timeline(&world)).unwrap()
+        })
+    };
+    let first = play(11);
+    for _ in 0..3 {
+        assert_eq!(play(11), first);
+    }
+    assert_ne!(play(12), first);
+}
