@@ -39,11 +39,12 @@ impl FieldValidation {
 
 /// Refuses a body beyond the limit.
 pub(crate) fn check_size(body: &Bytes) -> Result<(), Status> {
-    if body.len() <= BODY_BYTES_MAX {
-        return Ok(());
-    }
+    if body.len() <= BODY_BYTES_MAX { Ok(()) } else { Err(too_large()) }
+}
+
+pub(crate) fn too_large() -> Status {
     let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
-    Err(Status::failure(413, "RequestEntityTooLarge", message))
+    Status::failure(413, "RequestEntityTooLarge", message)
 }
 
 /// The media type of the body, without parameters; JSON where none is named.

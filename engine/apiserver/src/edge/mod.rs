@@ -1,16 +1,7 @@
-//! The socket edge.
+//! The socket edge: real clients over TLS. Everything here lives in the server's component, so that its kill
+//! closes every connection.
 
-use std::sync::Arc;
+mod http;
+mod tls;
 
-use labkit_client::Transport;
-use labkit_sim::World;
-
-/// Accepts TLS connections until the component is killed; spawn it in the server's component.
-pub async fn serve(
-    _world: World,
-    _transport: Transport,
-    listener: tokio::net::TcpListener,
-    _tls: Arc<rustls::ServerConfig>,
-) {
-    while listener.accept().await.is_ok() {}
-}
+pub use tls::serve;

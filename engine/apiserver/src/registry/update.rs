@@ -95,6 +95,8 @@ impl Registry {
             Some(Subresource::Status) => kind.strategy.prepare_for_status_update(&mut object, old),
             // The finalizers of a namespace's spec are changed by `finalize` alone.
             Some(Subresource::Finalize) => keep(&mut object, old, "status"),
+            // What these change was decided by the server itself.
+            Some(Subresource::Binding | Subresource::Eviction) => {}
             _ => kind.strategy.prepare_for_update(&mut object, old),
         }
         if options.subresource.is_none() {

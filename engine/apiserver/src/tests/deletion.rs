@@ -54,7 +54,8 @@ fn a_pod_on_no_node_goes_at_once_and_an_eviction_is_a_deletion() {
 #[test]
 fn a_pod_is_bound_once() {
     lab(|lab| async move {
-        bound(&lab, "a").await;
+        let pod = bound(&lab, "a").await;
+        assert_eq!((&pod["status"]["conditions"][0]["type"], &pod["status"]["conditions"][0]["status"]), (&json!("PodScheduled"), &json!("True")));
         let binding = json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "worker2"}});
         let message = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"worker1\"";
         lab.refused("POST", &format!("{PODS}/a/binding"), binding, 409, message).await;

@@ -2,6 +2,13 @@
 
 use super::*;
 
+/// A new server in the place of the one that is killed: its caches begin anew.
+async fn restarted(lab: &Lab) -> Lab {
+    lab.component.kill().await;
+    let (component, server) = start(&lab.world, &lab.etcd).await;
+    Lab { world: lab.world.clone(), etcd: lab.etcd.clone(), component, server }
+}
+
 #[test]
 fn a_watch_tells_the_present_then_each_change() {
     lab(|lab| async move {
@@ -37,6 +44,7 @@ fn a_watch_from_a_version_tells_what_came_after_it() {
 #[test]
 fn a_version_that_is_gone_is_told_as_an_error_event() {
     lab(|lab| async move {
+        let lab = restarted(&lab).await;
         let mut events = lab.watch(&format!("{CONFIG_MAPS}?watch=true&resourceVersion=1")).await;
         let error = events.next().await.unwrap();
         assert_eq!((&error["type"], &error["object"]["code"], &error["object"]["reason"]), (&json!("ERROR"), &json!(410), &json!("Expired")));
@@ -119,9 +127,7 @@ fn a_kill_of_the_server_ends_its_watches() {
 fn a_second_server_sees_what_the_first_wrote() {
     lab(|lab| async move {
         lab.post(CONFIG_MAPS, config_map("a")).await;
-        lab.component.kill().await;
-        let (component, server) = start(&lab.world, &lab.etcd).await;
-        let again = Lab { world: lab.world.clone(), etcd: lab.etcd.clone(), component, server };
+        let again = restarted(&lab).await;
         assert_eq!(again.get(&format!("{CONFIG_MAPS}/a")).await["data"]["key"], "value");
     });
 }

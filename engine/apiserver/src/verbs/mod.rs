@@ -74,12 +74,14 @@ impl Call {
     }
 
     fn admit(&self, verb: Verb, object: Option<&mut Object>, namespace_state: NamespaceState) -> Result<(), Status> {
+        let own_name = object.as_ref().map(|object| object.metadata.name.clone()).unwrap_or_default();
+        let name = if self.info.name.is_empty() { &own_name } else { &self.info.name };
         admission::admit(Attributes {
             verb,
             kind: self.info.kind.stored(),
             subresource: self.info.subresource,
             namespace: &self.info.namespace,
-            name: &self.info.name,
+            name,
             object,
             namespace_state,
         })

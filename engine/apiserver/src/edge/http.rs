@@ -1,0 +1,156 @@
+//! HTTP: warp reads a request whole, up to the limit, and writes what the server answers. Each exchange is in
+//! the trace, as those in process are.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use futures::{Stream, StreamExt};
+use http::{HeaderMap, Method};
+use hyper::body::Incoming;
+use labkit_api::UserInfo;
+use labkit_client::link::{HttpRequest, HttpResponse, WatchNote};
+use labkit_client::{Body, Chunk, Request, Response, Transport};
+use labkit_sim::{RecordId, World, caused_by};
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
+use warp::filters::path::FullPath;
+use warp::{Filter, Reply};
+
+use crate::decode::BODY_BYTES_MAX;
+
+/// What a connection calls.
+pub(super) type Service = BoxCloneSyncService<http::Request<Incoming>, warp::reply::Response, Infallible>;
+
+#[derive(Debug, Clone)]
+struct Edge {
+    world: World,
+    /// The server's component, as the trace names it.
+    server: Arc<str>,
+    transport: Transport,
+}
+
+/// The transport behind warp.
+pub(super) fn service(world: World, server: Arc<str>, transport: Transport) -> Service {
+    let edge = Edge { world, server, transport };
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    let filter = warp::method()
+        .and(warp::path::full())
+        .and(query)
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .and(warp::ext::optional::<UserInfo>())
+        .and_then(move |method, path: FullPath, query, headers, body, user| {
+            let edge = edge.clone();
+            async move { Ok::<_, Infallible>(edge.exchange(method, path, query, headers, body, user).await) }
+        });
+    BoxCloneSyncService::new(warp::service(filter.boxed()))
+}
+
+impl Edge {
+    async fn exchange(
+        self,
+        method: Method,
+        path: FullPath,
+        query: String,
+        headers: HeaderMap,
+        body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
+        user: Option<UserInfo>,
+    ) -> warp::reply::Response {
+        // Streams may last for hours; while other requests are under way, time is not forwarded.
+        let streams = query.contains("watch=") || query.contains("follow=");
+        let in_flight = (!streams).then(|| self.world.clock().edge_request());
+        let Some(body) = read(body).await else { return too_large() };
+        let target = if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
+        let Ok(mut request) = http::Request::builder().method(method).uri(target).body(body.freeze()) else {
+            return http::Response::builder().status(400).body("".into()).expect("the status is valid");
+        };
+        *request.headers_mut() = headers;
+        let name = user.as_ref().map_or("system:anonymous", |user| &user.name).to_owned();
+        if let Some(user) = user {
+            request.extensions_mut().insert(user);
+        }
+        let response = self.traced(request, &name).await;
+        drop(in_flight);
+        response
+    }
+
+    async fn traced(self, request: Request, user: &str) -> warp::reply::Response {
+        let sent = HttpRequest::of(&request, user);
+        let client: Arc<str> = match sent.user_agent.as_str() {
+            "" => "client".into(),
+            agent => agent.into(),
+        };
+        let trace = self.world.trace();
+        let id = trace.record_caused(&client, &self.server, None, sent.clone());
+        let Ok(response) = caused_by(Some(id), self.transport.clone().oneshot(request)).await;
+        let code = response.status();
+        if sent.method != "GET" || !code.is_success() {
+            let kind = format!("{} {}", code.as_u16(), code.canonical_reason().unwrap_or_default());
+            let HttpRequest { method, target, user_agent, .. } = sent.clone();
+            let answer = HttpResponse { code: code.as_u16(), kind, method, target, user_agent };
+            trace.record_caused(&self.server, &client, Some(id), answer);
+        }
+        self.reply(response, client, sent.user_agent)
+    }
+
+    fn reply(self, response: Response, client: Arc<str>, user_agent: String) -> warp::reply::Response {
+        let (parts, body) = response.into_parts();
+        let mut reply = match body {
+            Body::Full(bytes) => warp::reply::Response::new(bytes.into()),
+            Body::Stream(chunks) => {
+                let bytes = chunks.map(move |chunk| {
+                    self.note(&chunk, &client, &user_agent);
+                    Ok::<_, Infallible>(chunk.bytes)
+                });
+                warp::reply::stream(Exclusive(Mutex::new(Box::pin(bytes)))).into_response()
+            }
+        };
+        *reply.status_mut() = parts.status;
+        *reply.headers_mut() = parts.headers;
+        reply
+    }
+
+    fn note(&self, chunk: &Chunk, client: &str, user_agent: &str) -> Option<RecordId> {
+        let note = WatchNote { note: chunk.note.clone()?, user_agent: user_agent.to_owned() };
+        Some(self.world.trace().record_caused(&self.server, client, chunk.cause, note))
+    }
+}
+
+/// The whole body; none if it is beyond the limit, or breaks off.
+async fn read(body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send) -> Option<BytesMut> {
+    let mut body = std::pin::pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(part) = body.next().await {
+        let mut part = part.ok()?;
+        if whole.len() + part.remaining() > BODY_BYTES_MAX {
+            return None;
+        }
+        while part.has_remaining() {
+            let piece = part.chunk();
+            whole.extend_from_slice(piece);
+            part.advance(piece.len());
+        }
+    }
+    Some(whole)
+}
+
+fn too_large() -> warp::reply::Response {
+    let status = crate::decode::too_large();
+    let reply = warp::reply::with_status(warp::reply::json(&status), http::StatusCode::PAYLOAD_TOO_LARGE);
+    reply.into_response()
+}
+
+/// A stream that only its owner polls: safe to share, since sharing it gives nothing.
+struct Exclusive<S>(Mutex<Pin<Box<S>>>);
+
+impl<S: Stream> Stream for Exclusive<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let stream = self.0.get_mut().expect("no one locks it");
+        stream.as_mut().poll_next(context)
+    }
+}
