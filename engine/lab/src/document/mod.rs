@@ -1,0 +1,9 @@
+//! A YAML file as a tree that knows where everything stands, and its check against a schema.
+
+mod schema;
+mod suggest;
+mod tree;
+
+pub(crate) use schema::Checker;
+pub(crate) use suggest::{did_you_mean, list_of};
+pub(crate) use tree::{Document, Part};

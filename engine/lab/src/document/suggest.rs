@@ -1,0 +1,64 @@
+//! What the author may have meant.
+
+/// The candidate nearest to `word`, if it is near enough.
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let near = (word.chars().count() / 3).max(1);
+    let scored =
+        candidates.into_iter().map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate));
+    scored.filter(|(distance, _)| *distance <= near).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
+}
+
+/// "`a`, `b` and `c`"; at most a dozen of them.
+pub(crate) fn list_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN_MAX: usize = 16;
+    let names: Vec<&str> = names.into_iter().collect();
+    let quoted: Vec<String> = names.iter().take(SHOWN_MAX).map(|name| format!("`{name}`")).collect();
+    match (quoted.as_slice(), names.len()) {
+        ([], _) => "none".to_owned(),
+        ([one], _) => one.clone(),
+        (shown, all) if all > SHOWN_MAX => format!("{} and {} more", shown.join(", "), all - SHOWN_MAX),
+        ([first @ .., last], _) => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Edits (insert, delete, replace, swap of neighbours) between two words.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = match (i, j) {
+                (0, n) | (n, 0) => n,
+                _ => {
+                    let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                    if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                        best = best.min(rows[i - 2][j - 2] + 1);
+                    }
+                    best
+                }
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_found_and_far_ones_are_not() {
+        let fields = ["minutes", "cluster", "tasks", "title"];
+        assert_eq!(did_you_mean("minuets", fields), Some("minutes"));
+        assert_eq!(did_you_mean("Task", fields), Some("tasks"));
+        assert_eq!(did_you_mean("network", fields), None);
+    }
+
+    #[test]
+    fn lists_read_as_prose() {
+        assert_eq!(list_of(["a", "b", "c"]), "`a`, `b` and `c`");
+        assert_eq!(list_of([]), "none");
+    }
+}

@@ -1,0 +1,279 @@
+//! Grading: a fresh world in virtual pace, the setup, the submission replayed task by task, the checks.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use labkit_cluster::Cluster;
+use labkit_cluster::timeline::timeline;
+use labkit_sim::{Pace, Seed, World};
+use serde_json::{Value, json};
+
+use crate::checks::{Check, Timing};
+use crate::lab::{Lab, Task};
+use crate::load::LabFolder;
+use crate::report::{CheckReport, ComponentRow, Report, Tables, TaskReport, Verdict, excerpt};
+use crate::run::{Judged, Run, Watch, millis};
+use crate::steps::Step;
+use crate::submission::Submission;
+
+/// The longest that a graded run may take, in its own time.
+const RUN_MAX: Duration = Duration::from_secs(26 * 3600);
+
+/// How to grade.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GradeOptions {
+    pub seed: u64,
+    /// The submission is the course's own: its `${...}` are evaluated.
+    pub trusted: bool,
+    /// Whose submission it is, for the report.
+    pub submission: String,
+    /// Reports tell what the right answers were.
+    pub reveal_answers: bool,
+}
+
+/// Grades a submission on a fresh world. The same lab, submission and seed give the same bytes of
+/// [`Report::to_json`]. Makes its own runtime; must not be called from within one.
+pub fn grade(lab: &LabFolder, submission: &Submission, options: &GradeOptions) -> Report {
+    let (drawn, variants) = lab.drawn(Seed(options.seed));
+    let graded = catch_unwind(AssertUnwindSafe(|| {
+        labkit_sim::run(Pace::Virtual, options.seed, |world| {
+            let (drawn, variants) = (drawn.clone(), variants.clone());
+            async move { play(world, drawn, variants, submission, options).await }
+        })
+    }));
+    graded.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message =
+            message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned());
+        Report {
+            bugs: vec![format!("the grader: {message}")],
+            ..empty(&drawn, options.seed, &options.submission)
+        }
+    })
+}
+
+/// A report in which nothing happened: every check failed.
+pub(crate) fn empty(lab: &Lab, seed: u64, submission: &str) -> Report {
+    let check = |check: &Check| CheckReport {
+        id: check.id.clone(),
+        title: check.title.clone(),
+        points: 0,
+        points_max: check.points,
+        verdict: Verdict::Failed,
+        expected: String::new(),
+        actual: "the run did not get here".to_owned(),
+        error: None,
+        hint: None,
+        at_ms: 0,
+        evidence: Value::Null,
+    };
+    let task =
+        |task: &Task| TaskReport { id: task.id.clone(), checks: task.checks.iter().map(check).collect() };
+    Report {
+        lab: lab.metadata.name.clone(),
+        title: lab.title.clone(),
+        seed,
+        submission: submission.to_owned(),
+        points: 0,
+        points_max: lab.points_max(),
+        tasks: lab.tasks.iter().map(task).collect(),
+        steps: Vec::new(),
+        faults: Vec::new(),
+        virtual_ms: 0,
+        bugs: Vec::new(),
+        tables: Tables::default(),
+        timeline: Vec::new(),
+    }
+}
+
+async fn play(
+    world: World,
+    lab: Lab,
+    variants: BTreeMap<String, Value>,
+    submission: &Submission,
+    options: &GradeOptions,
+) -> Report {
+    let mut report = empty(&lab, options.seed, &options.submission);
+    let cluster = match Cluster::boot(&world, &lab.cluster).await {
+        Ok(cluster) => cluster,
+        Err(error) => {
+            report.bugs.push(format!("boot: {error}"));
+            return report;
+        }
+    };
+    let run = Run::new(lab, cluster, options.trusted, options.reveal_answers);
+    let played = tokio::time::timeout(RUN_MAX, replay(&run, submission, &mut report)).await;
+    if played.is_err() {
+        report.bugs.push(format!("the run took more than {RUN_MAX:?} of its own time"));
+    }
+    report.bugs.extend(run.heal_all().await);
+    finish(&run, &mut report, json!(variants));
+    report
+}
+
+async fn replay(run: &Arc<Run>, submission: &Submission, report: &mut Report) {
+    set_up(run, &mut report.bugs).await;
+    let steps = steps_by_task(&run.lab, &submission.steps);
+    for (index, task) in run.lab.tasks.iter().enumerate() {
+        let own = steps.get(&index).map(Vec::as_slice).unwrap_or_default();
+        report.tasks[index] = play_task(run, task, own, &submission.answers).await;
+    }
+}
+
+/// Does the setup's steps; a lab whose setup fails is at fault itself.
+pub(crate) async fn set_up(run: &Arc<Run>, bugs: &mut Vec<String>) {
+    run.begin_task();
+    for (index, step) in run.lab.setup.iter().enumerate() {
+        if let Err(error) = run.step(step, true).await {
+            bugs.push(format!("setup step {}: {}: {error}", index + 1, step.verb().0));
+        }
+    }
+}
+
+/// The steps of each task: a step without a task belongs to the same as the one before it.
+fn steps_by_task(lab: &Lab, steps: &[Step]) -> BTreeMap<usize, Vec<Step>> {
+    let mut by_task: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
+    let mut current = 0;
+    for step in steps {
+        let named = step.task.as_ref().and_then(|id| lab.tasks.iter().position(|task| task.id == *id));
+        // Never back: what was done later cannot have been done in an earlier task.
+        current = named.unwrap_or(current).max(current);
+        by_task.entry(current).or_default().push(step.clone());
+    }
+    by_task
+}
+
+async fn play_task(
+    run: &Arc<Run>,
+    task: &Task,
+    steps: &[Step],
+    answers: &BTreeMap<String, Value>,
+) -> TaskReport {
+    run.begin_task();
+    let began = run.now();
+    let watches: Vec<Option<Watch>> = task
+        .checks
+        .iter()
+        .map(|check| (check.timing() == Timing::Throughout).then(|| run.watch(check)))
+        .collect();
+    let faults = run.arm(&task.faults);
+    for step in steps {
+        // A step that fails is the student's affair: it stands in the report, and the checks tell the rest.
+        let _ = run.step(step, run.trusted).await;
+    }
+    for fault in faults {
+        // Ends by itself: a cue has its longest time.
+        let _ = fault.await;
+    }
+    if let Some(lasts) = task.lasts {
+        tokio::time::sleep((began + lasts.0).saturating_sub(run.now())).await;
+    }
+    // Answers come last: they are about what happened.
+    for check in task.checks.iter().filter_map(|check| check.answer.as_ref()) {
+        if let Some(answer) = answers.get(&check.id).filter(|_| run.answered(&check.id).is_none()) {
+            let _ = run.step(&Step::answer(&check.id, answer.clone()), run.trusted).await;
+        }
+    }
+    let judged = judge_all(run, task).await;
+    let judged =
+        judged.into_iter().zip(watches).map(|(judged, watch)| match watch.and_then(|watch| watch.broken()) {
+            Some(broken) => broken,
+            None => judged,
+        });
+    TaskReport { id: task.id.clone(), checks: verdicts(task, judged.collect()) }
+}
+
+/// Judges all checks: those with a timing at the same time, then those without.
+async fn judge_all(run: &Arc<Run>, task: &Task) -> Vec<Judged> {
+    let is_timed = |check: &&Check| !matches!(check.timing(), Timing::AtTheEnd | Timing::Throughout);
+    let timed: Vec<&Check> = task.checks.iter().filter(is_timed).collect();
+    let mut timed_results = join_all(timed.iter().map(|check| run.judge(check))).await.into_iter();
+    let mut judged = Vec::new();
+    for check in &task.checks {
+        judged.push(match is_timed(&check) {
+            true => timed_results.next().expect("one result per timed check"),
+            false => run.judge(check).await,
+        });
+    }
+    judged
+}
+
+/// Findings into verdicts and points; a check is skipped where one that it comes after did not pass.
+pub(crate) fn verdicts(task: &Task, judged: Vec<Judged>) -> Vec<CheckReport> {
+    let mut reports: Vec<CheckReport> = Vec::new();
+    for (check, judged) in task.checks.iter().zip(judged) {
+        let good = |id: &String| reports.iter().any(|report| report.id == *id && report.verdict.is_good());
+        let skipped_for: Vec<&String> = check.after.iter().filter(|id| !good(id)).collect();
+        let report = if skipped_for.is_empty() {
+            report_of(task, check, judged)
+        } else {
+            let names: Vec<&str> = skipped_for.iter().map(|id| id.as_str()).collect();
+            CheckReport {
+                verdict: Verdict::Skipped,
+                points: 0,
+                actual: format!("skipped, because {} did not pass", names.join(", ")),
+                error: None,
+                hint: None,
+                evidence: Value::Null,
+                ..report_of(task, check, judged)
+            }
+        };
+        reports.push(report);
+    }
+    reports
+}
+
+fn report_of(task: &Task, check: &Check, judged: Judged) -> CheckReport {
+    let Judged { finding, passed, at } = judged;
+    let points = match (passed, check.partial) {
+        (true, _) => check.points,
+        (false, true) if finding.of > 0 => check.points * finding.held / finding.of,
+        (false, _) => 0,
+    };
+    // A check that did not pass never has full marks, however the parts were counted.
+    let points = if passed { points } else { points.min(check.points.saturating_sub(1)) };
+    let hint = check.hint.clone().or_else(|| {
+        let hint = task.hints.iter().find(|hint| hint.after_failed.as_deref() == Some(&check.id));
+        hint.map(crate::lab::Hint::text)
+    });
+    CheckReport {
+        id: check.id.clone(),
+        title: check.title.clone(),
+        points,
+        points_max: check.points,
+        verdict: if passed { Verdict::Passed } else { Verdict::Failed },
+        expected: finding.expected,
+        actual: finding.actual,
+        error: finding.error.filter(|_| !passed),
+        hint: hint.filter(|_| !passed),
+        at_ms: millis(at),
+        evidence: finding.evidence,
+    }
+}
+
+/// Fills in what the whole run tells.
+pub(crate) fn finish(run: &Run, report: &mut Report, variants: Value) {
+    let world = run.cluster.world();
+    report.points = report.checks().map(|(_, check)| check.points).sum();
+    report.steps = run.steps();
+    report.faults = run.fault_reports();
+    report.virtual_ms = millis(run.now());
+    report.bugs.extend(world.bugs());
+    let loads = run.load_table();
+    let load_names = loads.as_object().into_iter().flat_map(|loads| loads.keys().cloned()).collect();
+    report.timeline = excerpt(timeline(world), &load_names, &report.faults);
+    let row = |info: labkit_cluster::ComponentInfo| ComponentRow {
+        target: info.target.to_string(),
+        state: format!("{:?}", info.state),
+        role: info.role.map(str::to_owned),
+    };
+    report.tables = Tables {
+        variants,
+        answers: json!(run.answers()),
+        loads,
+        components: run.cluster.components().into_iter().map(row).collect(),
+    };
+}

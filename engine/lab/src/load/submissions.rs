@@ -1,0 +1,100 @@
+//! A lab's own submissions, and those of students.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::reader::{self, Kind, Loaded};
+use super::{inline, join, references};
+use crate::diagnostic::Diagnostic;
+use crate::document::Part;
+use crate::files::Files;
+use crate::lab::Lab;
+use crate::submission::Submission;
+use crate::{checks, template};
+
+/// Whose submission is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Author {
+    Course,
+    Student,
+}
+
+/// Reads a student's submission: the folder of `files` that holds a submission.yaml. Templates are not
+/// evaluated, and `expect` is ignored.
+pub fn load_submission(files: &dyn Files, folder: &str, lab: &Lab) -> Result<Submission, Vec<Diagnostic>> {
+    load(files, folder, lab, Author::Student).map(|submission| Submission { expect: None, ..submission })
+}
+
+type Own = (Submission, Submission, BTreeMap<String, Submission>);
+
+/// Reads start/, solution/ and wrong/*.
+pub(super) fn load_own(
+    files: &dyn Files,
+    folder: &str,
+    lab: &Lab,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Own> {
+    let mut of = |name: &str| {
+        load(files, &join(folder, name), lab, Author::Course).map_err(|of| problems.extend(of)).ok()
+    };
+    let (start, solution) = (of("start"), of("solution"));
+    let mut wrong = BTreeMap::new();
+    for name in files.list(&join(folder, "wrong")) {
+        let read = of(&format!("wrong/{name}"));
+        wrong.extend(read.map(|submission| (name, submission)));
+    }
+    for (name, submission) in &wrong {
+        if submission.expect.is_none() {
+            let path = join(folder, &format!("wrong/{name}/submission.yaml"));
+            problems.push(Diagnostic::of_file(&path, "`expect` is missing: a wrong submission says what it fails, as expect: {fails: [task/check]}"));
+        }
+    }
+    Some((start?, solution?, wrong))
+}
+
+fn load(files: &dyn Files, folder: &str, lab: &Lab, author: Author) -> Result<Submission, Vec<Diagnostic>> {
+    let path = join(folder, "submission.yaml");
+    let loaded: Loaded<Submission> = reader::read(files, &path, Kind::Submission, &BTreeMap::new())?;
+    let mut problems = references::of_submission(&loaded, lab);
+    if author == Author::Course {
+        problems.extend(bad_templates(&loaded, lab));
+    }
+    let (value, of_files) = inline::files(files, folder, &loaded.document, loaded.value.clone());
+    problems.extend(of_files);
+    if problems.is_empty() {
+        Ok(serde_json::from_value(value).expect("the same submission was read before its files"))
+    } else {
+        Err(problems)
+    }
+}
+
+fn bad_templates(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    template::expressions(&loaded.value, "", &mut found);
+    let names = references::Names::of(lab);
+    let submitted: Vec<String> =
+        loaded.typed.steps.iter().filter_map(|step| Some(step.fault.as_ref()?.id.clone())).collect();
+    let bad =
+        found.into_iter().filter(|(_, expression)| expression != "n").filter_map(|(pointer, expression)| {
+            let problem = names.problem_of(&expression, &[], &submitted)?;
+            Some(loaded.document.problem(&pointer, Part::Value, problem))
+        });
+    bad.collect()
+}
+
+/// The ids that a lab's checks ask answers for.
+pub(super) fn answer_ids(lab: &Lab) -> Vec<&str> {
+    let checks = lab.tasks.iter().flat_map(|task| &task.checks);
+    checks
+        .filter_map(|check: &checks::Check| check.answer.as_ref())
+        .map(|answer| answer.id.as_str())
+        .collect()
+}
+
+/// Whether a value has a template in any of its texts.
+pub(super) fn has_template(value: &Value) -> bool {
+    let mut found = Vec::new();
+    template::expressions(value, "", &mut found);
+    !found.is_empty()
+}

@@ -1,0 +1,130 @@
+//! Objects of the cluster, as lab files name them.
+
+use std::collections::BTreeMap;
+
+use labkit_api::{GroupVersionKind, Resource};
+use labkit_cluster::client::{Client, Error, ListParams};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// An object, or with selectors instead of a name the list of those that they select.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// Its kind, such as Pod.
+    #[schemars(length(min = 1))]
+    pub kind: String,
+    /// Its API version, such as apps/v1; needed only where two groups have the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its namespace; `default` for kinds that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Labels that are asked for, such as app=web.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_selector: Option<String>,
+    /// Fields that are asked for, such as spec.nodeName=worker1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field_selector: Option<String>,
+    /// All namespaces instead of one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_namespaces: bool,
+}
+
+impl ObjectRef {
+    pub(crate) fn resource(&self) -> Result<Resource, String> {
+        resource(&self.kind, self.api_version.as_deref())
+    }
+
+    fn namespace_in(&self, resource: &Resource) -> String {
+        namespace(resource, self.namespace.as_deref())
+    }
+
+    /// `Pod default/web`, for messages.
+    pub(crate) fn described(&self) -> String {
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        match (&self.name, namespace) {
+            (Some(name), "") => format!("{} {name}", self.kind),
+            (Some(name), namespace) => format!("{} {namespace}/{name}", self.kind),
+            (None, _) => {
+                let selectors = [("-l", &self.label_selector), ("--field-selector", &self.field_selector)];
+                let selectors = selectors
+                    .iter()
+                    .filter_map(|(flag, text)| text.as_ref().map(|text| format!(" {flag} {text}")));
+                format!("{}s{}", self.kind, selectors.collect::<String>())
+            }
+        }
+    }
+
+    /// The object, `None` where there is none.
+    pub(crate) async fn get(&self, client: &Client) -> Result<Option<Value>, String> {
+        let resource = self.resource()?;
+        let name = self.name.as_deref().unwrap_or_default();
+        match client.get(&resource, &self.namespace_in(&resource), name).await {
+            Ok(object) => Ok(Some(object.to_value())),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What the selectors select.
+    pub(crate) async fn list(&self, client: &Client) -> Result<Vec<Value>, String> {
+        let resource = self.resource()?;
+        let params = ListParams {
+            namespace: if self.all_namespaces { String::new() } else { self.namespace_in(&resource) },
+            label_selector: self.label_selector.clone().unwrap_or_default(),
+            field_selector: self.field_selector.clone().unwrap_or_default(),
+            ..ListParams::default()
+        };
+        let list = client.list(&resource, &params).await.map_err(|error: Error| error.to_string())?;
+        let gvk = &resource.gvk;
+        let with_kind = |object: &labkit_api::Object| {
+            let mut value = object.to_value();
+            value["apiVersion"] = json!(gvk.api_version());
+            value["kind"] = json!(gvk.kind);
+            value
+        };
+        Ok(list.items.iter().map(with_kind).collect())
+    }
+
+    /// What a name in an expression is bound to: the object or null, or a list.
+    pub(crate) async fn bound(&self, client: &Client) -> Result<Value, String> {
+        match self.name {
+            Some(_) => self.get(client).await.map(|object| object.unwrap_or(Value::Null)),
+            None => self.list(client).await.map(Value::Array),
+        }
+    }
+}
+
+/// The resource of a kind that this engine serves.
+pub(crate) fn resource(kind: &str, api_version: Option<&str>) -> Result<Resource, String> {
+    let wanted = api_version.map(|version| GroupVersionKind::parse(version, kind));
+    let served = labkit_cluster::resources();
+    let found = served.iter().find(|resource| match &wanted {
+        Some(gvk) => resource.gvk == *gvk,
+        None => resource.gvk.kind == kind,
+    });
+    found.cloned().ok_or_else(|| {
+        let kinds: BTreeMap<&str, ()> =
+            served.iter().map(|resource| (resource.gvk.kind.as_str(), ())).collect();
+        let near = crate::document::did_you_mean(kind, kinds.keys().copied());
+        match near {
+            Some(near) if near != kind => format!("no kind `{kind}`; did you mean `{near}`?"),
+            _ => format!("no kind `{kind}`; there are {}", crate::document::list_of(kinds.keys().copied())),
+        }
+    })
+}
+
+/// The namespace that is meant: none for kinds without, `default` where none is named.
+pub(crate) fn namespace(resource: &Resource, named: Option<&str>) -> String {
+    match resource.scope {
+        labkit_api::Scope::Cluster => String::new(),
+        labkit_api::Scope::Namespaced => {
+            named.filter(|name| !name.is_empty()).unwrap_or("default").to_owned()
+        }
+    }
+}

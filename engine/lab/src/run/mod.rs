@@ -1,0 +1,229 @@
+//! A lab that is being played: its cluster, what struck it, what was written and answered. Grading and live
+//! play drive the same one.
+
+mod faults;
+mod load;
+mod pulse;
+mod timing;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use labkit_cluster::Cluster;
+use labkit_cluster::client::Client;
+use labkit_sim::{Component, RecordId};
+use serde_json::{Value, json};
+
+use crate::lab::Lab;
+use crate::report::{FaultReport, StepReport};
+use crate::steps::{LoadStep, Step};
+use crate::template;
+
+use faults::Struck;
+pub(crate) use load::Load;
+use pulse::Pulse;
+pub(crate) use timing::{Judged, Watch};
+pub(crate) use variables::VARIABLES;
+
+/// The name under which the grader reads; what it causes in the trace is not news.
+pub(crate) const GRADER: &str = "grader";
+
+/// A lab that is being played.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub lab: Lab,
+    pub cluster: Cluster,
+    /// Whether `${...}` in submissions is evaluated: they are the course's own.
+    pub trusted: bool,
+    /// Whether reports may tell what the right answer was.
+    pub reveal_answers: bool,
+    grader: Component,
+    pulse: Pulse,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    began: Began,
+    faults: BTreeMap<String, Struck>,
+    loads: BTreeMap<String, Load>,
+    answers: BTreeMap<String, Value>,
+    steps: Vec<StepReport>,
+}
+
+/// How the world stood when the present task began.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Began {
+    pub at: Duration,
+    /// The trace's newest record.
+    pub record: RecordId,
+    pub term: u64,
+    pub leader: Option<String>,
+}
+
+impl Run {
+    pub fn new(lab: Lab, cluster: Cluster, trusted: bool, reveal_answers: bool) -> Arc<Run> {
+        let grader = cluster.world().component(GRADER);
+        let pulse = Pulse::start(&grader);
+        Arc::new(Run { lab, cluster, trusted, reveal_answers, grader, pulse, state: Mutex::default() })
+    }
+
+    pub fn now(&self) -> Duration {
+        self.cluster.world().clock().elapsed()
+    }
+
+    /// Marks the beginning of a task.
+    pub fn begin_task(&self) {
+        let members = self.cluster.etcd().members();
+        let began = Began {
+            at: self.now(),
+            record: self.cluster.world().trace().last_id(),
+            term: members.iter().map(|member| member.term).max().unwrap_or_default(),
+            leader: self.cluster.etcd().leader(),
+        };
+        self.locked().began = began;
+    }
+
+    pub fn began(&self) -> Began {
+        self.locked().began.clone()
+    }
+
+    pub fn reveals_answers(&self) -> bool {
+        self.reveal_answers
+    }
+
+    /// The API as the person at the keyboard uses it.
+    pub fn kubectl(&self) -> Result<Client, String> {
+        self.client("kubectl")
+    }
+
+    /// The API as checks use it. Short deadlines: a check wants to know that nobody answers.
+    pub fn grader(&self) -> Result<Client, String> {
+        self.client(GRADER).map(|client| client.with_timeout(Duration::from_secs(2)))
+    }
+
+    fn client(&self, from: &str) -> Result<Client, String> {
+        self.cluster.client(from).ok_or_else(|| "this lab has no API server".to_owned())
+    }
+
+    /// Runs one step and notes what came of it.
+    pub async fn step(self: &Arc<Run>, step: &Step, templates: bool) -> Result<(), String> {
+        let at = self.now();
+        let outcome = match if templates { self.filled_in(step).await } else { Ok(step.clone()) } {
+            Ok(step) => {
+                let (_, verb) = step.verb();
+                let outcome = verb.run(self, &step).await;
+                (verb.command(), outcome)
+            }
+            Err(error) => (step.verb().1.command(), Err(error)),
+        };
+        let (command, outcome) = outcome;
+        let (output, error) = match outcome {
+            Ok(output) => (output, None),
+            Err(error) => (String::new(), Some(error)),
+        };
+        let report = StepReport { command, at_ms: millis(at), output, error: error.clone() };
+        self.locked().steps.push(report);
+        error.map_or(Ok(()), Err)
+    }
+
+    /// The step with its templates evaluated. `${n}` is the load's own.
+    async fn filled_in(&self, step: &Step) -> Result<Step, String> {
+        let mut value = serde_json::to_value(step).expect("a step is plain data");
+        self.fill_in(&mut value).await?;
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    /// Evaluates every template of a value.
+    pub async fn fill_in(&self, value: &mut Value) -> Result<(), String> {
+        let mut found = Vec::new();
+        template::expressions(value, "", &mut found);
+        let mut known = BTreeMap::new();
+        for (_, expression) in found {
+            if expression != "n" && !known.contains_key(&expression) {
+                let cel = crate::cel::Cel::compile(&expression).map_err(|error| error.to_string())?;
+                let result = self.evaluate(&crate::cel::Condition::alone(cel)).await;
+                let result = result.map_err(|error| format!("${{{expression}}}: {error}"))?;
+                known.insert(expression, result);
+            }
+        }
+        template::substitute(value, &known);
+        Ok(())
+    }
+
+    pub fn answer(&self, id: &str, value: Value) {
+        self.locked().answers.insert(id.to_owned(), value);
+    }
+
+    pub fn answered(&self, id: &str) -> Option<Value> {
+        self.locked().answers.get(id).cloned()
+    }
+
+    pub fn answers(&self) -> BTreeMap<String, Value> {
+        self.locked().answers.clone()
+    }
+
+    /// Begins to write in the background.
+    pub fn start_load(self: &Arc<Run>, id: &str, step: &LoadStep) -> Result<(), String> {
+        if self.locked().loads.contains_key(id) {
+            return Err(format!("there is a load {id} already"));
+        }
+        let load = Load::start(&self.cluster, id, step)?;
+        self.locked().loads.insert(id.to_owned(), load);
+        Ok(())
+    }
+
+    pub fn stop_load(&self, id: &str) -> Result<(), String> {
+        let load = self.load(id).ok_or_else(|| format!("there is no load {id}"))?;
+        load.stop();
+        Ok(())
+    }
+
+    pub fn load(&self, id: &str) -> Option<Load> {
+        self.locked().loads.get(id).cloned()
+    }
+
+    pub fn steps(&self) -> Vec<StepReport> {
+        self.locked().steps.clone()
+    }
+
+    pub fn fault_reports(&self) -> Vec<FaultReport> {
+        let state = self.locked();
+        let mut reports: Vec<FaultReport> =
+            state.faults.iter().map(|(id, struck)| struck.report(id)).collect();
+        reports.sort_by_key(|report| (report.at_ms, report.id.clone()));
+        reports
+    }
+
+    /// What loads came to, by id.
+    pub fn load_table(&self) -> Value {
+        let now = self.now();
+        let table = self
+            .locked()
+            .loads
+            .iter()
+            .map(|(id, load)| {
+                let counts = load.counts(now);
+                (
+                    id.clone(),
+                    json!({
+                        "acknowledged": counts.acknowledged, "failed": counts.failed,
+                        "unknown": counts.unknown, "outageMs": counts.outage_ms,
+                    }),
+                )
+            })
+            .collect();
+        Value::Object(table)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens under this lock")
+    }
+}
+
+/// Whole milliseconds of a duration.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,67 @@
+//! News of the world: wakes whoever waits for a condition when something was said that may matter. What the
+//! grader's own reads cause, and Raft's replication, is no news; so reading cannot wake itself for ever.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use labkit_sim::{Component, Record, RecordId};
+use tokio::sync::watch;
+
+use super::GRADER;
+
+/// What was said within this time is one piece of news, judged when its effects have settled.
+const SETTLED_AFTER: Duration = Duration::from_millis(1);
+
+/// How much news there was so far.
+#[derive(Debug, Clone)]
+pub(super) struct Pulse {
+    beats: watch::Receiver<u64>,
+}
+
+impl Pulse {
+    pub fn start(grader: &Component) -> Pulse {
+        let (sender, beats) = watch::channel(0);
+        let trace = grader.world().trace().clone();
+        grader.spawn(async move {
+            let mut seen = trace.last_id();
+            let mut own = BTreeSet::new();
+            loop {
+                trace.after(seen).await;
+                tokio::time::sleep(SETTLED_AFTER).await;
+                let mut news = false;
+                for record in trace.since(seen) {
+                    seen = record.id;
+                    news |= is_news(&record, &mut own);
+                }
+                if news {
+                    sender.send_modify(|beats| *beats += 1);
+                }
+            }
+        });
+        Pulse { beats }
+    }
+
+    pub fn count(&self) -> u64 {
+        *self.beats.borrow()
+    }
+
+    /// Waits for news after the first `count` pieces.
+    pub async fn after(&self, count: u64) {
+        let mut beats = self.beats.clone();
+        if beats.wait_for(|beats| *beats > count).await.is_err() {
+            // The grader has ended with its world.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn is_news(record: &Record, own: &mut BTreeSet<RecordId>) -> bool {
+    let is_own = &*record.from == GRADER
+        || &*record.to == GRADER
+        || record.cause.is_some_and(|cause| own.contains(&cause));
+    if is_own {
+        own.insert(record.id);
+        return false;
+    }
+    !matches!(record.payload.kind(), "AppendEntries" | "AppendEntriesResponse")
+}

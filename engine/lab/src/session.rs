@@ -1,0 +1,289 @@
+//! A lab played live, on a cluster that is already booted in wall pace. Tasks follow one another: the next one
+//! begins, and arms its faults, when every check of the present one is good.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use labkit_cluster::{Cluster, TimelineEntry};
+use labkit_sim::Seed;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::checks::{Check, Timing};
+use crate::export::Recorder;
+use crate::faults::FaultSpec;
+use crate::grade::{empty, finish, set_up, verdicts};
+use crate::lab::{Lab, Task};
+use crate::load::LabFolder;
+use crate::report::{CheckReport, FaultReport, Report, Verdict};
+use crate::run::{Run, Watch};
+use crate::steps::Step;
+use crate::submission::Submission;
+use crate::text::Text;
+
+/// A lab that is being played live. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    run: Arc<Run>,
+    seed: u64,
+    variants: BTreeMap<String, Value>,
+    recorder: Recorder,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The present task.
+    task: usize,
+    /// By check: the watch over it since the task began.
+    watches: BTreeMap<String, Watch>,
+    /// The checks of tasks that are done.
+    done: BTreeMap<usize, Vec<CheckReport>>,
+    /// Checks of the present task that have failed when somebody looked.
+    failed: BTreeSet<String>,
+    /// Which of the present task's hints were given.
+    hints: BTreeSet<usize>,
+    setup_trouble: Vec<String>,
+    faults: u32,
+}
+
+/// A hint that was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenHint {
+    pub task: String,
+    pub text: Text,
+}
+
+/// The hints so far, and how many are left in the present task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hints {
+    pub given: Vec<GivenHint>,
+    pub left: usize,
+}
+
+impl Session {
+    /// Does the setup and begins the first task.
+    pub async fn start(lab: LabFolder, cluster: Cluster, seed: u64) -> Session {
+        let (drawn, variants) = lab.drawn(Seed(seed));
+        let run = Run::new(drawn, cluster, false, false);
+        let mut trouble = Vec::new();
+        set_up(&run, &mut trouble).await;
+        let recorder = Recorder::start(&run);
+        let state = Mutex::new(State { setup_trouble: trouble, ..State::default() });
+        let session = Session { inner: Arc::new(Inner { run, seed, variants, recorder, state }) };
+        session.begin(0);
+        session
+    }
+
+    /// The lab with its variants.
+    pub fn lab(&self) -> &Lab {
+        &self.inner.run.lab
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        &self.inner.run.cluster
+    }
+
+    /// The task that is being worked on.
+    pub fn task(&self) -> &Task {
+        let index = self.locked().task;
+        &self.lab().tasks[index]
+    }
+
+    fn begin(&self, index: usize) {
+        let run = &self.inner.run;
+        run.begin_task();
+        self.inner.recorder.begin_task(&run.lab.tasks[index].id, run.now());
+        let task = &run.lab.tasks[index];
+        let lasting = |check: &&Check| !matches!(check.timing(), Timing::AtTheEnd | Timing::Eventually(_));
+        let watches =
+            task.checks.iter().filter(lasting).map(|check| (check.id.clone(), run.watch(check))).collect();
+        {
+            let mut state = self.locked();
+            state.task = index;
+            state.watches = watches;
+            state.failed.clear();
+            state.hints.clear();
+        }
+        // Their handles may go: faults strike by themselves.
+        drop(run.arm(&task.faults));
+    }
+
+    /// Judges the present task at once. When all of it is good, the next task begins.
+    pub async fn check(&self) -> Report {
+        let run = &self.inner.run;
+        let (index, watches) = {
+            let state = self.locked();
+            (state.task, state.watches.clone())
+        };
+        let task = &run.lab.tasks[index];
+        let mut judged = Vec::new();
+        for check in &task.checks {
+            judged.push(match watches.get(&check.id).and_then(Watch::broken) {
+                Some(broken) => broken,
+                None => run.look_once(check).await,
+            });
+        }
+        let mut checks = verdicts(task, judged);
+        for (check, report) in task.checks.iter().zip(&mut checks) {
+            report.verdict = self.live_verdict(task, check, report.verdict);
+        }
+        let all_good = checks.iter().all(|check| check.verdict.is_good());
+        let report = self.report(index, checks.clone());
+        {
+            let mut state = self.locked();
+            let failed = checks.iter().filter(|check| check.verdict == Verdict::Failed);
+            state.failed.extend(failed.map(|check| check.id.clone()));
+            if all_good {
+                state.done.insert(index, checks);
+            }
+        }
+        if all_good && index + 1 < run.lab.tasks.len() {
+            self.begin(index + 1);
+        }
+        report
+    }
+
+    fn live_verdict(&self, task: &Task, check: &Check, verdict: Verdict) -> Verdict {
+        let run = &self.inner.run;
+        let answered = check.answer.as_ref().map(|answer| run.answered(&answer.id).is_some());
+        match (check.timing(), verdict) {
+            (Timing::Always(_) | Timing::Never(_) | Timing::Throughout, Verdict::Passed) => Verdict::SoFar,
+            (Timing::Eventually(_), Verdict::Failed) => Verdict::NotYet,
+            (Timing::AtTheEnd, Verdict::Failed) if answered == Some(false) => Verdict::NotYet,
+            // What the task's faults and its length are to bring about cannot have failed before.
+            (Timing::AtTheEnd, Verdict::Failed) if answered.is_none() && self.is_under_way(task) => {
+                Verdict::NotYet
+            }
+            (_, verdict) => verdict,
+        }
+    }
+
+    /// Whether the task's faults are still to strike, or its least time is still running.
+    fn is_under_way(&self, task: &Task) -> bool {
+        let run = &self.inner.run;
+        let struck: Vec<String> = run.fault_reports().into_iter().map(|fault| fault.id).collect();
+        let running = task.lasts.is_some_and(|lasts| run.now() < run.began().at + lasts.0);
+        running || task.faults.iter().any(|fault| !struck.contains(&fault.id))
+    }
+
+    fn report(&self, index: usize, present: Vec<CheckReport>) -> Report {
+        let mut report = empty(self.lab(), self.inner.seed, "live");
+        {
+            let state = self.locked();
+            for (number, task) in report.tasks.iter_mut().enumerate() {
+                match state.done.get(&number) {
+                    Some(checks) if number != index => task.checks = checks.clone(),
+                    _ if number == index => task.checks = present.clone(),
+                    _ => task.checks.iter_mut().for_each(|check| {
+                        check.verdict = Verdict::NotYet;
+                        check.actual = "this task has not begun".to_owned();
+                    }),
+                }
+            }
+            report.bugs.extend(state.setup_trouble.iter().cloned());
+        }
+        finish(&self.inner.run, &mut report, json!(self.inner.variants));
+        report
+    }
+
+    /// One more hint for the present task: first those for checks that have failed, then in the lab's order.
+    pub fn hint(&self) -> Hints {
+        let task = self.task();
+        let mut state = self.locked();
+        let open: Vec<usize> = (0..task.hints.len()).filter(|index| !state.hints.contains(index)).collect();
+        let helps = |index: &&usize| {
+            task.hints[**index].after_failed.as_ref().is_some_and(|id| state.failed.contains(id))
+        };
+        let next = open.iter().find(helps).or(open.first()).copied();
+        state.hints.extend(next);
+        let given = state
+            .hints
+            .iter()
+            .map(|index| GivenHint { task: task.id.clone(), text: task.hints[*index].text() });
+        Hints { given: given.collect(), left: task.hints.len() - state.hints.len() }
+    }
+
+    /// Injects a fault of the student's own. Without an id it gets one.
+    pub async fn fault(&self, mut spec: FaultSpec) -> Result<String, String> {
+        if spec.id.is_empty() {
+            let mut state = self.locked();
+            state.faults += 1;
+            spec.id = format!("live-{}", state.faults);
+        }
+        self.act(Step { fault: Some(spec), ..Step::default() }).await
+    }
+
+    /// Takes a fault back.
+    pub async fn heal(&self, id: &str) -> Result<String, String> {
+        self.act(Step { heal: Some(crate::steps::Heal(id.to_owned())), ..Step::default() }).await
+    }
+
+    /// Stops a component.
+    pub async fn stop(&self, target: &str) -> Result<String, String> {
+        self.act(Step { stop: Some(crate::steps::Stop(target.to_owned())), ..Step::default() }).await
+    }
+
+    /// Starts a component that was stopped.
+    pub async fn start_component(&self, target: &str) -> Result<String, String> {
+        self.act(Step { start: Some(crate::steps::Start(target.to_owned())), ..Step::default() }).await
+    }
+
+    /// Lets that much time pass at once.
+    pub async fn fast_forward(&self, by: crate::span::Span) -> Result<String, String> {
+        self.act(Step { fast_forward: Some(by), ..Step::default() }).await
+    }
+
+    /// Does a step and notes it for the export; returns what it printed.
+    async fn act(&self, step: Step) -> Result<String, String> {
+        let (_, verb) = step.verb();
+        let at = self.inner.run.now();
+        let printed = verb.run(&self.inner.run, &step).await?;
+        self.inner.recorder.note(at, step.clone());
+        Ok(printed)
+    }
+
+    /// Answers a question of the lab.
+    pub fn answer(&self, id: &str, value: Value) -> Result<(), String> {
+        let checks = self.lab().tasks.iter().flat_map(|task| &task.checks);
+        let ids: Vec<&str> =
+            checks.filter_map(|check| check.answer.as_ref()).map(|answer| answer.id.as_str()).collect();
+        if !ids.contains(&id) {
+            return Err(format!(
+                "this lab asks for no answer `{id}`; it asks for {}",
+                crate::document::list_of(ids)
+            ));
+        }
+        self.inner.run.answer(id, value);
+        Ok(())
+    }
+
+    /// What was done and answered so far, as a submission that grades to the same marks.
+    pub async fn export(&self) -> Submission {
+        let mut submission = Submission::new(&self.lab().metadata.name);
+        submission.steps = self.inner.recorder.steps().await;
+        submission.answers = self.inner.run.answers();
+        submission
+    }
+
+    /// The faults that have struck so far, the lab's own and the student's.
+    pub fn faults(&self) -> Vec<FaultReport> {
+        self.inner.run.fault_reports()
+    }
+
+    /// Everything that was said so far.
+    pub fn timeline(&self) -> Vec<TimelineEntry> {
+        labkit_cluster::timeline::timeline(self.cluster().world())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().expect("no panic happens under this lock")
+    }
+}

@@ -1,0 +1,119 @@
+//! Durations and rates as they stand in lab files.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use labkit_api::duration::{format_duration, parse_duration};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest span that a lab file may name: a month of virtual time would keep a grader busy for minutes.
+pub const SPAN_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A duration in Kubernetes' notation, such as `500ms`, `40s` or `1m30s`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl Span {
+    pub fn parse(text: &str) -> Result<Span, String> {
+        let duration = parse_duration(text)
+            .map_err(|_| format!("`{text}` is no duration; write it as `500ms`, `40s` or `1m30s`"))?;
+        match duration > SPAN_MAX {
+            true => Err(format!(
+                "{text} is longer than {}, the longest that a lab may name",
+                format_duration(SPAN_MAX)
+            )),
+            false => Ok(Span(duration)),
+        }
+    }
+
+    pub const fn seconds(seconds: u64) -> Span {
+        Span(Duration::from_secs(seconds))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&format_duration(self.0))
+    }
+}
+
+/// So many per second, such as `100/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub per_second: u32,
+}
+
+impl Rate {
+    pub fn parse(text: &str) -> Result<Rate, String> {
+        let number = text.strip_suffix("/s").and_then(|number| number.parse().ok());
+        match number {
+            Some(per_second @ 1..=1000) => Ok(Rate { per_second }),
+            _ => Err(format!("`{text}` is no rate; write it as `100/s`, from 1/s to 1000/s")),
+        }
+    }
+
+    /// The time from one to the next.
+    pub fn interval(self) -> Duration {
+        Duration::from_secs(1) / self.per_second
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", self.per_second)
+    }
+}
+
+macro_rules! text_of {
+    ($Type:ident, $format:literal) => {
+        impl Serialize for $Type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $Type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$Type, D::Error> {
+                let text = Cow::<'_, str>::deserialize(deserializer)?;
+                $Type::parse(&text).map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $Type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Type).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "format": $format})
+            }
+        }
+    };
+}
+
+text_of!(Span, "duration");
+text_of!(Rate, "rate");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_bounded_and_rates_too() {
+        assert_eq!(Span::parse("1m30s").unwrap().0.as_secs(), 90);
+        assert!(Span::parse("25h").unwrap_err().contains("longest"));
+        assert_eq!(
+            Span::parse("soon").unwrap_err(),
+            "`soon` is no duration; write it as `500ms`, `40s` or `1m30s`"
+        );
+        assert_eq!(Rate::parse("100/s").unwrap().interval(), Duration::from_millis(10));
+        assert!(Rate::parse("0/s").is_err());
+        assert!(Rate::parse("100").is_err());
+    }
+}

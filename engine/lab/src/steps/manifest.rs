@@ -1,0 +1,120 @@
+//! The objects of a step, written in it or in a file beside it.
+
+use labkit_api::{Object, Resource};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::objects::{namespace, resource};
+
+/// The objects: written here, or the name of a file beside this one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(extend("x-one-of-fields" = {"what": "step", "fields": ["file", "manifest"]}))]
+pub struct Manifest {
+    /// A YAML file beside this one, of one or more documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// An object, a list of objects, or their YAML as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManifestValue")]
+    pub manifest: Option<Value>,
+    /// The namespace of objects that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+struct ManifestValue;
+
+impl JsonSchema for ManifestValue {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ManifestValue".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": ["object", "array", "string"]})
+    }
+}
+
+/// An object of a manifest and its resource.
+pub(crate) struct Item {
+    pub resource: Resource,
+    pub object: Object,
+}
+
+impl Item {
+    /// `deployment.apps/web`, as kubectl prints it.
+    pub fn printed(&self) -> String {
+        printed(&self.resource, &self.object.metadata.name)
+    }
+}
+
+/// `pod/web` or `deployment.apps/web`, as kubectl prints it.
+pub(crate) fn printed(resource: &Resource, name: &str) -> String {
+    let kind = resource.gvk.kind.to_lowercase();
+    match resource.gvk.group.as_str() {
+        "" => format!("{kind}/{name}"),
+        group => format!("{kind}.{group}/{name}"),
+    }
+}
+
+impl Manifest {
+    /// The objects, in order.
+    pub(crate) fn items(&self) -> Result<Vec<Item>, String> {
+        let value = self
+            .manifest
+            .as_ref()
+            .ok_or_else(|| format!("the file {} was not loaded", self.file.as_deref().unwrap_or_default()))?;
+        documents(value)?.into_iter().map(|value| self.item(value)).collect()
+    }
+
+    fn item(&self, value: Value) -> Result<Item, String> {
+        let mut object =
+            Object::from_value(value).map_err(|error| format!("not an object of Kubernetes: {error}"))?;
+        if object.kind.is_empty() || object.api_version.is_empty() {
+            return Err("an object needs apiVersion and kind".to_owned());
+        }
+        if object.metadata.name.is_empty() && object.metadata.generate_name.is_empty() {
+            return Err(format!("this {} has no metadata.name", object.kind));
+        }
+        let resource = resource(&object.kind, Some(&object.api_version))?;
+        let named = Some(object.metadata.namespace.as_str()).filter(|name| !name.is_empty());
+        object.metadata.namespace = namespace(&resource, named.or(self.namespace.as_deref()));
+        Ok(Item { resource, object })
+    }
+
+    /// `-f web.yaml`, or the objects' names.
+    pub(crate) fn command(&self, verb: &str) -> String {
+        match &self.file {
+            Some(file) => format!("kubectl {verb} -f {file}"),
+            None => format!("kubectl {verb} -f -"),
+        }
+    }
+}
+
+/// The documents of a manifest's value: an object, a list of objects, a `List`, or text.
+pub(crate) fn documents(value: &Value) -> Result<Vec<Value>, String> {
+    let flat = match value {
+        Value::String(text) => documents_of(text)?,
+        Value::Array(items) => items.clone(),
+        other => vec![other.clone()],
+    };
+    let expanded =
+        flat.into_iter().flat_map(|value| match (value["kind"].as_str(), value["items"].as_array()) {
+            (Some("List"), Some(items)) => items.clone(),
+            _ => vec![value],
+        });
+    Ok(expanded.collect())
+}
+
+/// The documents of a YAML text; empty ones are skipped.
+pub(crate) fn documents_of(text: &str) -> Result<Vec<Value>, String> {
+    let parsed = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
+    let parsed: Result<Vec<Value>, _> = parsed.collect();
+    let documents = parsed.map_err(|error| format!("not YAML: {error}"))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
