@@ -1,6 +1,8 @@
 //! The server in process, in virtual time, on a store of one member.
 
 mod deletion;
+#[cfg(feature = "edge")]
+mod kubectl;
 mod kinds;
 mod lists;
 mod objects;
