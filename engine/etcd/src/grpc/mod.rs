@@ -3,7 +3,9 @@
 //!
 //! - [`kv`], [`watch`], [`lease`], [`cluster`]: one file per service; what is not there answers Unimplemented.
 //! - [`wire`]: between the wire's messages and [`crate::api`].
+//! - [`authority`]: lets old clients in.
 
+mod authority;
 mod cluster;
 mod kv;
 mod lease;
@@ -93,8 +95,9 @@ async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, routes: Routes)
 
 async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Routes) {
     let service = TowerToHyperService::new(routes);
+    let stream = TokioIo::new(authority::UrlAuthority::new(stream));
     // An error is a client that went away.
-    let _ = auto::Builder::new(InScope).serve_connection(TokioIo::new(stream), service).await;
+    let _ = auto::Builder::new(InScope).serve_connection(stream, service).await;
 }
 
 /// Spawns what a connection spawns in the member's scope.

@@ -196,10 +196,8 @@ fn keys_and_transactions_over_mutual_tls() {
 #[test]
 fn a_client_without_a_certificate_is_refused() {
     live(1, Some(tls("anonymous")), |_, live| async move {
-        let ca = live.tls.as_ref().unwrap().files.0.join("ca.crt");
-        let command =
-            format!("env -u ETCDCTL_CERT -u ETCDCTL_KEY etcdctl --cacert={} --command-timeout=1s get foo", ca.display());
-        live.check_fails(&command, "Error: context deadline exceeded\n", 1).await;
+        let command = "env -u ETCDCTL_CERT -u ETCDCTL_KEY etcdctl --command-timeout=1s get foo";
+        live.check_fails(command, "Error: context deadline exceeded\n", 1).await;
     });
 }
 
@@ -230,8 +228,8 @@ fn leases() {
 fn watches_replay_follow_and_end_at_a_compaction() {
     live(3, None, |_, live| async move {
         live.check("etcdctl put foo 1 && etcdctl put foo 2", "OK\nOK\n").await;
-        let watch = live.run("timeout 2 etcdctl watch foo --rev=2 --prev-kv & sleep 1; etcdctl del foo; wait");
-        assert_eq!(watch.await.stdout, "PUT\n\n\nfoo\n1\nPUT\nfoo\n1\nfoo\n2\n1\nDELETE\nfoo\n2\nfoo\n\n");
+        let watch = live.run("timeout 2 etcdctl watch foo --rev=2 --prev-kv & sleep 1; etcdctl del foo >/dev/null; wait");
+        assert_eq!(watch.await.stdout, "PUT\nfoo\n1\nPUT\nfoo\n1\nfoo\n2\nDELETE\nfoo\n2\nfoo\n\n");
         live.check("etcdctl compaction 4", "compacted revision 4\n").await;
         let canceled = live.run("timeout 2 etcdctl watch foo --rev=2").await;
         let expected = "watch was canceled (etcdserver: mvcc: required revision has been compacted)\n\
@@ -250,7 +248,9 @@ fn endpoints_and_members() {
         assert_eq!(health.code, 0, "{}", health.stderr);
         let healthy = (health.stdout + &health.stderr).matches("is healthy: successfully committed proposal").count();
         assert_eq!(healthy, 3);
-        let status = live.run("etcdctl endpoint status -w table").await.stdout;
+        let status = live.run("etcdctl endpoint status -w table").await;
+        assert_eq!(status.stderr, "");
+        let status = status.stdout;
         assert!(status.contains("|        ENDPOINT        |        ID        | VERSION | DB SIZE | IS LEADER |"), "{status}");
         assert_eq!(status.matches(" 3.5.16 |").count(), 3, "{status}");
         assert_eq!(status.matches(" true |").count(), 1, "{status}");
