@@ -1,1 +1,30 @@
-//! Placeholder while the crate is laid out.
+//! A worker node: a machine that runs containers, and the kubelet on it. No container runs for real: what an
+//! image's containers do is declared as data.
+//!
+//! - [`config`]: [`NodeConfig`], size, addresses, periods.
+//! - [`catalogue`]: [`Catalogue`], what each image's containers do.
+//! - [`image_name`]: `nginx` is `docker.io/library/nginx:latest`.
+//! - `program`, `shell`: from an image, a command and arguments to the steps that a container takes.
+//! - [`machine`]: [`Machine`], the containers, images and addresses; they survive a stop of the kubelet.
+//! - `kubelet`: [`run_kubelet`]: registers the node, keeps its lease, makes the pods of the API so on the
+//!   machine and reports back.
+//!
+//! Invariants: the kubelet keeps nothing that a restart may not lose; the machine knows nothing of the API.
+//! Nothing polls: a worker sleeps until something happens or until the moment that it computed.
+//!
+//! Absent: volumes, ConfigMaps and Secrets in containers, exec and gRPC probes, exec and attach, hooks,
+//! sidecars, ephemeral containers, static pods, eviction under pressure, image garbage collection,
+//! kube-proxy and DNS. A pod that asks for a volume starts as if it were mounted.
+
+pub mod catalogue;
+pub mod config;
+pub mod image_name;
+mod kubelet;
+pub mod machine;
+mod program;
+mod shell;
+
+pub use catalogue::{Catalogue, Image};
+pub use config::NodeConfig;
+pub use kubelet::run_kubelet;
+pub use machine::{LogError, LogOptions, Machine};

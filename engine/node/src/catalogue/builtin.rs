@@ -1,0 +1,37 @@
+//! The images that every node knows: those of tutorials. Sizes are of the right order.
+
+use std::collections::BTreeMap;
+
+use super::{Catalogue, Exits, HttpAnswer, HttpService, Image};
+
+pub(super) fn catalogue() -> Catalogue {
+    let images = [
+        ("nginx", web_server(72_000_000, "Welcome to nginx!", &["start worker processes"])),
+        ("httpd", web_server(58_000_000, "It works!", &["resuming normal operations"])),
+        ("redis", server(43_000_000, &["Ready to accept connections tcp"])),
+        ("postgres", server(155_000_000, &["database system is ready to accept connections"])),
+        ("mysql", server(230_000_000, &["mysqld: ready for connections."])),
+        ("registry.k8s.io/pause", server(320_000, &[])),
+        ("busybox", shell(2_160_000)),
+        ("alpine", shell(3_640_000)),
+        ("debian", shell(48_000_000)),
+        ("ubuntu", shell(29_700_000)),
+    ];
+    Catalogue(images.into_iter().map(|(name, image)| (name.to_owned(), image)).collect())
+}
+
+fn server(size_bytes: u64, logs: &[&str]) -> Image {
+    Image { size_bytes, logs: logs.iter().map(|line| (*line).to_owned()).collect(), ..Image::default() }
+}
+
+fn web_server(size_bytes: u64, welcome: &str, logs: &[&str]) -> Image {
+    let answer = HttpAnswer { body: format!("<h1>{welcome}</h1>\n"), ..HttpAnswer::default() };
+    let paths = BTreeMap::from([("/".to_owned(), answer)]);
+    let service = HttpService { port: 80, paths, ..HttpService::default() };
+    Image { serves: vec![service], ..server(size_bytes, logs) }
+}
+
+/// A shell that has no terminal to read from ends at once.
+fn shell(size_bytes: u64) -> Image {
+    Image { size_bytes, exits: Some(Exits::default()), ..Image::default() }
+}
