@@ -103,7 +103,7 @@ impl Drawing<'_> {
     fn mark(&mut self, mark: &Mark<'_>) {
         self.told_ms = Some(mark.at_ms);
         let over = self.place(&mark.fault.target);
-        let fault = escape(&format!("{} ({}) ⏱ {}", mark.fault.id, mark.fault.target, span(mark.at_ms)));
+        let fault = escape(&format!("{} ({}), t = {}", mark.fault.id, mark.fault.target, span(mark.at_ms)));
         if mark.heals {
             self.active -= 1;
             if self.active == 0 {
@@ -125,7 +125,7 @@ impl Drawing<'_> {
         if at_ms >= self.told_ms.unwrap_or(0) + WAIT_MS {
             let time = escape(&span(at_ms));
             let all = self.all();
-            self.line(&format!("Note over {all}: ⏱ {time}"));
+            self.line(&format!("Note over {all}: t = {time}"));
         }
         self.told_ms = Some(at_ms);
     }
