@@ -123,7 +123,9 @@ impl Registry {
             if service.key() == but.key() {
                 continue;
             }
-            taken.ips.extend(service.str_at(&["spec", "clusterIP"]).and_then(|ip| ip.parse::<Ipv4Addr>().ok()));
+            taken
+                .ips
+                .extend(service.str_at(&["spec", "clusterIP"]).and_then(|ip| ip.parse::<Ipv4Addr>().ok()));
             for port in list(service.rest.get("spec").unwrap_or(&Value::Null), "ports") {
                 taken.ports.extend(node_port(port).map(|number| (number, protocol(port))));
             }
@@ -131,7 +133,12 @@ impl Registry {
         taken
     }
 
-    fn allocate_ip(&self, object: &mut Object, old: Option<&Object>, taken: &Taken) -> Option<labkit_api::StatusCause> {
+    fn allocate_ip(
+        &self,
+        object: &mut Object,
+        old: Option<&Object>,
+        taken: &Taken,
+    ) -> Option<labkit_api::StatusCause> {
         let asked = object.str_at(&["spec", "clusterIP"]).unwrap_or_default().to_owned();
         let has = old.and_then(|old| old.str_at(&["spec", "clusterIP"])).unwrap_or_default();
         if asked == "None" || !asked.is_empty() && asked == has {
@@ -166,11 +173,21 @@ impl Registry {
         None
     }
 
-    fn allocate_ports(&self, object: &mut Object, old: Option<&Object>, wants: bool, mut taken: Taken) -> Vec<labkit_api::StatusCause> {
-        let own = old.and_then(|old| old.rest.get("spec")).map(|spec| list(spec, "ports").to_vec()).unwrap_or_default();
+    fn allocate_ports(
+        &self,
+        object: &mut Object,
+        old: Option<&Object>,
+        wants: bool,
+        mut taken: Taken,
+    ) -> Vec<labkit_api::StatusCause> {
+        let own = old
+            .and_then(|old| old.rest.get("spec"))
+            .map(|spec| list(spec, "ports").to_vec())
+            .unwrap_or_default();
         let own: BTreeSet<i64> = own.iter().filter_map(node_port).collect();
         let mut errors = Vec::new();
-        let ports = object.rest.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut);
+        let ports =
+            object.rest.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut);
         for (index, port) in ports.into_iter().flatten().enumerate() {
             let Some(fields) = port.as_object_mut() else { continue };
             if !wants {

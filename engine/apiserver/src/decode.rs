@@ -29,7 +29,8 @@ impl FieldValidation {
             "" | "Warn" => Ok(FieldValidation::Warn),
             "Strict" => Ok(FieldValidation::Strict),
             other => {
-                let cause = crate::field::not_supported("fieldValidation", other, &["Ignore", "Warn", "Strict"]);
+                let cause =
+                    crate::field::not_supported("fieldValidation", other, &["Ignore", "Warn", "Strict"]);
                 let gvk = GroupVersionKind::new("meta.k8s.io", "v1", "CreateOptions");
                 Err(Status::invalid(&gvk, "", vec![cause]))
             }
@@ -49,7 +50,8 @@ pub(crate) fn too_large() -> Status {
 
 /// The media type of the body, without parameters; JSON where none is named.
 pub(crate) fn content_type(headers: &HeaderMap) -> &str {
-    let header = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header =
+        headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match header.split(';').next().unwrap_or_default().trim() {
         "" => "application/json",
         name => name,
@@ -79,7 +81,9 @@ pub(crate) fn value(headers: &HeaderMap, body: &Bytes, expected: &GroupVersionKi
     match content_type {
         "application/vnd.kubernetes.protobuf" => labkit_api::protobuf::decode(body),
         "application/yaml" => serde_yaml::from_slice(body).map_err(|error| {
-            unrecognized(&format!("couldn't get version/kind; json parse error: error converting YAML to JSON: yaml: {error}"))
+            unrecognized(&format!(
+                "couldn't get version/kind; json parse error: error converting YAML to JSON: yaml: {error}"
+            ))
         }),
         "application/json" => serde_json::from_slice(body)
             .map_err(|error| unrecognized(&format!("couldn't get version/kind; json parse error: {error}"))),
@@ -91,7 +95,13 @@ pub(crate) fn value(headers: &HeaderMap, body: &Bytes, expected: &GroupVersionKi
 fn summary(body: &[u8]) -> String {
     const SHOWN: usize = 30;
     let hex: String = body.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
-    if body.len() > SHOWN { format!("{hex} ...") } else if body.is_empty() { "empty".to_owned() } else { hex }
+    if body.len() > SHOWN {
+        format!("{hex} ...")
+    } else if body.is_empty() {
+        "empty".to_owned()
+    } else {
+        hex
+    }
 }
 
 /// A body as an object of the kind that the path asks for, with the warnings about it.
@@ -121,14 +131,19 @@ pub(crate) fn typed(
     }
     let cannot = |why: &str| {
         let version = &expected.version;
-        Status::bad_request(format!("{0} in version {version:?} cannot be handled as a {0}: {why}", expected.kind))
+        Status::bad_request(format!(
+            "{0} in version {version:?} cannot be handled as a {0}: {why}",
+            expected.kind
+        ))
     };
     if !kind.is_empty() && kind != expected.kind {
-        let message = format!("{kind} in version {:?} cannot be handled as a {}", expected.version, expected.kind);
+        let message =
+            format!("{kind} in version {:?} cannot be handled as a {}", expected.version, expected.kind);
         return Err(Status::bad_request(message));
     }
     drop_nulls(&mut value);
-    let mut warnings = crate::schema::prune(expected, &mut value).map_err(|error| cannot(&error))?;
+    let mut warnings =
+        labkit_api::protobuf::prune_unknown(expected, &mut value).map_err(|error| cannot(&error))?;
     match validation {
         FieldValidation::Strict if !warnings.is_empty() => {
             return Err(cannot(&format!("strict decoding error: {}", warnings.join(", "))));

@@ -30,7 +30,9 @@ pub(crate) fn serve(headers: &HeaderMap, segments: &[&str]) -> Response {
             }
             _ => return respond::page_not_found(),
         },
-        ["apis", group, version] if group_versions().contains(&(*group, *version)) => resource_list(group, version),
+        ["apis", group, version] if group_versions().contains(&(*group, *version)) => {
+            resource_list(group, version)
+        }
         _ => return respond::page_not_found(),
     };
     respond::value(StatusCode::OK, &value)
@@ -136,7 +138,8 @@ fn aggregated_resource(kind: &Kind) -> Value {
     let response_kind = |gvk: GroupVersionKind, of: &Kind| {
         // The group and version of the list are understood.
         let elsewhere = gvk.group != of.group;
-        let (group, version) = if elsewhere { (gvk.group, gvk.version) } else { (String::new(), String::new()) };
+        let (group, version) =
+            if elsewhere { (gvk.group, gvk.version) } else { (String::new(), String::new()) };
         json!({"group": group, "version": version, "kind": gvk.kind})
     };
     let mut resource = json!({

@@ -63,7 +63,8 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// Go's `%#v` of a `map[string]string`.
 pub(crate) fn go_map(map: &BTreeMap<String, String>) -> String {
-    let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
+    let pairs: Vec<String> =
+        map.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
     format!("map[string]string{{{}}}", pairs.join(", "))
 }
 
@@ -92,7 +93,11 @@ pub(crate) fn not_found(field: impl Into<String>, value: impl Into<Shown>) -> St
     cause("FieldValueNotFound", field, &format!("Not found: {}", value.into().0), "")
 }
 
-pub(crate) fn not_supported(field: impl Into<String>, value: impl Into<Shown>, supported: &[&str]) -> StatusCause {
+pub(crate) fn not_supported(
+    field: impl Into<String>,
+    value: impl Into<Shown>,
+    supported: &[&str],
+) -> StatusCause {
     let supported: Vec<String> = supported.iter().map(|value| quoted(value)).collect();
     let detail = format!("supported values: {}", supported.join(", "));
     cause("FieldValueNotSupported", field, &format!("Unsupported value: {}", value.into().0), &detail)

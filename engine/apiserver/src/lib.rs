@@ -3,7 +3,7 @@
 //! - [`server`]: [`Server`], the way of a request from its first line to its answer.
 //! - `request_info`, `query`, `negotiate`, `authn`, `decode`: a request, parsed once.
 //! - `kinds`: the one list of kinds; a kind is one file with its names, columns and [`Strategy`](kinds::Strategy).
-//! - `pod_spec`, `metadata`, `field`, `schema`: defaults and validation that kinds share.
+//! - `pod_spec`, `metadata`, `field`: defaults and validation that kinds share.
 //! - `admission`: the plugins, in upstream's order.
 //! - `verbs`: what each verb does with a request; `watch` streams from the cache.
 //! - `registry`: how objects of any kind come into being, change and go.
@@ -36,7 +36,6 @@ mod query;
 mod registry;
 mod request_info;
 mod respond;
-mod schema;
 pub mod server;
 mod storage;
 mod table;

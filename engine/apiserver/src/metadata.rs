@@ -18,7 +18,11 @@ pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<StatusCause> {
     let mut errors = Vec::new();
     if !meta.generate_name.is_empty() {
         let base = meta.generate_name.trim_end_matches('-');
-        errors.extend(invalid_all("metadata.generateName", &meta.generate_name, kind.strategy.validate_name(base)));
+        errors.extend(invalid_all(
+            "metadata.generateName",
+            &meta.generate_name,
+            kind.strategy.validate_name(base),
+        ));
     }
     if meta.name.is_empty() {
         errors.push(field::required("metadata.name", "name or generateName is required"));
@@ -43,8 +47,12 @@ pub(crate) fn validate_update(kind: &Kind, object: &Object, old: &Object) -> Vec
     let mut errors = validate(kind, object);
     let (meta, before) = (&object.metadata, &old.metadata);
     if before.is_being_deleted() {
-        let added: Vec<String> =
-            meta.finalizers.iter().filter(|finalizer| !before.finalizers.contains(finalizer)).map(|f| field::quoted(f)).collect();
+        let added: Vec<String> = meta
+            .finalizers
+            .iter()
+            .filter(|finalizer| !before.finalizers.contains(finalizer))
+            .map(|f| field::quoted(f))
+            .collect();
         if !added.is_empty() {
             let detail = format!(
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
@@ -53,7 +61,9 @@ pub(crate) fn validate_update(kind: &Kind, object: &Object, old: &Object) -> Vec
             errors.push(field::forbidden("metadata.finalizers", &detail));
         }
     }
-    for (name, new, old) in [("name", &meta.name, &before.name), ("namespace", &meta.namespace, &before.namespace)] {
+    for (name, new, old) in
+        [("name", &meta.name, &before.name), ("namespace", &meta.namespace, &before.namespace)]
+    {
         if new != old {
             errors.push(field::invalid(format!("metadata.{name}"), new, "field is immutable"));
         }
@@ -71,7 +81,8 @@ pub(crate) fn validate_labels(labels: &BTreeMap<String, String>, path: &str) -> 
 }
 
 pub(crate) fn validate_annotations(annotations: &BTreeMap<String, String>, path: &str) -> Vec<StatusCause> {
-    let keys = annotations.keys().flat_map(|key| invalid_all(path, key, is_qualified_name(&key.to_lowercase())));
+    let keys =
+        annotations.keys().flat_map(|key| invalid_all(path, key, is_qualified_name(&key.to_lowercase())));
     let mut errors: Vec<StatusCause> = keys.collect();
     if annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>() > ANNOTATION_BYTES_MAX {
         errors.push(field::too_long(path, ANNOTATION_BYTES_MAX));

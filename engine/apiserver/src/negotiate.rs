@@ -98,12 +98,18 @@ mod tests {
     #[test]
     fn the_first_form_that_can_be_given_wins() {
         check("application/json", Ok((View::Object, Encoding::Json)));
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Ok((View::Table, Encoding::Json)));
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            Ok((View::Table, Encoding::Json)),
+        );
         check("application/vnd.kubernetes.protobuf,application/json", Ok((View::Object, Encoding::Json)));
         check("application/vnd.kubernetes.protobuf", Ok((View::Object, Encoding::Json)));
         check("application/yaml", Ok((View::Object, Encoding::Yaml)));
         check("*/*", Ok((View::Object, Encoding::Json)));
-        check("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", Ok((View::Partial, Encoding::Json)));
+        check(
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+            Ok((View::Partial, Encoding::Json)),
+        );
         check("text/html", Err(406));
     }
 }

@@ -15,7 +15,9 @@ pub(crate) fn serve(headers: &HeaderMap, rest: &[&str], query: &Query) -> Respon
     let document = match rest {
         [] => index(),
         ["api", version] if group_versions().contains(&("", *version)) => document("", version),
-        ["apis", group, version] if group_versions().contains(&(*group, *version)) => document(group, version),
+        ["apis", group, version] if group_versions().contains(&(*group, *version)) => {
+            document(group, version)
+        }
         _ => return respond::page_not_found(),
     };
     let body = to_json(&document);
@@ -66,7 +68,8 @@ fn document(group: &str, version: &str) -> Value {
 }
 
 fn operation(kind: &Kind, verb: &str) -> Value {
-    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+    let parameter =
+        |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let action = if verb == "create" { "post" } else { if verb == "replace" { "put" } else { "patch" } };
     json!({
         "operationId": format!("{verb}{}{}", kind.kind, kind.version),

@@ -13,12 +13,19 @@ use crate::{discovery, health, openapi, respond};
 /// `v1.32.4`, as `kubectl version` shows it.
 const VERSION: &str = "v1.32.4";
 
-pub(crate) async fn serve(registry: &Registry, parts: &Parts, path: &[String], query: &Query) -> Result<Response, Status> {
+pub(crate) async fn serve(
+    registry: &Registry,
+    parts: &Parts,
+    path: &[String],
+    query: &Query,
+) -> Result<Response, Status> {
     let segments: Vec<&str> = path.iter().map(String::as_str).collect();
     match segments.as_slice() {
         [] => Ok(respond::value(StatusCode::OK, &json!({"paths": all()}))),
         ["version"] => Ok(respond::value(StatusCode::OK, &version())),
-        [endpoint @ ("healthz" | "livez" | "readyz"), rest @ ..] => Ok(health::serve(registry, endpoint, rest, query).await),
+        [endpoint @ ("healthz" | "livez" | "readyz"), rest @ ..] => {
+            Ok(health::serve(registry, endpoint, rest, query).await)
+        }
         ["api" | "apis", ..] => Ok(discovery::serve(&parts.headers, &segments)),
         ["openapi", "v3", rest @ ..] => Ok(openapi::serve(&parts.headers, rest, query)),
         _ => Ok(respond::page_not_found()),

@@ -38,7 +38,9 @@ pub(crate) fn summarize(object: &Object, now: Timestamp) -> Summary {
         "" => phase.to_owned(),
         reason => reason.to_owned(),
     };
-    let is_gated = |condition: &Value| text(condition, "type") == "PodScheduled" && text(condition, "reason") == "SchedulingGated";
+    let is_gated = |condition: &Value| {
+        text(condition, "type") == "PodScheduled" && text(condition, "reason") == "SchedulingGated"
+    };
     if list(status, "conditions").iter().any(is_gated) {
         reason = "SchedulingGated".to_owned();
     }
@@ -57,7 +59,9 @@ pub(crate) fn summarize(object: &Object, now: Timestamp) -> Summary {
         }
     }
     let restarts = match restarts.last {
-        Some(last) if restarts.count != 0 => format!("{} ({} ago)", restarts.count, table::since(Some(last), now)),
+        Some(last) if restarts.count != 0 => {
+            format!("{} ({} ago)", restarts.count, table::since(Some(last), now))
+        }
         _ => restarts.count.to_string(),
     };
     Summary { ready, total, status: reason, restarts }
@@ -70,12 +74,20 @@ struct Sidecars {
     is_initializing: bool,
 }
 
-fn initialization(spec: &Value, status: &Value, ready: &mut usize, reason: &mut String) -> (Restarts, Sidecars) {
+fn initialization(
+    spec: &Value,
+    status: &Value,
+    ready: &mut usize,
+    reason: &mut String,
+) -> (Restarts, Sidecars) {
     let init_containers = list(spec, "initContainers");
     let is_sidecar = |name: &str| {
-        init_containers.iter().any(|container| text(container, "name") == name && text(container, "restartPolicy") == "Always")
+        init_containers
+            .iter()
+            .any(|container| text(container, "name") == name && text(container, "restartPolicy") == "Always")
     };
-    let total = init_containers.iter().filter(|container| text(container, "restartPolicy") == "Always").count();
+    let total =
+        init_containers.iter().filter(|container| text(container, "restartPolicy") == "Always").count();
     let mut all = Restarts::default();
     let mut sidecars = Sidecars { total, restarts: Restarts::default(), is_initializing: false };
     for (index, container) in list(status, "initContainerStatuses").iter().enumerate() {
@@ -96,7 +108,9 @@ fn initialization(spec: &Value, status: &Value, ready: &mut usize, reason: &mut 
         let waiting_for = waiting.map(|waiting| text(waiting, "reason")).unwrap_or_default();
         *reason = match terminated {
             Some(ended) => format!("Init:{}", termination(ended)),
-            None if !waiting_for.is_empty() && waiting_for != "PodInitializing" => format!("Init:{waiting_for}"),
+            None if !waiting_for.is_empty() && waiting_for != "PodInitializing" => {
+                format!("Init:{waiting_for}")
+            }
             None => format!("Init:{index}/{}", init_containers.len()),
         };
         sidecars.is_initializing = true;
@@ -144,7 +158,9 @@ fn is_ready(container: &Value) -> bool {
 }
 
 fn has_condition(status: &Value, kind: &str) -> bool {
-    list(status, "conditions").iter().any(|condition| text(condition, "type") == kind && text(condition, "status") == "True")
+    list(status, "conditions")
+        .iter()
+        .any(|condition| text(condition, "type") == kind && text(condition, "status") == "True")
 }
 
 #[cfg(test)]
@@ -155,11 +171,19 @@ mod tests {
     #[track_caller]
     fn check(pod: Value, ready: &str, status: &str, restarts: &str) {
         let summary = summarize(&Object::from_value(pod).unwrap(), "2026-01-01T00:01:00Z".parse().unwrap());
-        assert_eq!((format!("{}/{}", summary.ready, summary.total).as_str(), summary.status.as_str(), summary.restarts.as_str()), (ready, status, restarts));
+        assert_eq!(
+            (
+                format!("{}/{}", summary.ready, summary.total).as_str(),
+                summary.status.as_str(),
+                summary.restarts.as_str()
+            ),
+            (ready, status, restarts)
+        );
     }
 
     fn pod(containers: usize, status: Value) -> Value {
-        let containers: Vec<Value> = (0..containers).map(|index| json!({"name": format!("c{index}")})).collect();
+        let containers: Vec<Value> =
+            (0..containers).map(|index| json!({"name": format!("c{index}")})).collect();
         json!({"metadata": {"name": "p"}, "spec": {"containers": containers}, "status": status})
     }
 
@@ -171,7 +195,12 @@ mod tests {
         check(pod(1, json!({"phase": "Running", "containerStatuses": [running]})), "1/1", "Running", "0");
         let crashed = json!({"name": "c0", "ready": false, "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}},
             "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:00:48Z"}}});
-        check(pod(2, json!({"phase": "Running", "containerStatuses": [crashed, running]})), "1/2", "CrashLoopBackOff", "3 (12s ago)");
+        check(
+            pod(2, json!({"phase": "Running", "containerStatuses": [crashed, running]})),
+            "1/2",
+            "CrashLoopBackOff",
+            "3 (12s ago)",
+        );
         let ended = json!({"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
         check(pod(1, json!({"phase": "Succeeded", "containerStatuses": [ended]})), "0/1", "Completed", "0");
     }
@@ -187,11 +216,15 @@ mod tests {
 
     #[test]
     fn init_containers_are_counted_while_they_run() {
-        let mut pod = pod(1, json!({"phase": "Pending", "initContainerStatuses": [
-            {"name": "i0", "state": {"terminated": {"exitCode": 0}}}, {"name": "i1", "state": {"running": {}}}]}));
+        let mut pod = pod(
+            1,
+            json!({"phase": "Pending", "initContainerStatuses": [
+            {"name": "i0", "state": {"terminated": {"exitCode": 0}}}, {"name": "i1", "state": {"running": {}}}]}),
+        );
         pod["spec"]["initContainers"] = json!([{"name": "i0"}, {"name": "i1"}]);
         check(pod.clone(), "0/1", "Init:1/2", "0");
-        pod["status"]["initContainerStatuses"][1]["state"] = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        pod["status"]["initContainerStatuses"][1]["state"] =
+            json!({"waiting": {"reason": "CrashLoopBackOff"}});
         check(pod.clone(), "0/1", "Init:CrashLoopBackOff", "0");
         pod["status"]["initContainerStatuses"][1]["state"] = json!({"terminated": {"exitCode": 2}});
         check(pod, "0/1", "Init:ExitCode:2", "0");

@@ -37,7 +37,8 @@ impl Query {
     }
 
     pub fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), "true" | "1" | "True" | "TRUE" | "t" | "T") || self.has(name) && self.get(name).is_empty()
+        matches!(self.get(name), "true" | "1" | "True" | "TRUE" | "t" | "T")
+            || self.has(name) && self.get(name).is_empty()
     }
 
     /// A number; refused where it is not one.
@@ -52,14 +53,19 @@ impl Query {
 
     /// Whether nothing is to be stored.
     pub fn dry_run(&self, kind: &str) -> Result<bool, Status> {
-        let given: Vec<&str> = self.pairs.iter().filter(|(name, _)| name == "dryRun").map(|(_, value)| value.as_str()).collect();
+        let given: Vec<&str> =
+            self.pairs.iter().filter(|(name, _)| name == "dryRun").map(|(_, value)| value.as_str()).collect();
         dry_run(&given, kind)
     }
 }
 
 /// `dryRun` knows one value.
 pub(crate) fn dry_run(given: &[&str], kind: &str) -> Result<bool, Status> {
-    let unknown: Vec<StatusCause> = given.iter().filter(|value| **value != "All").map(|value| field::not_supported("dryRun", *value, &["All"])).collect();
+    let unknown: Vec<StatusCause> = given
+        .iter()
+        .filter(|value| **value != "All")
+        .map(|value| field::not_supported("dryRun", *value, &["All"]))
+        .collect();
     if unknown.is_empty() {
         return Ok(!given.is_empty());
     }
@@ -96,7 +102,8 @@ impl Selection {
     }
 
     pub fn matches(&self, object: &Object) -> bool {
-        self.labels.matches(&object.metadata.labels) && self.fields.matches(|path| Some(self.kind.field(object, path)))
+        self.labels.matches(&object.metadata.labels)
+            && self.fields.matches(|path| Some(self.kind.field(object, path)))
     }
 }
 
@@ -124,9 +131,10 @@ impl DeleteOptions {
             Some(text) => text.to_owned(),
             None => query.get(name).to_owned(),
         };
-        let orphan = body.get("orphanDependents").and_then(Value::as_bool).or_else(|| {
-            query.has("orphanDependents").then(|| query.flag("orphanDependents"))
-        });
+        let orphan = body
+            .get("orphanDependents")
+            .and_then(Value::as_bool)
+            .or_else(|| query.has("orphanDependents").then(|| query.flag("orphanDependents")));
         let propagation = match (text("propagationPolicy").as_str(), orphan) {
             ("", None) => None,
             ("", Some(true)) => Some(Propagation::Orphan),
@@ -134,7 +142,8 @@ impl DeleteOptions {
             ("Foreground", _) => Some(Propagation::Foreground),
             ("Orphan", _) => Some(Propagation::Orphan),
             (other, _) => {
-                let cause = field::not_supported("propagationPolicy", other, &["Foreground", "Background", "Orphan"]);
+                let cause =
+                    field::not_supported("propagationPolicy", other, &["Foreground", "Background", "Orphan"]);
                 let gvk = labkit_api::GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions");
                 return Err(Status::invalid(&gvk, "", vec![cause]));
             }
@@ -143,7 +152,13 @@ impl DeleteOptions {
             let value = body.get("preconditions").and_then(|preconditions| preconditions.get(name));
             value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
         };
-        let given: Vec<&str> = body.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let given: Vec<&str> = body
+            .get("dryRun")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         Ok(DeleteOptions {
             grace_period_seconds: match body.get("gracePeriodSeconds").and_then(Value::as_i64) {
                 None => query.number("gracePeriodSeconds")?,

@@ -29,7 +29,8 @@ pub(crate) enum Target {
 
 /// Reads a request's line. Paths below a group and version that is served must name a resource.
 pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, Status> {
-    let decode = |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    let decode =
+        |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let segments: Vec<String> = path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (group, version, rest) = match parts.as_slice() {
@@ -41,7 +42,9 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
         return Ok(Target::Path(segments));
     }
     let (namespace, rest) = match rest {
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !is_namespace_subresource(rest) => (*namespace, rest),
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !is_namespace_subresource(rest) => {
+            (*namespace, rest)
+        }
         rest => ("", rest),
     };
     let [plural, rest @ ..] = rest else { return Err(not_served()) };
@@ -52,7 +55,8 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
         [name, subresource] => (*name, Some(kind.subresource(subresource).ok_or_else(not_served)?)),
         _ => return Err(not_served()),
     };
-    let fits = if kind.is_namespaced() { !namespace.is_empty() || name.is_empty() } else { namespace.is_empty() };
+    let fits =
+        if kind.is_namespaced() { !namespace.is_empty() || name.is_empty() } else { namespace.is_empty() };
     if !fits {
         return Err(not_served());
     }
@@ -72,7 +76,12 @@ fn is_namespace_subresource(rest: &[&str]) -> bool {
     matches!(rest, ["status" | "finalize"])
 }
 
-fn verb(method: &Method, name: &str, subresource: Option<Subresource>, query: &Query) -> Result<Verb, Status> {
+fn verb(
+    method: &Method,
+    name: &str,
+    subresource: Option<Subresource>,
+    query: &Query,
+) -> Result<Verb, Status> {
     let is_collection = name.is_empty();
     let verb = match method.as_str() {
         "GET" | "HEAD" if is_collection && query.flag("watch") => Verb::Watch,
@@ -117,8 +126,17 @@ mod tests {
             Err(status) => status.code.to_string(),
             Ok(Target::Path(segments)) => format!("path {}", segments.join("/")),
             Ok(Target::Resource(info)) => {
-                let subresource = info.subresource.map(|subresource| format!("/{}", subresource.name())).unwrap_or_default();
-                format!("{} {}{subresource} {}/{}", info.verb.as_str(), info.kind.plural, info.namespace, info.name)
+                let subresource = info
+                    .subresource
+                    .map(|subresource| format!("/{}", subresource.name()))
+                    .unwrap_or_default();
+                format!(
+                    "{} {}{subresource} {}/{}",
+                    info.verb.as_str(),
+                    info.kind.plural,
+                    info.namespace,
+                    info.name
+                )
             }
         };
         assert_eq!(found, expected, "{method} {target}");
@@ -132,7 +150,11 @@ mod tests {
         check("GET", "/api/v1/namespaces/default", "get namespaces /default");
         check("PUT", "/api/v1/namespaces/default/finalize", "update namespaces/finalize /default");
         check("POST", "/apis/apps/v1/namespaces/default/deployments", "create deployments default/");
-        check("PATCH", "/apis/apps/v1/namespaces/default/deployments/a/scale", "patch deployments/scale default/a");
+        check(
+            "PATCH",
+            "/apis/apps/v1/namespaces/default/deployments/a/scale",
+            "patch deployments/scale default/a",
+        );
         check("DELETE", "/api/v1/namespaces/default/pods", "deletecollection pods default/");
         check("POST", "/api/v1/namespaces/default/pods/a/binding", "create pods/binding default/a");
     }

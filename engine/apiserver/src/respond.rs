@@ -31,7 +31,9 @@ impl Presentation {
     /// One object's JSON, without copying it where it is shown as it is stored.
     pub fn object(&self, entry: &Entry) -> Bytes {
         match self.view {
-            View::Object if self.kind.converts() => to_json(&self.kind.strategy.to_served(entry.object.clone())),
+            View::Object if self.kind.converts() => {
+                to_json(&self.kind.strategy.to_served(entry.object.clone()))
+            }
             View::Object => entry.json().clone(),
             View::Table => to_json(&self.table(&[entry], &entry.object.metadata.resource_version, true)),
             View::Partial => to_json(&table::partial_object(&entry.object)),
@@ -41,7 +43,8 @@ impl Presentation {
     /// A table of these objects. Later events of a watch leave out the column definitions.
     pub fn table(&self, entries: &[&Entry], version: &str, with_columns: bool) -> Value {
         let kind = self.kind.stored();
-        let rows: Vec<Value> = entries.iter().map(|entry| table::row(kind, &entry.object, self.include, self.now)).collect();
+        let rows: Vec<Value> =
+            entries.iter().map(|entry| table::row(kind, &entry.object, self.include, self.now)).collect();
         let columns = if with_columns { table::column_definitions(kind) } else { Value::Null };
         json!({
             "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": version},
@@ -67,7 +70,9 @@ impl Presentation {
             View::Partial => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
             _ => (self.kind.kind.to_owned(), self.kind.api_version()),
         };
-        let head = format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
+        let head = format!(
+            "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
+        );
         let mut bytes = head.into_bytes();
         for (index, entry) in list.entries.iter().enumerate() {
             if index > 0 {

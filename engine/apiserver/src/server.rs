@@ -103,7 +103,8 @@ impl Server {
             Target::Path(path) => paths::serve(&self.registry, &parts, &path, &query).await,
             Target::Resource(info) => {
                 let (registry, kubelets) = (self.registry.clone(), self.kubelets.clone());
-                let call = Call { registry, kubelets, info: *info, query, headers: parts.headers, body, user };
+                let call =
+                    Call { registry, kubelets, info: *info, query, headers: parts.headers, body, user };
                 verbs::dispatch(call).await
             }
         }

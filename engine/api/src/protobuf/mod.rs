@@ -4,6 +4,7 @@
 //! kubectl's typed commands send nothing else; answers may be JSON. The kinds in `proto/` are decoded through
 //! their descriptors, without a Rust type for each. Nothing is encoded here.
 
+mod fields;
 mod json;
 
 use std::sync::LazyLock;
@@ -14,6 +15,8 @@ use serde_json::{Map, Value};
 
 use crate::resource::GroupVersionKind;
 use crate::status::Status;
+
+pub use fields::prune_unknown;
 
 const MAGIC: &[u8] = b"k8s\0";
 /// What upstream calls the set of kinds that its server knows.

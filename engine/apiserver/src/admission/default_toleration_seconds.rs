@@ -14,7 +14,9 @@ pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
     let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
     let Some(tolerations) = tolerations.as_array_mut() else { return Ok(()) };
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-        let text = |toleration: &Value, field: &str| toleration.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |toleration: &Value, field: &str| {
+            toleration.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         let tolerates = |toleration: &Value| {
             let (own, effect) = (text(toleration, "key"), text(toleration, "effect"));
             (own == key || own.is_empty()) && (effect == "NoExecute" || effect.is_empty())

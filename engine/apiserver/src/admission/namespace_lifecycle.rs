@@ -9,7 +9,11 @@ use crate::registry::NamespaceState;
 pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
     let is_namespace = std::ptr::eq(attributes.kind, &namespaces::KIND);
     if is_namespace && attributes.verb == Verb::Delete && namespaces::IMMORTAL.contains(&attributes.name) {
-        return Err(Status::forbidden(&attributes.kind.resource(), attributes.name, "this namespace may not be deleted"));
+        return Err(Status::forbidden(
+            &attributes.kind.resource(),
+            attributes.name,
+            "this namespace may not be deleted",
+        ));
     }
     if is_namespace || attributes.verb == Verb::Delete {
         return Ok(());
@@ -20,7 +24,9 @@ pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
         NamespaceState::Absent => Err(Status::not_found(&namespaces::KIND.resource(), namespace)),
         NamespaceState::Terminating if attributes.verb != Verb::Create => Ok(()),
         NamespaceState::Terminating => {
-            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
             let mut status = Status::forbidden(&attributes.kind.resource(), attributes.name, &why);
             if let Some(details) = &mut status.details {
                 details.causes.push(StatusCause {

@@ -63,7 +63,8 @@ impl Edge {
         let streams = query.contains("watch=") || query.contains("follow=");
         let in_flight = (!streams).then(|| self.world.clock().edge_request());
         let Some(body) = read(body).await else { return too_large() };
-        let target = if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
+        let target =
+            if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
         let Ok(mut request) = http::Request::builder().method(method).uri(target).body(body.freeze()) else {
             return http::Response::builder().status(400).body("".into()).expect("the status is valid");
         };

@@ -17,8 +17,14 @@ use crate::edge::http::{self, Service};
 
 /// Accepts connections for as long as it is polled; spawn it in the server's component. A client certificate
 /// that the configuration trusts makes its subject the user (CN) with its groups (O); others are anonymous.
-pub async fn serve(world: World, transport: Transport, listener: TcpListener, tls: Arc<rustls::ServerConfig>) {
-    let server: Arc<str> = labkit_sim::current_component().map_or("apiserver".into(), |own| own.name().into());
+pub async fn serve(
+    world: World,
+    transport: Transport,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+) {
+    let server: Arc<str> =
+        labkit_sim::current_component().map_or("apiserver".into(), |own| own.name().into());
     let acceptor = TlsAcceptor::from(tls);
     let service = http::service(world, server, transport);
     loop {
@@ -37,7 +43,8 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: Service) 
     // A handshake that fails is told to the client by TLS itself.
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let certificates = stream.get_ref().1.peer_certificates();
-    let user = certificates.and_then(|certificates| certificates.first()).and_then(|certificate| user(certificate));
+    let user =
+        certificates.and_then(|certificates| certificates.first()).and_then(|certificate| user(certificate));
     let service = hyper::service::service_fn(move |mut request: ::http::Request<Incoming>| {
         if let Some(user) = &user {
             request.extensions_mut().insert(user.clone());

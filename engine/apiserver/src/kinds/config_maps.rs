@@ -19,7 +19,10 @@ pub(crate) static KIND: Kind = Kind {
     categories: &[],
     prefix: "configmaps",
     columns: &[
-        number("Data", "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'."),
+        number(
+            "Data",
+            "Data contains the configuration data. Each key must consist of alphanumeric characters, '-', '_' or '.'.",
+        ),
         AGE,
     ],
     subresources: &[],
@@ -41,7 +44,11 @@ impl Strategy for ConfigMaps {
                 let path = format!("{field}[{key}]");
                 errors.extend(field::invalid_all(&path, key, labkit_api::validation::is_config_map_key(key)));
                 if field == "binaryData" && data.is_some_and(|data| data.contains_key(key)) {
-                    errors.push(field::invalid(path, key, &format!("duplicate of key present in data[{key}]")));
+                    errors.push(field::invalid(
+                        path,
+                        key,
+                        &format!("duplicate of key present in data[{key}]"),
+                    ));
                 }
             }
         }
@@ -74,7 +81,12 @@ pub(crate) fn validate_immutable(object: &Object, old: &Object, fields: &[&str])
     if !is_immutable(object) {
         errors.push(refusal("immutable"));
     }
-    errors.extend(fields.iter().filter(|field| object.rest.get(**field) != old.rest.get(**field)).map(|field| refusal(field)));
+    errors.extend(
+        fields
+            .iter()
+            .filter(|field| object.rest.get(**field) != old.rest.get(**field))
+            .map(|field| refusal(field)),
+    );
     errors
 }
 

@@ -22,12 +22,21 @@ pub(crate) static KIND: Kind = Kind {
     prefix: "deployments",
     columns: &[
         text("Ready", "Number of the pod with ready state"),
-        number("Up-to-date", "Total number of non-terminated pods targeted by this deployment that have the desired template spec."),
-        number("Available", "Total number of available pods (ready for at least minReadySeconds) targeted by this deployment."),
+        number(
+            "Up-to-date",
+            "Total number of non-terminated pods targeted by this deployment that have the desired template spec.",
+        ),
+        number(
+            "Available",
+            "Total number of available pods (ready for at least minReadySeconds) targeted by this deployment.",
+        ),
         AGE,
         wide("Containers", "Names of each container in the template."),
         wide("Images", "Images referenced by each container in the template."),
-        wide("Selector", "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by this deployment."),
+        wide(
+            "Selector",
+            "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by this deployment.",
+        ),
     ],
     subresources: &[Subresource::Scale, Subresource::Status],
     selectable_fields: &[],

@@ -19,9 +19,15 @@ pub(crate) static KIND: Kind = Kind {
     categories: &[],
     prefix: "endpointslices",
     columns: &[
-        text("AddressType", "addressType specifies the type of address carried by this EndpointSlice. All addresses in this slice must be the same type."),
+        text(
+            "AddressType",
+            "addressType specifies the type of address carried by this EndpointSlice. All addresses in this slice must be the same type.",
+        ),
         text("Ports", "ports specifies the list of network ports exposed by each endpoint in this slice."),
-        text("Endpoints", "endpoints is a list of unique endpoints in this slice. Each slice may include a maximum of 1000 endpoints."),
+        text(
+            "Endpoints",
+            "endpoints is a list of unique endpoints in this slice. Each slice may include a maximum of 1000 endpoints.",
+        ),
         AGE,
     ],
     subresources: &[],

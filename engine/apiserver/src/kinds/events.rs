@@ -41,12 +41,21 @@ pub(crate) static KIND: Kind = Kind {
 pub(crate) const COLUMNS: &[Column] = &[
     text("Last Seen", "The time at which the most recent occurrence of this event was recorded."),
     text("Type", "Type of this event (Normal, Warning), new types could be added in the future"),
-    text("Reason", "This should be a short, machine understandable string that gives the reason for the transition into the object's current status."),
+    text(
+        "Reason",
+        "This should be a short, machine understandable string that gives the reason for the transition into the object's current status.",
+    ),
     text("Object", "The object that this event is about."),
-    wide("Subobject", "If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]."),
+    wide(
+        "Subobject",
+        "If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2].",
+    ),
     wide("Source", "The component reporting this event. Should be a short machine understandable string."),
     text("Message", "A human-readable description of the status of this operation."),
-    wide("First Seen", "The time at which the event was first recorded. (Time of server receipt is in TypeMeta.)"),
+    wide(
+        "First Seen",
+        "The time at which the event was first recorded. (Time of server receipt is in TypeMeta.)",
+    ),
     Column { priority: 1, ..number("Count", "The number of times this event has occurred.") },
     wide("Name", "Name must be unique within a namespace."),
 ];
@@ -85,7 +94,11 @@ impl Strategy for Events {
 fn validate(object: &Object) -> Vec<StatusCause> {
     let involved = object.str_at(&["involvedObject", "namespace"]).unwrap_or_default();
     let namespace = object.metadata.namespace.as_str();
-    let fits = if involved.is_empty() { matches!(namespace, "default" | "kube-system") } else { involved == namespace };
+    let fits = if involved.is_empty() {
+        matches!(namespace, "default" | "kube-system")
+    } else {
+        involved == namespace
+    };
     if fits {
         return Vec::new();
     }

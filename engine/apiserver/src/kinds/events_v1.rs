@@ -83,7 +83,10 @@ impl Strategy for EventsV1 {
     }
 }
 
-fn rename(object: &mut Object, direction: impl Fn(&(&'static str, &'static str)) -> (&'static str, &'static str)) {
+fn rename(
+    object: &mut Object,
+    direction: impl Fn(&(&'static str, &'static str)) -> (&'static str, &'static str),
+) {
     for (from, to) in RENAMED.iter().map(direction) {
         if let Some(value) = object.rest.shift_remove(from) {
             object.rest.insert(to.to_owned(), value);

@@ -125,7 +125,11 @@ impl Kind {
 
     /// `apps/v1`, or `v1`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     pub fn resource(&self) -> Resource {
@@ -152,14 +156,17 @@ impl Kind {
 
     /// The refusal of a field selector that names `path`; `None` where it is served.
     pub fn refuses_field(&self, path: &str) -> Option<String> {
-        if matches!(path, "metadata.name" | "metadata.namespace") && (path != "metadata.namespace" || self.is_namespaced())
+        if matches!(path, "metadata.name" | "metadata.namespace")
+            && (path != "metadata.namespace" || self.is_namespaced())
             || self.selectable_fields.contains(&path)
         {
             return None;
         }
         Some(match self.selectable_fields {
             [] => {
-                format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+                format!(
+                    "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
             }
             _ => format!("field label not supported: {path}"),
         })

@@ -34,7 +34,10 @@ impl Strategy for Leases {
         if let Some(seconds) = duration.filter(|seconds| *seconds <= 0) {
             errors.push(field::invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
         }
-        errors.extend(field::non_negative("spec.leaseTransitions", object.i64_at(&["spec", "leaseTransitions"])));
+        errors.extend(field::non_negative(
+            "spec.leaseTransitions",
+            object.i64_at(&["spec", "leaseTransitions"]),
+        ));
         errors
     }
 

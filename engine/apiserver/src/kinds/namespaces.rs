@@ -41,7 +41,8 @@ impl Strategy for Namespaces {
 
     fn prepare_for_create(&self, object: &mut Object) {
         object.rest.insert("status".to_owned(), json!({"phase": "Active"}));
-        let finalizers = object.at(&["spec", "finalizers"]).and_then(Value::as_array).cloned().unwrap_or_default();
+        let finalizers =
+            object.at(&["spec", "finalizers"]).and_then(Value::as_array).cloned().unwrap_or_default();
         let kubernetes = json!("kubernetes");
         if !finalizers.contains(&kubernetes) {
             let all: Vec<Value> = finalizers.into_iter().chain([kubernetes]).collect();
@@ -67,7 +68,10 @@ impl Strategy for Namespaces {
     }
 
     fn is_held(&self, object: &Object) -> bool {
-        object.at(&["spec", "finalizers"]).and_then(Value::as_array).is_some_and(|finalizers| !finalizers.is_empty())
+        object
+            .at(&["spec", "finalizers"])
+            .and_then(Value::as_array)
+            .is_some_and(|finalizers| !finalizers.is_empty())
     }
 
     fn begin_deletion(&self, object: &mut Object) {

@@ -24,11 +24,26 @@ pub(crate) static KIND: Kind = Kind {
         text("Roles", "The roles of the node"),
         AGE,
         text("Version", "Kubelet Version reported by the node."),
-        wide("Internal-IP", "List of addresses reachable to the node. Queried from cloud provider, if available."),
-        wide("External-IP", "List of addresses reachable to the node. Queried from cloud provider, if available."),
-        wide("OS-Image", "OS Image reported by the node from /etc/os-release (e.g. Debian GNU/Linux 7 (wheezy))."),
-        wide("Kernel-Version", "Kernel Version reported by the node from 'uname -r' (e.g. 3.16.0-0.bpo.4-amd64)."),
-        wide("Container-Runtime", "ContainerRuntime Version reported by the node through runtime remote API (e.g. containerd://1.4.2)."),
+        wide(
+            "Internal-IP",
+            "List of addresses reachable to the node. Queried from cloud provider, if available.",
+        ),
+        wide(
+            "External-IP",
+            "List of addresses reachable to the node. Queried from cloud provider, if available.",
+        ),
+        wide(
+            "OS-Image",
+            "OS Image reported by the node from /etc/os-release (e.g. Debian GNU/Linux 7 (wheezy)).",
+        ),
+        wide(
+            "Kernel-Version",
+            "Kernel Version reported by the node from 'uname -r' (e.g. 3.16.0-0.bpo.4-amd64).",
+        ),
+        wide(
+            "Container-Runtime",
+            "ContainerRuntime Version reported by the node through runtime remote API (e.g. containerd://1.4.2).",
+        ),
     ],
     subresources: &[Subresource::Status],
     selectable_fields: &["spec.unschedulable"],
@@ -86,7 +101,9 @@ impl Strategy for Nodes {
     fn validate_update(&self, object: &Object, old: &Object) -> Vec<StatusCause> {
         let cidr = |object: &Object| object.str_at(&["spec", "podCIDR"]).unwrap_or_default().to_owned();
         let changed = !cidr(old).is_empty() && cidr(old) != cidr(object);
-        let refusal = || field::forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid");
+        let refusal = || {
+            field::forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
+        };
         changed.then(refusal).into_iter().collect()
     }
 
@@ -118,7 +135,8 @@ impl Strategy for Nodes {
 
 /// `Ready,SchedulingDisabled`.
 fn status(object: &Object) -> String {
-    let conditions = object.at(&["status", "conditions"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let conditions =
+        object.at(&["status", "conditions"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
     let mut status = match ready.map(|condition| condition["status"] == "True") {
         Some(true) => "Ready".to_owned(),
@@ -144,7 +162,8 @@ fn roles(object: &Object) -> String {
 }
 
 fn address(object: &Object, kind: &str) -> String {
-    let addresses = object.at(&["status", "addresses"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let addresses =
+        object.at(&["status", "addresses"]).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let found = addresses.iter().find(|address| address["type"] == kind);
     found.and_then(|address| address["address"].as_str()).unwrap_or_default().to_owned()
 }

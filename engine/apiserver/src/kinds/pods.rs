@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::kinds::kind::{field_text, keep, keep_all_but};
 use crate::kinds::{Kind, Strategy, Subresource};
-use crate::pod_status;
 use crate::pod_spec::{self, list};
+use crate::pod_status;
 use crate::table::{self, AGE, or_none, text, wide};
 
 pub(crate) static KIND: Kind = Kind {
@@ -25,11 +25,20 @@ pub(crate) static KIND: Kind = Kind {
     columns: &[
         text("Ready", "The aggregate readiness state of this pod for accepting traffic."),
         text("Status", "The aggregate status of the containers in this pod."),
-        text("Restarts", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."),
+        text(
+            "Restarts",
+            "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
+        ),
         AGE,
-        wide("IP", "podIP address allocated to the pod. Routable at least within the cluster. Empty if not yet allocated."),
+        wide(
+            "IP",
+            "podIP address allocated to the pod. Routable at least within the cluster. Empty if not yet allocated.",
+        ),
         wide("Node", "NodeName indicates in which node this pod is scheduled."),
-        wide("Nominated Node", "nominatedNodeName is set only when this pod preempts other pods on the node, but it cannot be scheduled right away as preemption victims receive their graceful termination periods."),
+        wide(
+            "Nominated Node",
+            "nominatedNodeName is set only when this pod preempts other pods on the node, but it cannot be scheduled right away as preemption victims receive their graceful termination periods.",
+        ),
         wide("Readiness Gates", "If specified, all readiness gates will be evaluated for pod readiness."),
     ],
     subresources: &[Subresource::Binding, Subresource::Eviction, Subresource::Log, Subresource::Status],
@@ -143,7 +152,9 @@ fn readiness_gates(object: &Object) -> String {
     }
     let conditions = list(object.rest.get("status").unwrap_or(&Value::Null), "conditions");
     let is_open = |gate: &&Value| {
-        conditions.iter().any(|condition| condition["type"] == gate["conditionType"] && condition["status"] == "True")
+        conditions
+            .iter()
+            .any(|condition| condition["type"] == gate["conditionType"] && condition["status"] == "True")
     };
     format!("{}/{}", gates.iter().filter(is_open).count(), gates.len())
 }

@@ -19,9 +19,15 @@ pub(crate) static KIND: Kind = Kind {
     categories: &["all"],
     prefix: "replicasets",
     columns: &[
-        number("Desired", "Replicas is the number of desired replicas. This is a pointer to distinguish between explicit zero and unspecified. Defaults to 1."),
+        number(
+            "Desired",
+            "Replicas is the number of desired replicas. This is a pointer to distinguish between explicit zero and unspecified. Defaults to 1.",
+        ),
         number("Current", "Replicas is the most recently observed number of replicas."),
-        number("Ready", "readyReplicas is the number of pods targeted by this ReplicaSet with a Ready Condition."),
+        number(
+            "Ready",
+            "readyReplicas is the number of pods targeted by this ReplicaSet with a Ready Condition.",
+        ),
         AGE,
         wide("Containers", "Names of each container in the template."),
         wide("Images", "Images referenced by each container in the template."),

@@ -22,8 +22,14 @@ pub(crate) static KIND: Kind = Kind {
     categories: &[],
     prefix: "secrets",
     columns: &[
-        text("Type", "Used to facilitate programmatic handling of secret data. More info: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types"),
-        number("Data", "Data contains the secret data. Each key must consist of alphanumeric characters, '-', '_' or '.'."),
+        text(
+            "Type",
+            "Used to facilitate programmatic handling of secret data. More info: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types",
+        ),
+        number(
+            "Data",
+            "Data contains the secret data. Each key must consist of alphanumeric characters, '-', '_' or '.'.",
+        ),
         AGE,
     ],
     subresources: &[],
@@ -64,7 +70,8 @@ impl Strategy for Secrets {
     fn validate_update(&self, object: &Object, old: &Object) -> Vec<StatusCause> {
         let null = Value::Null;
         let kind = |object: &Object| object.rest.get("type").unwrap_or(&null).clone();
-        let mut errors: Vec<StatusCause> = field::immutable("type", &kind(object), &kind(old)).into_iter().collect();
+        let mut errors: Vec<StatusCause> =
+            field::immutable("type", &kind(object), &kind(old)).into_iter().collect();
         errors.extend(validate_immutable(object, old, &["data"]));
         errors
     }

@@ -18,7 +18,10 @@ pub(crate) static KIND: Kind = Kind {
     categories: &[],
     prefix: "serviceaccounts",
     columns: &[
-        text("Secrets", "Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount are allowed to use."),
+        text(
+            "Secrets",
+            "Secrets is a list of the secrets in the same namespace that pods running using this ServiceAccount are allowed to use.",
+        ),
         AGE,
     ],
     subresources: &[],

@@ -28,7 +28,10 @@ pub(crate) static KIND: Kind = Kind {
     columns: &[
         text("Type", "type determines how the Service is exposed. Defaults to ClusterIP."),
         text("Cluster-IP", "clusterIP is the IP address of the service and is usually assigned randomly."),
-        text("External-IP", "externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service."),
+        text(
+            "External-IP",
+            "externalIPs is a list of IP addresses for which nodes in the cluster will also accept traffic for this service.",
+        ),
         text("Port(s)", "The list of ports that are exposed by this service."),
         AGE,
         wide("Selector", "Route service traffic to pods with label keys and values matching this selector."),
@@ -56,7 +59,10 @@ impl Strategy for Services {
             let Some(port) = port.as_object_mut() else { continue };
             port.entry("protocol").or_insert(json!("TCP"));
             let number = port.get("port").cloned().unwrap_or_default();
-            if matches!(port.get("targetPort"), None | Some(Value::Null)) || port["targetPort"] == 0 || port["targetPort"] == "" {
+            if matches!(port.get("targetPort"), None | Some(Value::Null))
+                || port["targetPort"] == 0
+                || port["targetPort"] == ""
+            {
                 port.insert("targetPort".to_owned(), number);
             }
         }
@@ -120,7 +126,11 @@ impl Strategy for Services {
                 }
             },
             "LoadBalancer" if text_of(spec, "clusterIP") == "None" => {
-                errors.push(field::invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for LoadBalancer services"));
+                errors.push(field::invalid(
+                    "spec.clusterIPs[0]",
+                    "None",
+                    "may not be set to 'None' for LoadBalancer services",
+                ));
             }
             _ => {}
         }
@@ -142,7 +152,8 @@ impl Strategy for Services {
     }
 
     fn validate_update(&self, object: &Object, old: &Object) -> Vec<StatusCause> {
-        let text = |object: &Object, name: &str| object.str_at(&["spec", name]).unwrap_or_default().to_owned();
+        let text =
+            |object: &Object, name: &str| object.str_at(&["spec", name]).unwrap_or_default().to_owned();
         let (new, before) = (text(object, "clusterIP"), text(old, "clusterIP"));
         let is_external = |object: &Object| text(object, "type") == "ExternalName";
         if before.is_empty() || new == before || is_external(object) || is_external(old) {
@@ -174,7 +185,8 @@ impl Strategy for Services {
 fn keep_node_ports(object: &mut Object, old: &Object) {
     let needs = matches!(object.str_at(&["spec", "type"]), Some("NodePort" | "LoadBalancer"));
     let before = list(old.rest.get("spec").unwrap_or(&Value::Null), "ports").to_vec();
-    let ports = object.rest.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut);
+    let ports =
+        object.rest.get_mut("spec").and_then(|spec| spec.get_mut("ports")).and_then(Value::as_array_mut);
     for port in ports.into_iter().flatten() {
         let same = |old: &&Value| old["port"] == port["port"] && old["protocol"] == port["protocol"];
         let given = before.iter().find(same).and_then(|old| old.get("nodePort")).cloned();
@@ -205,7 +217,9 @@ fn validate_ports(spec: &Value) -> Vec<StatusCause> {
             }
         }
         let number = port.get("port").and_then(Value::as_i64).unwrap_or_default();
-        errors.extend(is_valid_port_num(number).iter().map(|why| field::invalid(format!("{at}.port"), number, why)));
+        errors.extend(
+            is_valid_port_num(number).iter().map(|why| field::invalid(format!("{at}.port"), number, why)),
+        );
         let protocol = text_of(port, "protocol");
         match protocol {
             "" => errors.push(field::required(format!("{at}.protocol"), "")),
@@ -215,15 +229,21 @@ fn validate_ports(spec: &Value) -> Vec<StatusCause> {
             _ => {}
         }
         match port.get("targetPort") {
-            Some(Value::String(name)) => errors.extend(invalid_all(&format!("{at}.targetPort"), name, is_valid_port_name(name))),
+            Some(Value::String(name)) => {
+                errors.extend(invalid_all(&format!("{at}.targetPort"), name, is_valid_port_name(name)))
+            }
             target => {
                 let number = target.and_then(Value::as_i64).unwrap_or_default();
                 let complaints = is_valid_port_num(number);
-                errors.extend(complaints.iter().map(|why| field::invalid(format!("{at}.targetPort"), number, why)));
+                errors.extend(
+                    complaints.iter().map(|why| field::invalid(format!("{at}.targetPort"), number, why)),
+                );
             }
         }
         if !numbers.insert((number, protocol)) {
-            let shown = format!("core.ServicePort{{Name:\"\", Protocol:{protocol:?}, AppProtocol:(*string)(nil), Port:{number}, TargetPort:intstr.IntOrString{{Type:0, IntVal:0, StrVal:\"\"}}, NodePort:0}}");
+            let shown = format!(
+                "core.ServicePort{{Name:\"\", Protocol:{protocol:?}, AppProtocol:(*string)(nil), Port:{number}, TargetPort:intstr.IntOrString{{Type:0, IntVal:0, StrVal:\"\"}}, NodePort:0}}"
+            );
             errors.push(field::duplicate(at, field::Shown::literal(shown)));
         }
     }

@@ -48,7 +48,11 @@ fn validate(container: &Value, volume_names: &BTreeSet<String>, path: &str) -> V
     match text(container, "image") {
         "" => errors.push(field::required(format!("{path}.image"), "")),
         image if image.trim() != image => {
-            errors.push(field::invalid(format!("{path}.image"), image, "must not have leading or trailing whitespace"));
+            errors.push(field::invalid(
+                format!("{path}.image"),
+                image,
+                "must not have leading or trailing whitespace",
+            ));
         }
         _ => {}
     }
@@ -59,12 +63,16 @@ fn validate(container: &Value, volume_names: &BTreeSet<String>, path: &str) -> V
     errors.extend(validate_ports(container, path));
     errors.extend(validate_env(container, path));
     errors.extend(volumes::validate_mounts(container, volume_names, path));
-    for (probe, is_readiness) in [("livenessProbe", false), ("readinessProbe", true), ("startupProbe", false)] {
+    for (probe, is_readiness) in [("livenessProbe", false), ("readinessProbe", true), ("startupProbe", false)]
+    {
         if let Some(value) = container.get(probe) {
             errors.extend(validate_probe(value, is_readiness, &format!("{path}.{probe}")));
         }
     }
-    errors.extend(resources::validate(container.get("resources").unwrap_or(&Value::Null), &format!("{path}.resources")));
+    errors.extend(resources::validate(
+        container.get("resources").unwrap_or(&Value::Null),
+        &format!("{path}.resources"),
+    ));
     errors
 }
 
@@ -84,7 +92,9 @@ fn validate_ports(container: &Value, path: &str) -> Vec<StatusCause> {
             None | Some(0) => errors.push(field::required(format!("{at}.containerPort"), "")),
             Some(number) => {
                 let complaints = is_valid_port_num(number);
-                errors.extend(complaints.iter().map(|why| field::invalid(format!("{at}.containerPort"), number, why)));
+                errors.extend(
+                    complaints.iter().map(|why| field::invalid(format!("{at}.containerPort"), number, why)),
+                );
             }
         }
         let protocol = text(port, "protocol");
@@ -95,10 +105,16 @@ fn validate_ports(container: &Value, path: &str) -> Vec<StatusCause> {
     errors
 }
 
-fn validate_host_ports(container: &Value, taken: &mut BTreeSet<(i64, String)>, path: &str) -> Vec<StatusCause> {
+fn validate_host_ports(
+    container: &Value,
+    taken: &mut BTreeSet<(i64, String)>,
+    path: &str,
+) -> Vec<StatusCause> {
     let mut errors = Vec::new();
     for (index, port) in list(container, "ports").iter().enumerate() {
-        let Some(number) = port.get("hostPort").and_then(Value::as_i64).filter(|number| *number != 0) else { continue };
+        let Some(number) = port.get("hostPort").and_then(Value::as_i64).filter(|number| *number != 0) else {
+            continue;
+        };
         let at = format!("{path}.ports[{index}].hostPort");
         errors.extend(is_valid_port_num(number).iter().map(|why| field::invalid(at.clone(), number, why)));
         if !taken.insert((number, text(port, "protocol").to_owned())) {
@@ -119,7 +135,8 @@ fn validate_env(container: &Value, path: &str) -> Vec<StatusCause> {
         }
         let Some(from) = variable.get("valueFrom").and_then(Value::as_object) else { continue };
         if from.is_empty() {
-            let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
+            let detail =
+                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
             errors.push(field::invalid(format!("{at}.valueFrom"), "", detail));
         } else if !text(variable, "value").is_empty() {
             let detail = "may not be specified when `value` is not empty";
@@ -137,19 +154,24 @@ fn validate_env(container: &Value, path: &str) -> Vec<StatusCause> {
 fn validate_probe(probe: &Value, is_readiness: bool, path: &str) -> Vec<StatusCause> {
     let mut errors = Vec::new();
     let number = |field: &str| probe.get(field).and_then(Value::as_i64);
-    for name in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for name in
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+    {
         errors.extend(field::non_negative(&format!("{path}.{name}"), number(name)));
     }
     if let Some(threshold) = number("successThreshold").filter(|threshold| !is_readiness && *threshold > 1) {
         errors.push(field::invalid(format!("{path}.successThreshold"), threshold, "must be 1"));
     }
-    let handlers = ["exec", "httpGet", "tcpSocket", "grpc"].into_iter().filter(|handler| probe.get(handler).is_some());
+    let handlers =
+        ["exec", "httpGet", "tcpSocket", "grpc"].into_iter().filter(|handler| probe.get(handler).is_some());
     let handlers: Vec<&str> = handlers.collect();
     match handlers.as_slice() {
         [] => errors.push(field::required(path, "must specify a handler type")),
         [handler] => errors.extend(validate_handler(&probe[*handler], handler, &format!("{path}.{handler}"))),
         [_, more @ ..] => {
-            let refusal = |handler: &&str| field::forbidden(format!("{path}.{handler}"), "may not specify more than 1 handler type");
+            let refusal = |handler: &&str| {
+                field::forbidden(format!("{path}.{handler}"), "may not specify more than 1 handler type")
+            };
             errors.extend(more.iter().map(refusal));
         }
     }
@@ -162,7 +184,11 @@ fn validate_handler(action: &Value, handler: &str, path: &str) -> Vec<StatusCaus
         "exec" => Vec::new(),
         _ => match action.get("port") {
             Some(Value::String(name)) => invalid_all(&format!("{path}.port"), name, is_valid_port_name(name)),
-            Some(Value::Number(number)) if is_valid_port_num(number.as_i64().unwrap_or_default()).is_empty() => Vec::new(),
+            Some(Value::Number(number))
+                if is_valid_port_num(number.as_i64().unwrap_or_default()).is_empty() =>
+            {
+                Vec::new()
+            }
             port => vec![field::invalid(
                 format!("{path}.port"),
                 port.and_then(Value::as_i64).unwrap_or_default(),
@@ -184,7 +210,10 @@ fn validate_init(container: &Value, path: &str) -> Vec<StatusCause> {
     }
     for name in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
         if container.get(name).is_some() {
-            errors.push(field::forbidden(format!("{path}.{name}"), "may not be set for init containers without restartPolicy=Always"));
+            errors.push(field::forbidden(
+                format!("{path}.{name}"),
+                "may not be set for init containers without restartPolicy=Always",
+            ));
         }
     }
     errors

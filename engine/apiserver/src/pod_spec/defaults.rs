@@ -86,7 +86,9 @@ fn is_latest(image: &str) -> bool {
 }
 
 fn set_probe_defaults(probe: &mut Fields) {
-    for (field, seconds) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (field, seconds) in
+        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    {
         if probe.get(field).and_then(Value::as_i64).unwrap_or_default() == 0 {
             probe.insert(field.to_owned(), json!(seconds));
         }
@@ -173,8 +175,10 @@ mod tests {
 
     #[test]
     fn a_minimal_pod_gets_upstreams_defaults() {
-        let spec = defaulted(json!({"containers": [{"name": "c", "image": "nginx:1.27", "ports": [{"containerPort": 80}],
-            "readinessProbe": {"httpGet": {"port": 80}}, "resources": {"limits": {"cpu": "1"}}}]}));
+        let spec = defaulted(
+            json!({"containers": [{"name": "c", "image": "nginx:1.27", "ports": [{"containerPort": 80}],
+            "readinessProbe": {"httpGet": {"port": 80}}, "resources": {"limits": {"cpu": "1"}}}]}),
+        );
         assert_eq!(spec["restartPolicy"], "Always");
         assert_eq!(spec["terminationGracePeriodSeconds"], 30);
         assert_eq!(spec["dnsPolicy"], "ClusterFirst");
@@ -184,7 +188,10 @@ mod tests {
         assert_eq!(container["imagePullPolicy"], "IfNotPresent");
         assert_eq!(container["ports"][0]["protocol"], "TCP");
         assert_eq!(container["readinessProbe"]["periodSeconds"], 10);
-        assert_eq!(container["readinessProbe"]["httpGet"], json!({"port": 80, "path": "/", "scheme": "HTTP"}));
+        assert_eq!(
+            container["readinessProbe"]["httpGet"],
+            json!({"port": 80, "path": "/", "scheme": "HTTP"})
+        );
         assert_eq!(container["resources"]["requests"]["cpu"], "1");
     }
 }

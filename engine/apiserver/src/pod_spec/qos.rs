@@ -52,7 +52,13 @@ mod tests {
     fn the_class_follows_requests_and_limits() {
         check(json!({}), "BestEffort");
         check(json!({"requests": {"cpu": "100m"}}), "Burstable");
-        check(json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1Gi"}}), "Guaranteed");
-        check(json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}), "Burstable");
+        check(
+            json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1Gi"}}),
+            "Guaranteed",
+        );
+        check(
+            json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "1Gi"}}),
+            "Burstable",
+        );
     }
 }

@@ -24,7 +24,11 @@ pub(crate) fn validate(resources: &Value, path: &str) -> Vec<StatusCause> {
             match Quantity::from_value(value) {
                 Err(_) => errors.push(field::invalid(at, value, QUANTITY_RULE)),
                 Ok(quantity) if quantity.milli() < 0 => {
-                    errors.push(field::invalid(at, quantity.to_string().as_str(), "must be greater than or equal to 0"));
+                    errors.push(field::invalid(
+                        at,
+                        quantity.to_string().as_str(),
+                        "must be greater than or equal to 0",
+                    ));
                 }
                 Ok(_) => {}
             }
@@ -32,7 +36,8 @@ pub(crate) fn validate(resources: &Value, path: &str) -> Vec<StatusCause> {
     }
     for (name, request) in part("requests") {
         let limit = resources.get("limits").and_then(|limits| limits.get(name));
-        let (Ok(request), Some(Ok(limit))) = (Quantity::from_value(request), limit.map(Quantity::from_value)) else {
+        let (Ok(request), Some(Ok(limit))) = (Quantity::from_value(request), limit.map(Quantity::from_value))
+        else {
             continue;
         };
         if request.milli() > limit.milli() {

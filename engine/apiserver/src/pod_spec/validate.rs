@@ -19,7 +19,10 @@ pub(crate) fn validate_template(template: &Value, path: &str) -> Vec<StatusCause
     let metadata = template.get("metadata").unwrap_or(&Value::Null);
     let at = format!("{path}");
     errors.extend(metadata::validate_labels(&string_map(metadata.get("labels")), &format!("{at}.labels")));
-    errors.extend(metadata::validate_annotations(&string_map(metadata.get("annotations")), &format!("{at}.annotations")));
+    errors.extend(metadata::validate_annotations(
+        &string_map(metadata.get("annotations")),
+        &format!("{at}.annotations"),
+    ));
     let spec = template.get("spec").unwrap_or(&Value::Null);
     errors.extend(validate_spec(spec, &format!("{path}.spec")));
     let policy = text(spec, "restartPolicy");
@@ -55,7 +58,10 @@ pub(crate) fn validate_spec(spec: &Value, path: &str) -> Vec<StatusCause> {
     }
     errors.extend(validate_names(spec, path));
     errors.extend(validate_tolerations(spec, path));
-    errors.extend(metadata::validate_labels(&string_map(spec.get("nodeSelector")), &format!("{path}.nodeSelector")));
+    errors.extend(metadata::validate_labels(
+        &string_map(spec.get("nodeSelector")),
+        &format!("{path}.nodeSelector"),
+    ));
     errors
 }
 
@@ -86,7 +92,8 @@ fn validate_tolerations(spec: &Value, path: &str) -> Vec<StatusCause> {
         if !key.is_empty() {
             errors.extend(invalid_all(&format!("{at}.key"), key, is_qualified_name(key)));
         } else if operator != "Exists" {
-            let detail = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let detail =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             errors.push(field::invalid(format!("{at}.operator"), operator, detail));
         }
         if toleration.get("tolerationSeconds").is_some() && effect != "NoExecute" {
@@ -114,13 +121,17 @@ pub(crate) fn validate_spec_update(new: &Value, old: &Value) -> Vec<StatusCause>
     let mut errors = Vec::new();
     for field in ["containers", "initContainers"] {
         if list(new, field).len() != list(old, field).len() {
-            errors.push(field::forbidden(format!("spec.{field}"), "pod updates may not add or remove containers"));
+            errors.push(field::forbidden(
+                format!("spec.{field}"),
+                "pod updates may not add or remove containers",
+            ));
         }
     }
     if !errors.is_empty() {
         return errors;
     }
-    let kept = list(old, "tolerations").iter().all(|toleration| list(new, "tolerations").contains(toleration));
+    let kept =
+        list(old, "tolerations").iter().all(|toleration| list(new, "tolerations").contains(toleration));
     if !kept {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         errors.push(field::forbidden("spec.tolerations", detail));
@@ -137,7 +148,11 @@ pub(crate) fn validate_spec_update(new: &Value, old: &Value) -> Vec<StatusCause>
         && deadline(new).is_none_or(|after| after > before)
     {
         let shown = deadline(new).map_or(Shown::literal("null"), Shown::from);
-        errors.push(field::invalid("spec.activeDeadlineSeconds", shown, "must be less than or equal to previous value"));
+        errors.push(field::invalid(
+            "spec.activeDeadlineSeconds",
+            shown,
+            "must be less than or equal to previous value",
+        ));
     }
     errors
 }
@@ -153,7 +168,8 @@ fn frozen(spec: &Value) -> Value {
     if let Some(fields) = spec.as_object_mut() {
         fields.shift_remove("activeDeadlineSeconds");
         fields.shift_remove("tolerations");
-        let was_negative = fields.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|s| s < 0);
+        let was_negative =
+            fields.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|s| s < 0);
         if was_negative {
             fields.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
         }

@@ -29,12 +29,20 @@ pub(crate) fn validate(spec: &Value, path: &str) -> (BTreeSet<String>, Vec<Statu
 }
 
 fn validate_source(volume: &Value, path: &str) -> Vec<StatusCause> {
-    let sources: Vec<&String> = volume.as_object().into_iter().flatten().map(|(name, _)| name).filter(|name| *name != "name").collect();
+    let sources: Vec<&String> = volume
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+        .filter(|name| *name != "name")
+        .collect();
     match sources.as_slice() {
         [] => return vec![field::required(path, "must specify a volume type")],
         [_] => {}
         [_, more @ ..] => {
-            let refusal = |name: &&String| field::forbidden(format!("{path}.{name}"), "may not specify more than 1 volume type");
+            let refusal = |name: &&String| {
+                field::forbidden(format!("{path}.{name}"), "may not specify more than 1 volume type")
+            };
             return more.iter().map(refusal).collect();
         }
     }
@@ -45,7 +53,9 @@ fn validate_source(volume: &Value, path: &str) -> Vec<StatusCause> {
         ("persistentVolumeClaim", "claimName"),
         ("nfs", "server"),
     ];
-    let missing = needed.iter().filter(|(source, field)| volume.get(source).is_some_and(|source| text(source, field).is_empty()));
+    let missing = needed
+        .iter()
+        .filter(|(source, field)| volume.get(source).is_some_and(|source| text(source, field).is_empty()));
     missing.map(|(source, field)| field::required(format!("{path}.{source}.{field}"), "")).collect()
 }
 

@@ -18,11 +18,18 @@ pub(crate) fn bind(pod: &Object, binding: &Object, now: Time) -> Result<Object, 
             "" => field::required("target.name", ""),
             _ => field::not_supported("target.kind", kind, &["Node", "<empty>"]),
         };
-        return Err(Status::invalid(&labkit_api::GroupVersionKind::new("", "v1", "Binding"), name, vec![cause]));
+        return Err(Status::invalid(
+            &labkit_api::GroupVersionKind::new("", "v1", "Binding"),
+            name,
+            vec![cause],
+        ));
     }
     let uid = &binding.metadata.uid;
     if !uid.is_empty() && *uid != pod.metadata.uid {
-        return conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", pod.metadata.uid));
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            pod.metadata.uid
+        ));
     }
     if pod.metadata.is_being_deleted() {
         return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
@@ -43,7 +50,8 @@ pub(crate) fn bind(pod: &Object, binding: &Object, now: Time) -> Result<Object, 
 
 /// Puts a condition in place; its transition time changes with its status only.
 pub(crate) fn set_condition(pod: &mut Object, mut condition: Value, now: Time) {
-    let mut conditions = pod.at(&["status", "conditions"]).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut conditions =
+        pod.at(&["status", "conditions"]).and_then(Value::as_array).cloned().unwrap_or_default();
     condition["lastProbeTime"] = Value::Null;
     condition["lastTransitionTime"] = json!(now);
     match conditions.iter_mut().find(|found| found["type"] == condition["type"]) {

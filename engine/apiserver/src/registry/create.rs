@@ -16,9 +16,18 @@ const NAME_ATTEMPTS: usize = 8;
 
 impl Registry {
     /// Makes the object whole, judges it and stores it.
-    pub async fn create(&self, kind: &'static Kind, mut object: Object, dry_run: bool) -> Result<Arc<Entry>, Status> {
+    pub async fn create(
+        &self,
+        kind: &'static Kind,
+        mut object: Object,
+        dry_run: bool,
+    ) -> Result<Arc<Entry>, Status> {
         if !object.metadata.resource_version.is_empty() {
-            return Err(Status::failure(500, "", "resourceVersion should not be set on objects to be created"));
+            return Err(Status::failure(
+                500,
+                "",
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         object.metadata.generation = 0;
         kind.strategy.prepare_for_create(&mut object);
@@ -37,7 +46,12 @@ impl Registry {
         unreachable!("the last attempt returns")
     }
 
-    async fn validated_create(&self, kind: &'static Kind, mut object: Object, dry_run: bool) -> Result<Arc<Entry>, Status> {
+    async fn validated_create(
+        &self,
+        kind: &'static Kind,
+        mut object: Object,
+        dry_run: bool,
+    ) -> Result<Arc<Entry>, Status> {
         let _one_at_a_time = self.addresses.turn(kind).await;
         self.allocate(kind, &mut object, None)?;
         let mut errors = metadata::validate(kind, &object);

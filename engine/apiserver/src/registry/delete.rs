@@ -48,17 +48,21 @@ impl Registry {
                     Swap::Done(entry) => return Ok(Deleted::Gone(entry)),
                     Swap::Lost(found) => found,
                 },
-                Step::Mark(object) => match self.store.update(kind, &key, current.revision, *object, 0).await? {
-                    Swap::Done(entry) => return Ok(Deleted::Pending(entry)),
-                    Swap::Lost(found) => found,
-                },
-                Step::MarkAndRemove(object) => match self.store.update(kind, &key, current.revision, *object, 0).await? {
-                    Swap::Lost(found) => found,
-                    Swap::Done(marked) => match self.store.delete(kind, &key, &marked).await? {
-                        Swap::Done(entry) => return Ok(Deleted::Gone(entry)),
+                Step::Mark(object) => {
+                    match self.store.update(kind, &key, current.revision, *object, 0).await? {
+                        Swap::Done(entry) => return Ok(Deleted::Pending(entry)),
                         Swap::Lost(found) => found,
-                    },
-                },
+                    }
+                }
+                Step::MarkAndRemove(object) => {
+                    match self.store.update(kind, &key, current.revision, *object, 0).await? {
+                        Swap::Lost(found) => found,
+                        Swap::Done(marked) => match self.store.delete(kind, &key, &marked).await? {
+                            Swap::Done(entry) => return Ok(Deleted::Gone(entry)),
+                            Swap::Lost(found) => found,
+                        },
+                    }
+                }
             };
             current = lost.ok_or_else(missing)?;
         }

@@ -114,13 +114,22 @@ fn later(time: Timestamp, seconds: i64) -> Timestamp {
 }
 
 /// A deletion that means another object, or another state of it, is a conflict.
-pub(crate) fn check_preconditions(kind: &Kind, object: &Object, options: &DeleteOptions) -> Result<(), Status> {
+pub(crate) fn check_preconditions(
+    kind: &Kind,
+    object: &Object,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
     let meta = &object.metadata;
     let conflict = |why: String| Err(Status::conflict(&kind.resource(), &meta.name, &why));
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != meta.uid) {
-        return conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta.uid));
+        return conflict(format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta.uid
+        ));
     }
-    if let Some(version) = options.resource_version.as_ref().filter(|version| **version != meta.resource_version) {
+    if let Some(version) =
+        options.resource_version.as_ref().filter(|version| **version != meta.resource_version)
+    {
         return conflict(format!(
             "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
             meta.resource_version
@@ -164,7 +173,9 @@ mod tests {
 
     #[test]
     fn a_running_pod_gets_its_grace_period_which_can_only_shrink() {
-        let pod = object(json!({"metadata": {"name": "a"}, "spec": {"nodeName": "n1", "terminationGracePeriodSeconds": 30}}));
+        let pod = object(
+            json!({"metadata": {"name": "a"}, "spec": {"nodeName": "n1", "terminationGracePeriodSeconds": 30}}),
+        );
         let marked = deleted(decide(&pods::KIND, &pod, &DeleteOptions::default(), now()));
         assert_eq!(marked["metadata"]["deletionTimestamp"], "2026-01-01T00:00:30Z");
         assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 30);
@@ -179,12 +190,17 @@ mod tests {
     #[test]
     fn a_pod_on_no_node_goes_at_once() {
         let pod = object(json!({"metadata": {"name": "a"}, "spec": {"terminationGracePeriodSeconds": 30}}));
-        assert!(matches!(decide(&pods::KIND, &pod, &DeleteOptions::default(), now()), Step::MarkAndRemove(_)));
+        assert!(matches!(
+            decide(&pods::KIND, &pod, &DeleteOptions::default(), now()),
+            Step::MarkAndRemove(_)
+        ));
     }
 
     #[test]
     fn a_namespace_is_terminating_until_it_is_finalized() {
-        let held = object(json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}));
+        let held = object(
+            json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}),
+        );
         let marked = deleted(decide(&namespaces::KIND, &held, &DeleteOptions::default(), now()));
         assert_eq!(marked["status"]["phase"], "Terminating");
         assert_eq!(marked["metadata"]["deletionTimestamp"], "2026-01-01T00:00:00Z");

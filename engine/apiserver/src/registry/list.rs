@@ -63,7 +63,11 @@ impl ListOptions {
 
 /// A resourceVersion is opaque to clients; to us it is etcd's revision.
 pub(crate) fn parse_version(text: &str) -> Result<i64, Status> {
-    let invalid = |_| Status::bad_request(format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"));
+    let invalid = |_| {
+        Status::bad_request(format!(
+            "Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ))
+    };
     text.parse::<u64>().map(|version| version as i64).map_err(invalid)
 }
 
@@ -76,7 +80,9 @@ impl Registry {
         options: &ListOptions,
     ) -> Result<List, Status> {
         let mut list = match options.resource_version {
-            _ if !options.continuation.is_empty() => return self.page(kind, namespace, selection, options).await,
+            _ if !options.continuation.is_empty() => {
+                return self.page(kind, namespace, selection, options).await;
+            }
             Some(version) if version > 0 && options.exact => {
                 return self.page(kind, namespace, selection, options).await;
             }
@@ -102,8 +108,14 @@ impl Registry {
         let request = RangeRequest::prefix(format!("{}{}", prefix(kind), within(namespace)));
         let response = self.store.range(request).await.map_err(error::status)?;
         let cache = self.cache(kind);
-        let entries: Result<Vec<Arc<Entry>>, Status> = response.kvs.iter().map(|kv| cache.decode(kv)).collect();
-        Ok(List { entries: entries?, revision: response.header.revision, continuation: String::new(), remaining: None })
+        let entries: Result<Vec<Arc<Entry>>, Status> =
+            response.kvs.iter().map(|kv| cache.decode(kv)).collect();
+        Ok(List {
+            entries: entries?,
+            revision: response.header.revision,
+            continuation: String::new(),
+            remaining: None,
+        })
     }
 
     async fn list_not_older_than(&self, kind: &Kind, namespace: &str, version: i64) -> Result<List, Status> {
@@ -178,7 +190,9 @@ fn decode_continuation(token: &str) -> Result<Continuation, Status> {
     let token: Continuation = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
     match token.v.as_str() {
         CONTINUATION_VERSION if token.rv > 0 => Ok(token),
-        CONTINUATION_VERSION => Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+        CONTINUATION_VERSION => {
+            Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"))
+        }
         other => Err(invalid(&format!("server does not recognize this encoded version {other:?}"))),
     }
 }

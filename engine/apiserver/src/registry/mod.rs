@@ -3,8 +3,8 @@
 
 pub(crate) mod bind;
 pub(crate) mod create;
-pub(crate) mod deletion;
 pub(crate) mod delete;
+pub(crate) mod deletion;
 pub(crate) mod list;
 pub(crate) mod scale;
 pub(crate) mod update;
@@ -17,7 +17,7 @@ use labkit_sim::{Component, World};
 use rand::RngCore;
 
 use crate::allocate::Addresses;
-use crate::kinds::{Kind, KINDS};
+use crate::kinds::{KINDS, Kind};
 use crate::storage::cache::Cache;
 use crate::storage::lease::Leases;
 use crate::storage::{Entry, Store, prefix, relative_key};
@@ -35,8 +35,15 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub fn new(world: &World, component: Component, store: Store, addresses: Addresses, event_leases: Leases) -> Registry {
-        let cache = |kind: &&'static Kind| (kind.prefix, Arc::new(Cache::new(prefix(kind), world.clock().clone())));
+    pub fn new(
+        world: &World,
+        component: Component,
+        store: Store,
+        addresses: Addresses,
+        event_leases: Leases,
+    ) -> Registry {
+        let cache =
+            |kind: &&'static Kind| (kind.prefix, Arc::new(Cache::new(prefix(kind), world.clock().clone())));
         let caches = KINDS.iter().map(cache).collect();
         Registry { world: world.clone(), component, store, caches, addresses, event_leases }
     }
@@ -50,10 +57,18 @@ impl Registry {
     }
 
     /// The object as of now or, with a resourceVersion, at least as new as that; `0` is content with any.
-    pub async fn get(&self, kind: &Kind, namespace: &str, name: &str, version: i64) -> Result<Arc<Entry>, Status> {
+    pub async fn get(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        version: i64,
+    ) -> Result<Arc<Entry>, Status> {
         let key = relative_key(kind, namespace, name);
         let cached = self.cache(kind).get(&key);
-        if version == 0 && let Some(entry) = cached {
+        if version == 0
+            && let Some(entry) = cached
+        {
             return Ok(entry);
         }
         let entry = self.fresh(kind, &key).await?;

@@ -48,7 +48,8 @@ impl Registry {
             None => self.fresh(kind, &key).await?.ok_or_else(missing)?,
         };
         loop {
-            let changed = change(&current.object).and_then(|new| self.prepare_update(kind, new, &current.object, options));
+            let changed = change(&current.object)
+                .and_then(|new| self.prepare_update(kind, new, &current.object, options));
             let settled = matches!(changed, Ok(Changed::To(_) | Changed::Removed));
             if !is_fresh && !settled {
                 is_fresh = true;
@@ -109,7 +110,8 @@ impl Registry {
         }
         refuse(kind, &old.metadata.name, errors)?;
         let meta = &object.metadata;
-        let is_waiting = old.metadata.is_being_deleted() && old.metadata.deletion_grace_period_seconds.unwrap_or_default() == 0;
+        let is_waiting = old.metadata.is_being_deleted()
+            && old.metadata.deletion_grace_period_seconds.unwrap_or_default() == 0;
         if is_waiting && meta.finalizers.is_empty() && !kind.strategy.is_held(&object) {
             return Ok(Changed::Removed);
         }
@@ -121,7 +123,10 @@ impl Registry {
 fn check_preconditions(kind: &Kind, object: &mut Object, old: &Object) -> Result<(), Status> {
     let (meta, before) = (&mut object.metadata, &old.metadata);
     if !meta.uid.is_empty() && meta.uid != before.uid {
-        let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", meta.uid, before.uid);
+        let why = format!(
+            "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            meta.uid, before.uid
+        );
         return Err(Status::conflict(&kind.resource(), &before.name, &why));
     }
     if meta.resource_version.is_empty() && kind.strategy.allows_unconditional_update() {

@@ -134,7 +134,8 @@ impl Cache {
 
     /// Waits a little for a revision; refuses one that does not come.
     pub async fn reached(&self, revision: i64) -> Result<(), Status> {
-        let arrived = tokio::time::timeout(FUTURE_TIMEOUT, self.until(|state| state.revision >= revision)).await;
+        let arrived =
+            tokio::time::timeout(FUTURE_TIMEOUT, self.until(|state| state.revision >= revision)).await;
         arrived.map_err(|_| error::too_large_resource_version(revision, self.revision()))
     }
 

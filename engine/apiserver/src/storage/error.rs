@@ -6,7 +6,9 @@ use labkit_etcd::{Code, EtcdError};
 /// The request's deadline passed: 504. Anything else is etcd's own text under 500, without a reason.
 pub(crate) fn status(error: EtcdError) -> Status {
     match error.code() {
-        Code::DeadlineExceeded => timeout(&format!("request did not complete within requested timeout - {error}")),
+        Code::DeadlineExceeded => {
+            timeout(&format!("request did not complete within requested timeout - {error}"))
+        }
         _ => Status::failure(500, "", error.to_string()),
     }
 }
@@ -22,9 +24,14 @@ pub(crate) fn timeout(why: &str) -> Status {
 pub(crate) fn too_large_resource_version(requested: i64, current: i64) -> Status {
     let mut status = timeout(&format!("Too large resource version: {requested}, current: {current}"));
     let message = "Too large resource version".to_owned();
-    let cause = labkit_api::StatusCause { reason: "ResourceVersionTooLarge".to_owned(), message, field: String::new() };
+    let cause = labkit_api::StatusCause {
+        reason: "ResourceVersionTooLarge".to_owned(),
+        message,
+        field: String::new(),
+    };
     status.message = format!("Timeout: Too large resource version: {requested}, current: {current}");
-    status.details = Some(StatusDetails { causes: vec![cause], retry_after_seconds: Some(1), ..Default::default() });
+    status.details =
+        Some(StatusDetails { causes: vec![cause], retry_after_seconds: Some(1), ..Default::default() });
     status
 }
 

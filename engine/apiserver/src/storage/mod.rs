@@ -12,8 +12,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use labkit_api::{Object, Status};
 use labkit_etcd::{
-    Client, Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, RequestOp, ResponseOp,
-    TxnRequest, TxnResponse,
+    Client, Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, RequestOp,
+    ResponseOp, TxnRequest, TxnResponse,
 };
 
 use crate::kinds::Kind;
@@ -63,11 +63,25 @@ impl Store {
     }
 
     /// Replaces the object that was written at `revision`.
-    pub async fn update(&self, kind: &Kind, key: &str, revision: i64, object: Object, lease: i64) -> Result<Swap, Status> {
+    pub async fn update(
+        &self,
+        kind: &Kind,
+        key: &str,
+        revision: i64,
+        object: Object,
+        lease: i64,
+    ) -> Result<Swap, Status> {
         self.put(kind, key, revision, object, lease).await
     }
 
-    async fn put(&self, kind: &Kind, key: &str, revision: i64, object: Object, lease: i64) -> Result<Swap, Status> {
+    async fn put(
+        &self,
+        kind: &Kind,
+        key: &str,
+        revision: i64,
+        object: Object,
+        lease: i64,
+    ) -> Result<Swap, Status> {
         let full = Bytes::from(format!("{}{key}", prefix(kind)));
         let value = entry::encode(&object);
         let put = RequestOp::Put(PutRequest { lease, ..PutRequest::new(full.clone(), value) });

@@ -17,7 +17,8 @@ fn a_deleted_object_answers_with_a_status() {
         assert_eq!(code, 200);
         let details = json!({"name": "a", "kind": "configmaps", "uid": created["metadata"]["uid"]});
         assert_eq!((&status["status"], &status["details"]), (&json!("Success"), &details));
-        lab.refused("DELETE", &format!("{CONFIG_MAPS}/a"), Value::Null, 404, "configmaps \"a\" not found").await;
+        lab.refused("DELETE", &format!("{CONFIG_MAPS}/a"), Value::Null, 404, "configmaps \"a\" not found")
+            .await;
     });
 }
 
@@ -55,7 +56,10 @@ fn a_pod_on_no_node_goes_at_once_and_an_eviction_is_a_deletion() {
 fn a_pod_is_bound_once() {
     lab(|lab| async move {
         let pod = bound(&lab, "a").await;
-        assert_eq!((&pod["status"]["conditions"][0]["type"], &pod["status"]["conditions"][0]["status"]), (&json!("PodScheduled"), &json!("True")));
+        assert_eq!(
+            (&pod["status"]["conditions"][0]["type"], &pod["status"]["conditions"][0]["status"]),
+            (&json!("PodScheduled"), &json!("True"))
+        );
         let binding = json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "worker2"}});
         let message = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"worker1\"";
         lab.refused("POST", &format!("{PODS}/a/binding"), binding, 409, message).await;
@@ -75,7 +79,8 @@ fn finalizers_hold_an_object_until_the_last_is_gone() {
                        object is being deleted, found new finalizers []string{\"example.com/other\"}";
         let add = json!({"metadata": {"finalizers": ["example.com/held", "example.com/other"]}});
         lab.refused("PATCH", &path, add, 422, message).await;
-        lab.patch(&path, json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/held"]}})).await;
+        lab.patch(&path, json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/held"]}}))
+            .await;
         lab.refused("GET", &path, Value::Null, 404, "configmaps \"a\" not found").await;
     });
 }
@@ -101,12 +106,14 @@ fn a_namespace_is_held_by_its_finalizer() {
         let (code, deleted) = lab.json("DELETE", "/api/v1/namespaces/shop", Value::Null).await;
         assert_eq!((code, &deleted["status"]["phase"]), (200, &json!("Terminating")));
         let message = "configmaps \"a\" is forbidden: unable to create new content in namespace shop because it is being terminated";
-        let status = lab.refused("POST", "/api/v1/namespaces/shop/configmaps", config_map("a"), 403, message).await;
+        let status =
+            lab.refused("POST", "/api/v1/namespaces/shop/configmaps", config_map("a"), 403, message).await;
         assert_eq!(status["details"]["causes"][0]["reason"], "NamespaceTerminating");
         let mut finalized = lab.get("/api/v1/namespaces/shop").await;
         finalized["spec"]["finalizers"] = json!([]);
         assert_eq!(lab.json("PUT", "/api/v1/namespaces/shop/finalize", finalized).await.0, 200);
-        lab.refused("GET", "/api/v1/namespaces/shop", Value::Null, 404, "namespaces \"shop\" not found").await;
+        lab.refused("GET", "/api/v1/namespaces/shop", Value::Null, 404, "namespaces \"shop\" not found")
+            .await;
         let message = "namespaces \"default\" is forbidden: this namespace may not be deleted";
         lab.refused("DELETE", "/api/v1/namespaces/default", Value::Null, 403, message).await;
     });

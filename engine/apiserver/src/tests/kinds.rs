@@ -12,7 +12,10 @@ fn service(name: &str, spec: Value) -> Value {
 fn a_pod_is_admitted_with_account_priority_and_tolerations() {
     lab(|lab| async move {
         let pod = lab.post(PODS, pod("a")).await;
-        assert_eq!((&pod["spec"]["serviceAccountName"], &pod["spec"]["priority"]), (&json!("default"), &json!(0)));
+        assert_eq!(
+            (&pod["spec"]["serviceAccountName"], &pod["spec"]["priority"]),
+            (&json!("default"), &json!(0))
+        );
         let tolerations = pod["spec"]["tolerations"].as_array().unwrap();
         assert_eq!(tolerations.len(), 2);
         assert_eq!(tolerations[0]["tolerationSeconds"], 300);
@@ -33,16 +36,21 @@ fn invalid_workloads_are_refused_in_upstreams_words() {
                        map[string]string{\"app\":\"other\"}: `selector` does not match template `labels`";
         lab.refused("POST", DEPLOYMENTS, web, 422, message).await;
         let mut broken = pod("a");
-        broken["spec"]["containers"] = json!([{"name": "c", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]);
+        broken["spec"]["containers"] =
+            json!([{"name": "c", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]);
         let message = "Pod \"a\" is invalid: spec.containers[0].volumeMounts[0].name: Not found: \"v\"";
         lab.refused("POST", PODS, broken, 422, message).await;
         let mut greedy = pod("a");
-        greedy["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "500m"}});
+        greedy["spec"]["containers"][0]["resources"] =
+            json!({"requests": {"cpu": "1"}, "limits": {"cpu": "500m"}});
         let message = "Pod \"a\" is invalid: spec.containers[0].resources.requests: Invalid value: \"1\": must be less than \
                        or equal to cpu limit of 500m";
         lab.refused("POST", PODS, greedy, 422, message).await;
         let status = lab.json("POST", CONFIG_MAPS, json!({"metadata": {}})).await.1;
-        assert_eq!(status["message"], "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required");
+        assert_eq!(
+            status["message"],
+            "ConfigMap \"\" is invalid: metadata.name: Required value: name or generateName is required"
+        );
     });
 }
 
@@ -50,23 +58,46 @@ fn invalid_workloads_are_refused_in_upstreams_words() {
 fn what_may_not_change_does_not() {
     lab(|lab| async move {
         lab.post(DEPLOYMENTS, deployment("web")).await;
-        let (code, status) = lab.json("PATCH", &format!("{DEPLOYMENTS}/web"), json!({"spec": {"selector": {"matchLabels": {"app": "x"}},
-            "template": {"metadata": {"labels": {"app": "x"}}}}})).await;
+        let (code, status) = lab
+            .json(
+                "PATCH",
+                &format!("{DEPLOYMENTS}/web"),
+                json!({"spec": {"selector": {"matchLabels": {"app": "x"}},
+            "template": {"metadata": {"labels": {"app": "x"}}}}}),
+            )
+            .await;
         assert_eq!(code, 422);
         let expected = "Deployment.apps \"web\" is invalid: spec.selector: Invalid value: v1.LabelSelector{MatchLabels:\
                         map[string]string{\"app\":\"x\"}, MatchExpressions:[]v1.LabelSelectorRequirement(nil)}: field is immutable";
         assert_eq!(status["message"], expected);
         lab.post(PODS, pod("a")).await;
         let image = json!({"spec": {"containers": [{"name": "c", "image": "nginx:1.28"}]}});
-        assert_eq!(lab.patch(&format!("{PODS}/a"), image).await["spec"]["containers"][0]["image"], "nginx:1.28");
-        let (code, status) = lab.json("PATCH", &format!("{PODS}/a"), json!({"spec": {"hostname": "x"}})).await;
+        assert_eq!(
+            lab.patch(&format!("{PODS}/a"), image).await["spec"]["containers"][0]["image"],
+            "nginx:1.28"
+        );
+        let (code, status) =
+            lab.json("PATCH", &format!("{PODS}/a"), json!({"spec": {"hostname": "x"}})).await;
         assert_eq!(code, 422);
-        assert!(status["message"].as_str().unwrap().contains("spec: Forbidden: pod updates may not change fields other than"));
+        assert!(
+            status["message"]
+                .as_str()
+                .unwrap()
+                .contains("spec: Forbidden: pod updates may not change fields other than")
+        );
         let mut fixed = config_map("fixed");
         fixed["immutable"] = json!(true);
         lab.post(CONFIG_MAPS, fixed).await;
-        let message = "ConfigMap \"fixed\" is invalid: data: Forbidden: field is immutable when `immutable` is set";
-        lab.refused("PATCH", &format!("{CONFIG_MAPS}/fixed"), json!({"data": {"key": "other"}}), 422, message).await;
+        let message =
+            "ConfigMap \"fixed\" is invalid: data: Forbidden: field is immutable when `immutable` is set";
+        lab.refused(
+            "PATCH",
+            &format!("{CONFIG_MAPS}/fixed"),
+            json!({"data": {"key": "other"}}),
+            422,
+            message,
+        )
+        .await;
     });
 }
 
@@ -80,15 +111,21 @@ fn services_get_addresses_and_node_ports_of_their_own() {
         assert!(ip.starts_with("10."), "{ip}");
         assert_ne!(first["spec"]["clusterIP"], second["spec"]["clusterIP"]);
         assert_eq!(first["spec"]["ports"][0], json!({"port": 80, "protocol": "TCP", "targetPort": 80}));
-        assert_eq!((&first["spec"]["sessionAffinity"], &first["spec"]["ipFamilyPolicy"]), (&json!("None"), &json!("SingleStack")));
+        assert_eq!(
+            (&first["spec"]["sessionAffinity"], &first["spec"]["ipFamilyPolicy"]),
+            (&json!("None"), &json!("SingleStack"))
+        );
         let node_port = second["spec"]["ports"][0]["nodePort"].as_i64().unwrap();
         assert!((30000..=32767).contains(&node_port));
         let message = format!(
             "Service \"c\" is invalid: spec.clusterIPs: Invalid value: []string{{\"{ip}\"}}: failed to allocate IP {ip}: provided \
              IP is already allocated"
         );
-        lab.refused("POST", SERVICES, service("c", json!({"ports": ports, "clusterIP": ip})), 422, &message).await;
-        let message = format!("Service \"c\" is invalid: spec.ports[0].nodePort: Invalid value: {node_port}: provided port is already allocated");
+        lab.refused("POST", SERVICES, service("c", json!({"ports": ports, "clusterIP": ip})), 422, &message)
+            .await;
+        let message = format!(
+            "Service \"c\" is invalid: spec.ports[0].nodePort: Invalid value: {node_port}: provided port is already allocated"
+        );
         let taken = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]});
         lab.refused("POST", SERVICES, service("c", taken), 422, &message).await;
         lab.json("DELETE", &format!("{SERVICES}/a"), Value::Null).await;
@@ -106,7 +143,10 @@ fn a_secrets_string_data_is_encoded() {
     lab(|lab| async move {
         let secret = json!({"metadata": {"name": "s"}, "stringData": {"password": "hunter2"}});
         let created = lab.post("/api/v1/namespaces/default/secrets", secret).await;
-        assert_eq!((&created["data"]["password"], &created["type"]), (&json!("aHVudGVyMg=="), &json!("Opaque")));
+        assert_eq!(
+            (&created["data"]["password"], &created["type"]),
+            (&json!("aHVudGVyMg=="), &json!("Opaque"))
+        );
         assert_eq!(created.get("stringData"), None);
     });
 }
@@ -118,8 +158,12 @@ fn events_are_one_collection_under_two_names_and_expire() {
             "message": "Successfully assigned", "type": "Normal", "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"}});
         lab.post("/api/v1/namespaces/default/events", event).await;
         let served = lab.get("/apis/events.k8s.io/v1/namespaces/default/events/e").await;
-        assert_eq!((&served["note"], &served["apiVersion"]), (&json!("Successfully assigned"), &json!("events.k8s.io/v1")));
-        let selected = lab.get("/api/v1/events?fieldSelector=involvedObject.name%3Dp,involvedObject.kind%3DPod").await;
+        assert_eq!(
+            (&served["note"], &served["apiVersion"]),
+            (&json!("Successfully assigned"), &json!("events.k8s.io/v1"))
+        );
+        let selected =
+            lab.get("/api/v1/events?fieldSelector=involvedObject.name%3Dp,involvedObject.kind%3DPod").await;
         assert_eq!(selected["items"].as_array().unwrap().len(), 1);
         tokio::time::sleep(Duration::from_secs(3600 + 120)).await;
         assert_eq!(lab.get("/api/v1/events").await["items"], json!([]));

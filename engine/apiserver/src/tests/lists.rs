@@ -3,7 +3,12 @@
 use super::*;
 
 fn names(list: &Value) -> Vec<String> {
-    list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -14,7 +19,10 @@ fn selectors_choose() {
         }
         assert_eq!(names(&lab.get(&format!("{PODS}?labelSelector=app%21%3Da")).await), ["b", "c"]);
         assert_eq!(names(&lab.get(&format!("{PODS}?fieldSelector=metadata.name%3Db")).await), ["b"]);
-        assert_eq!(names(&lab.get("/api/v1/pods?fieldSelector=spec.nodeName%3D,status.phase%3DPending").await).len(), 3);
+        assert_eq!(
+            names(&lab.get("/api/v1/pods?fieldSelector=spec.nodeName%3D,status.phase%3DPending").await).len(),
+            3
+        );
         let target = "/api/v1/pods?fieldSelector=spec.foo%3D1";
         lab.refused("GET", target, Value::Null, 400, "field label not supported: spec.foo").await;
     });
@@ -27,7 +35,10 @@ fn pages_are_true_at_one_revision() {
             lab.post(CONFIG_MAPS, config_map(name)).await;
         }
         let first = lab.get(&format!("{CONFIG_MAPS}?limit=2")).await;
-        assert_eq!((names(&first), &first["metadata"]["remainingItemCount"]), (vec!["a".to_owned(), "b".to_owned()], &json!(3)));
+        assert_eq!(
+            (names(&first), &first["metadata"]["remainingItemCount"]),
+            (vec!["a".to_owned(), "b".to_owned()], &json!(3))
+        );
         lab.json("DELETE", &format!("{CONFIG_MAPS}/c"), Value::Null).await;
         let token = first["metadata"]["continue"].as_str().unwrap();
         let rest = lab.get(&format!("{CONFIG_MAPS}?limit=500&continue={token}")).await;
@@ -45,9 +56,15 @@ fn a_list_is_at_least_as_new_as_it_is_asked_to_be() {
         lab.post(PODS, pod("p")).await;
         assert_eq!(names(&lab.get(&format!("{CONFIG_MAPS}?resourceVersion={version}")).await), ["a"]);
         assert_eq!(names(&lab.get(&format!("{CONFIG_MAPS}?resourceVersion={}", version + 1)).await), ["a"]);
-        let (code, status) = lab.json("GET", &format!("{CONFIG_MAPS}?resourceVersion=9999"), Value::Null).await;
+        let (code, status) =
+            lab.json("GET", &format!("{CONFIG_MAPS}?resourceVersion=9999"), Value::Null).await;
         assert_eq!((code, &status["reason"]), (504, &json!("Timeout")));
-        assert!(status["message"].as_str().unwrap().starts_with("Timeout: Too large resource version: 9999, current: "));
+        assert!(
+            status["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("Timeout: Too large resource version: 9999, current: ")
+        );
     });
 }
 
@@ -59,10 +76,20 @@ fn a_table_has_upstreams_columns_and_cells() {
         let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")];
         let response = lab.send("GET", &format!("{PODS}?limit=500"), &accept, "").await;
         let table: Value = serde_json::from_slice(&whole(response)).unwrap();
-        let columns: Vec<&str> =
-            table["columnDefinitions"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
-        assert_eq!(columns, ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node", "Nominated Node", "Readiness Gates"]);
-        assert_eq!(table["rows"][0]["cells"], json!(["a", "0/1", "Pending", "0", "42s", "<none>", "<none>", "<none>", "<none>"]));
+        let columns: Vec<&str> = table["columnDefinitions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|column| column["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            columns,
+            ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node", "Nominated Node", "Readiness Gates"]
+        );
+        assert_eq!(
+            table["rows"][0]["cells"],
+            json!(["a", "0/1", "Pending", "0", "42s", "<none>", "<none>", "<none>", "<none>"])
+        );
         assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
     });
 }
@@ -76,7 +103,8 @@ fn every_kind_has_a_row() {
             let response = lab.send("GET", &path, &accept, "").await;
             assert_eq!(response.status(), 200, "{path}");
             let object = labkit_api::Object::new(&kind.gvk(), "default", "x");
-            let row = crate::table::row(kind, &object, crate::table::IncludeObject::None, lab.world.clock().now());
+            let row =
+                crate::table::row(kind, &object, crate::table::IncludeObject::None, lab.world.clock().now());
             let columns = crate::table::column_definitions(kind);
             assert_eq!(row["cells"].as_array().unwrap().len(), columns.as_array().unwrap().len(), "{path}");
         }

@@ -1,9 +1,9 @@
 //! The server in process, in virtual time, on a store of one member.
 
 mod deletion;
+mod kinds;
 #[cfg(feature = "edge")]
 mod kubectl;
-mod kinds;
 mod lists;
 mod objects;
 mod protocol;
@@ -85,7 +85,13 @@ pub(crate) async fn start(world: &World, etcd: &Etcd) -> (Component, Server) {
 
 impl Lab {
     /// Sends any request as the administrator.
-    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Response {
+    pub async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Response {
         let mut request = http::Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);

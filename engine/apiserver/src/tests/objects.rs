@@ -9,7 +9,12 @@ use super::*;
 fn a_fresh_cluster_has_its_namespaces_and_its_service() {
     lab(|lab| async move {
         let list = lab.get("/api/v1/namespaces").await;
-        let names: Vec<&str> = list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["metadata"]["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["default", "kube-node-lease", "kube-public", "kube-system"]);
         let service = lab.get("/api/v1/namespaces/default/services/kubernetes").await;
         assert_eq!(service["spec"]["clusterIP"], "10.96.0.1");
@@ -21,7 +26,12 @@ fn a_fresh_cluster_has_its_namespaces_and_its_service() {
 fn an_object_is_stored_as_json_under_its_key_without_a_resource_version() {
     lab(|lab| async move {
         let created = lab.post(DEPLOYMENTS, deployment("web")).await;
-        let response = lab.etcd.client("test").range(RangeRequest::key("/registry/deployments/default/web")).await.unwrap();
+        let response = lab
+            .etcd
+            .client("test")
+            .range(RangeRequest::key("/registry/deployments/default/web"))
+            .await
+            .unwrap();
         let kv = &response.kvs[0];
         assert_eq!(created["metadata"]["resourceVersion"], kv.mod_revision.to_string());
         let stored: Value = serde_json::from_slice(&kv.value).unwrap();
@@ -42,8 +52,14 @@ fn a_minimal_deployment_gets_its_defaults_and_metadata() {
         assert_eq!(&meta["uid"].as_str().unwrap()[14..15], "4");
         let spec = &created["spec"];
         assert_eq!(spec["replicas"], 1);
-        assert_eq!(spec["strategy"], json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}));
-        assert_eq!((&spec["revisionHistoryLimit"], &spec["progressDeadlineSeconds"]), (&json!(10), &json!(600)));
+        assert_eq!(
+            spec["strategy"],
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}})
+        );
+        assert_eq!(
+            (&spec["revisionHistoryLimit"], &spec["progressDeadlineSeconds"]),
+            (&json!(10), &json!(600))
+        );
         assert_eq!(spec["template"]["spec"]["containers"][0]["imagePullPolicy"], "IfNotPresent");
         assert_eq!(spec["template"]["spec"]["terminationGracePeriodSeconds"], 30);
     });
@@ -53,13 +69,16 @@ fn a_minimal_deployment_gets_its_defaults_and_metadata() {
 fn names_are_generated_and_taken_ones_refused() {
     lab(|lab| async move {
         let generated = json!({"metadata": {"generateName": "web-"}, "data": {}});
-        let first = lab.post(CONFIG_MAPS, generated.clone()).await["metadata"]["name"].as_str().unwrap().to_owned();
+        let first =
+            lab.post(CONFIG_MAPS, generated.clone()).await["metadata"]["name"].as_str().unwrap().to_owned();
         let second = lab.post(CONFIG_MAPS, generated).await["metadata"]["name"].as_str().unwrap().to_owned();
         assert!(first.starts_with("web-") && first.len() == 9 && first != second, "{first} {second}");
         lab.post(CONFIG_MAPS, config_map("a")).await;
-        let status = lab.refused("POST", CONFIG_MAPS, config_map("a"), 409, "configmaps \"a\" already exists").await;
+        let status =
+            lab.refused("POST", CONFIG_MAPS, config_map("a"), 409, "configmaps \"a\" already exists").await;
         assert_eq!(status["reason"], "AlreadyExists");
-        lab.refused("GET", &format!("{DEPLOYMENTS}/x"), Value::Null, 404, "deployments.apps \"x\" not found").await;
+        lab.refused("GET", &format!("{DEPLOYMENTS}/x"), Value::Null, 404, "deployments.apps \"x\" not found")
+            .await;
         let nowhere = "/api/v1/namespaces/nowhere/configmaps";
         lab.refused("POST", nowhere, config_map("a"), 404, "namespaces \"nowhere\" not found").await;
         let message = "the namespace of the provided object does not match the namespace sent on the request";
@@ -83,7 +102,14 @@ fn a_stale_replace_is_a_conflict_and_one_without_a_version_is_not() {
         let mut unconditional = first;
         unconditional["metadata"].as_object_mut().unwrap().remove("resourceVersion");
         assert_eq!(lab.json("PUT", &path, unconditional).await.0, 200);
-        lab.refused("PUT", &format!("{DEPLOYMENTS}/x"), deployment("x"), 404, "deployments.apps \"x\" not found").await;
+        lab.refused(
+            "PUT",
+            &format!("{DEPLOYMENTS}/x"),
+            deployment("x"),
+            404,
+            "deployments.apps \"x\" not found",
+        )
+        .await;
     });
 }
 
@@ -105,7 +131,10 @@ fn the_status_is_written_through_its_subresource_only() {
         web["status"] = json!({"replicas": 1});
         web["spec"]["replicas"] = json!(3);
         let (_, by_status) = lab.json("PUT", &format!("{DEPLOYMENTS}/web/status"), web.clone()).await;
-        assert_eq!((&by_status["status"]["replicas"], &by_status["spec"]["replicas"]), (&json!(1), &json!(1)));
+        assert_eq!(
+            (&by_status["status"]["replicas"], &by_status["spec"]["replicas"]),
+            (&json!(1), &json!(1))
+        );
         assert_eq!(by_status["metadata"]["generation"], 1);
         web["metadata"]["resourceVersion"] = by_status["metadata"]["resourceVersion"].clone();
         web["status"] = json!({"replicas": 9});
@@ -119,10 +148,14 @@ fn the_status_is_written_through_its_subresource_only() {
 fn patches_merge_lists_by_their_keys_or_replace_them() {
     lab(|lab| async move {
         lab.post(DEPLOYMENTS, deployment("web")).await;
-        let strategic = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "nginx:1.28"}]}}}});
+        let strategic =
+            json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "nginx:1.28"}]}}}});
         let patched = lab.patch(&format!("{DEPLOYMENTS}/web"), strategic).await;
         let container = &patched["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!((&container["image"], &container["imagePullPolicy"]), (&json!("nginx:1.28"), &json!("IfNotPresent")));
+        assert_eq!(
+            (&container["image"], &container["imagePullPolicy"]),
+            (&json!("nginx:1.28"), &json!("IfNotPresent"))
+        );
         let merge = json!({"metadata": {"labels": {"app": null, "x": "y"}}}).to_string();
         let headers = [("content-type", "application/merge-patch+json")];
         let response = lab.send("PATCH", &format!("{DEPLOYMENTS}/web"), &headers, merge).await;
@@ -137,7 +170,9 @@ fn concurrent_patches_lose_no_change() {
         lab.post(CONFIG_MAPS, config_map("a")).await;
         let patches = (0..20).map(|number| {
             let lab = lab.clone();
-            async move { lab.patch(&format!("{CONFIG_MAPS}/a"), json!({"data": {format!("k{number}"): "v"}})).await }
+            async move {
+                lab.patch(&format!("{CONFIG_MAPS}/a"), json!({"data": {format!("k{number}"): "v"}})).await
+            }
         });
         futures::future::join_all(patches).await;
         assert_eq!(lab.get(&format!("{CONFIG_MAPS}/a")).await["data"].as_object().unwrap().len(), 21);

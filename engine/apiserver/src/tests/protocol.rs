@@ -7,7 +7,14 @@ fn unknown_paths_and_wrong_methods_are_refused_as_upstream_does() {
     lab(|lab| async move {
         let response = lab.send("GET", "/nothing", &[], "").await;
         assert_eq!((response.status().as_u16(), whole(response)), (404, Bytes::from("404 page not found\n")));
-        lab.refused("GET", "/api/v1/foos", Value::Null, 404, "the server could not find the requested resource").await;
+        lab.refused(
+            "GET",
+            "/api/v1/foos",
+            Value::Null,
+            404,
+            "the server could not find the requested resource",
+        )
+        .await;
         let message = "the server does not allow this method on the requested resource";
         lab.refused("POST", &format!("{PODS}/a"), json!({}), 405, message).await;
     });
@@ -21,13 +28,27 @@ fn bodies_are_json_or_yaml_within_the_limit() {
         assert_eq!(response.status(), 201);
         let response = lab.send("POST", CONFIG_MAPS, &[("content-type", "text/plain")], "x").await;
         assert_eq!(response.status(), 415);
-        let response = lab.send("POST", CONFIG_MAPS, &[("content-type", "application/json")], vec![b' '; 3 * 1024 * 1024 + 1]).await;
+        let response = lab
+            .send(
+                "POST",
+                CONFIG_MAPS,
+                &[("content-type", "application/json")],
+                vec![b' '; 3 * 1024 * 1024 + 1],
+            )
+            .await;
         assert_eq!(response.status(), 413);
         let response = lab.send("POST", CONFIG_MAPS, &[("content-type", "application/json")], "{").await;
         assert_eq!(response.status(), 400);
         let response = lab.send("GET", CONFIG_MAPS, &[("accept", "text/html")], "").await;
         assert_eq!(response.status(), 406);
-        let response = lab.send("PATCH", &format!("{CONFIG_MAPS}/y"), &[("content-type", "application/apply-patch+yaml")], "x").await;
+        let response = lab
+            .send(
+                "PATCH",
+                &format!("{CONFIG_MAPS}/y"),
+                &[("content-type", "application/apply-patch+yaml")],
+                "x",
+            )
+            .await;
         assert_eq!(response.status(), 415);
         let wrong = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
         let message = "the API version in the data (v1) does not match the expected API version (apps/v1)";
@@ -43,16 +64,27 @@ fn discovery_lists_every_kind_in_both_forms() {
         let etag = response.headers()["etag"].to_str().unwrap().to_owned();
         let list: Value = serde_json::from_slice(&whole(response)).unwrap();
         assert_eq!(list["kind"], "APIGroupDiscoveryList");
-        let groups: Vec<&str> = list["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect();
+        let groups: Vec<&str> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["metadata"]["name"].as_str().unwrap())
+            .collect();
         assert_eq!(groups, ["apps", "events.k8s.io", "coordination.k8s.io", "discovery.k8s.io"]);
         let again = lab.send("GET", "/apis", &[("accept", accept), ("if-none-match", &etag)], "").await;
         assert_eq!(again.status(), 304);
         let core = lab.get("/api/v1").await;
-        let names: Vec<&str> = core["resources"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> =
+            core["resources"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
         assert!(names.contains(&"pods/eviction") && names.contains(&"nodes"), "{names:?}");
         assert_eq!(lab.get("/version").await["minor"], "32");
         let index = lab.get("/openapi/v3").await;
-        assert!(index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().starts_with("/openapi/v3/apis/apps/v1?hash="));
+        assert!(
+            index["paths"]["apis/apps/v1"]["serverRelativeURL"]
+                .as_str()
+                .unwrap()
+                .starts_with("/openapi/v3/apis/apps/v1?hash=")
+        );
     });
 }
 

@@ -47,7 +47,10 @@ fn a_version_that_is_gone_is_told_as_an_error_event() {
         let lab = restarted(&lab).await;
         let mut events = lab.watch(&format!("{CONFIG_MAPS}?watch=true&resourceVersion=1")).await;
         let error = events.next().await.unwrap();
-        assert_eq!((&error["type"], &error["object"]["code"], &error["object"]["reason"]), (&json!("ERROR"), &json!(410), &json!("Expired")));
+        assert_eq!(
+            (&error["type"], &error["object"]["code"], &error["object"]["reason"]),
+            (&json!("ERROR"), &json!(410), &json!("Expired"))
+        );
         let message = error["object"]["message"].as_str().unwrap();
         assert!(message.starts_with("too old resource version: 1 ("), "{message}");
         assert_eq!(events.line().await, "END");
@@ -62,7 +65,10 @@ fn what_enters_a_selection_is_added_and_what_leaves_it_is_deleted() {
         assert_eq!(events.line().await, "ADDED a");
         lab.patch(&format!("{PODS}/a"), json!({"metadata": {"labels": {"app": "b"}}})).await;
         let event = events.next().await.unwrap();
-        assert_eq!((&event["type"], &event["object"]["metadata"]["labels"]["app"]), (&json!("DELETED"), &json!("a")));
+        assert_eq!(
+            (&event["type"], &event["object"]["metadata"]["labels"]["app"]),
+            (&json!("DELETED"), &json!("a"))
+        );
         lab.patch(&format!("{PODS}/a"), json!({"metadata": {"labels": {"x": "y"}}})).await;
         assert!(events.is_quiet().await);
         lab.patch(&format!("{PODS}/a"), json!({"metadata": {"labels": {"app": "a"}}})).await;
@@ -88,7 +94,8 @@ fn bookmarks_come_every_minute_and_before_the_end() {
 fn initial_events_end_with_an_annotated_bookmark() {
     lab(|lab| async move {
         lab.post(CONFIG_MAPS, config_map("a")).await;
-        let options = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+        let options =
+            "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
         let mut events = lab.watch(&format!("{CONFIG_MAPS}?{options}")).await;
         assert_eq!(events.line().await, "ADDED a");
         let bookmark = events.next().await.unwrap();

@@ -31,7 +31,10 @@ pub(super) async fn create(call: Call) -> Result<Response, Status> {
 pub(super) async fn bind(call: Call) -> Result<Response, Status> {
     let mut binding = body(&call, Subresource::Binding)?;
     call.check_names(&mut binding)?;
-    let options = UpdateOptions { subresource: Some(Subresource::Binding), dry_run: call.query.dry_run("CreateOptions")? };
+    let options = UpdateOptions {
+        subresource: Some(Subresource::Binding),
+        dry_run: call.query.dry_run("CreateOptions")?,
+    };
     let now = Time(call.registry.world.clock().now());
     let change = |pod: &Object| bind::bind(pod, &binding, now);
     call.registry.update(&pods::KIND, &call.info.namespace, &call.info.name, options, change).await?;

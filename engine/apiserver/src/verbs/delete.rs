@@ -37,7 +37,10 @@ pub(super) async fn delete(call: Call) -> Result<Response, Status> {
 pub(super) async fn delete_collection(call: Call) -> Result<Response, Status> {
     let options = options(&call)?;
     let selection = Selection::parse(call.info.kind, &call.query)?;
-    let entries = call.registry.delete_collection(call.info.kind.stored(), &call.info.namespace, &selection, &options).await?;
+    let entries = call
+        .registry
+        .delete_collection(call.info.kind.stored(), &call.info.namespace, &selection, &options)
+        .await?;
     let revision = call.registry.cache(call.info.kind).revision();
     let list = List { entries, revision, continuation: String::new(), remaining: None };
     Ok(respond::list(&call.presentation()?, &list))

@@ -36,7 +36,8 @@ pub(super) async fn log(call: Call) -> Result<Response, Status> {
 fn container(pod: &Object, asked: &str) -> Result<String, Status> {
     let name = &pod.metadata.name;
     let spec = pod.rest.get("spec").unwrap_or(&serde_json::Value::Null);
-    let names = |field: &str| list(spec, field).iter().map(|container| text(container, "name")).collect::<Vec<_>>();
+    let names =
+        |field: &str| list(spec, field).iter().map(|container| text(container, "name")).collect::<Vec<_>>();
     let (containers, init) = (names("containers"), names("initContainers"));
     if !asked.is_empty() {
         return if containers.contains(&asked) || init.contains(&asked) {
@@ -48,7 +49,10 @@ fn container(pod: &Object, asked: &str) -> Result<String, Status> {
     match containers.as_slice() {
         [only] if init.is_empty() => Ok((*only).to_owned()),
         some => {
-            let mut message = format!("a container name must be specified for pod {name}, choose one of: [{}]", some.join(" "));
+            let mut message = format!(
+                "a container name must be specified for pod {name}, choose one of: [{}]",
+                some.join(" ")
+            );
             if !init.is_empty() {
                 message.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
             }

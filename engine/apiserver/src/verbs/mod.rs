@@ -73,7 +73,12 @@ impl Call {
         self.registry.namespace_state(self.info.kind, &self.info.namespace).await
     }
 
-    fn admit(&self, verb: Verb, object: Option<&mut Object>, namespace_state: NamespaceState) -> Result<(), Status> {
+    fn admit(
+        &self,
+        verb: Verb,
+        object: Option<&mut Object>,
+        namespace_state: NamespaceState,
+    ) -> Result<(), Status> {
         let own_name = object.as_ref().map(|object| object.metadata.name.clone()).unwrap_or_default();
         let name = if self.info.name.is_empty() { &own_name } else { &self.info.name };
         admission::admit(Attributes {

@@ -28,7 +28,10 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
     let gvk = subresource.map_or_else(|| kind.gvk(), |subresource| subresource.gvk(kind));
     let mut warnings = Vec::new();
     if subresource == Some(Subresource::Scale) {
-        return update::rescale(&call, options, |scale| patched(&patch, &gvk, scale, validation).map(|(scale, _)| scale)).await;
+        return update::rescale(&call, options, |scale| {
+            patched(&patch, &gvk, scale, validation).map(|(scale, _)| scale)
+        })
+        .await;
     }
     let state = call.namespace_state().await?;
     let change = |current: &Object| {
@@ -41,7 +44,8 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
         call.admit(Verb::Update, Some(&mut object), state)?;
         Ok(object)
     };
-    let entry = call.registry.update(kind.stored(), &call.info.namespace, &call.info.name, options, change).await?;
+    let entry =
+        call.registry.update(kind.stored(), &call.info.namespace, &call.info.name, options, change).await?;
     read::written(&call, StatusCode::OK, &entry, &warnings)
 }
 

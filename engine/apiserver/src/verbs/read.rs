@@ -20,7 +20,8 @@ pub(super) async fn get(call: Call) -> Result<Response, Status> {
         "" => -1,
         text => parse_version(text)?,
     };
-    let entry = call.registry.get(call.info.kind.stored(), &call.info.namespace, &call.info.name, version).await?;
+    let entry =
+        call.registry.get(call.info.kind.stored(), &call.info.namespace, &call.info.name, version).await?;
     if call.info.subresource == Some(Subresource::Scale) {
         return Ok(respond::value(StatusCode::OK, &scale::of(&entry.object)));
     }
@@ -37,6 +38,11 @@ pub(super) async fn list(call: Call) -> Result<Response, Status> {
 }
 
 /// The stored form of what was just written, as the client sees it.
-pub(super) fn written(call: &Call, code: StatusCode, entry: &Arc<Entry>, warnings: &[String]) -> Result<Response, Status> {
+pub(super) fn written(
+    call: &Call,
+    code: StatusCode,
+    entry: &Arc<Entry>,
+    warnings: &[String],
+) -> Result<Response, Status> {
     Ok(respond::warn(respond::entry(&call.presentation()?, code, entry), warnings))
 }

@@ -29,7 +29,8 @@ pub(super) async fn update(call: Call) -> Result<Response, Status> {
         call.admit(Verb::Update, Some(&mut object), state)?;
         Ok(object)
     };
-    let entry = call.registry.update(kind.stored(), &call.info.namespace, &call.info.name, options, change).await?;
+    let entry =
+        call.registry.update(kind.stored(), &call.info.namespace, &call.info.name, options, change).await?;
     read::written(&call, StatusCode::OK, &entry, &warnings)
 }
 

@@ -112,7 +112,8 @@ async fn start(call: &Call, cache: &Cache) -> Result<Start, Status> {
 
 fn check_initial_events(query: &Query, sends_initial: Option<bool>) -> Result<(), Status> {
     let gvk = labkit_api::GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions");
-    let refuse = |field: &str, why: &str| Err(Status::invalid(&gvk, "", vec![crate::field::forbidden(field, why)]));
+    let refuse =
+        |field: &str, why: &str| Err(Status::invalid(&gvk, "", vec![crate::field::forbidden(field, why)]));
     match (sends_initial, query.get("resourceVersionMatch")) {
         (None, "") => Ok(()),
         (None, _) => refuse(
@@ -309,7 +310,9 @@ impl Pump {
             View::Partial => json!({
                 "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
             }),
-            View::Object => json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}),
+            View::Object => {
+                json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata})
+            }
         };
         line("BOOKMARK", &to_json(&object)).into()
     }
