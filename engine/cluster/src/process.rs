@@ -20,7 +20,7 @@ pub(crate) async fn start(cluster: &Cluster, target: &Target) -> Result<(), Boot
     match target {
         Target::Etcd(member) => {
             cluster.inner.etcd.start(member).await.expect("targets are members");
-            cluster.reopen_etcd(member).await
+            Ok(())
         }
         Target::ApiServer(index) => start_api_server(cluster, *index).await,
         Target::ControllerManager(index) => {

@@ -1,5 +1,5 @@
 //! Sockets for real clients: one TLS port per API server and per member of the store, on loopback unless
-//! told otherwise. A component's port is closed while it is down, and opened again when it starts.
+//! told otherwise. While a component is down nobody is served on its port.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -112,7 +112,7 @@ impl Cluster {
         let targets = self.inner.targets.clone();
         for target in &targets {
             match target {
-                Target::Etcd(member) => self.open_etcd(member, 0).await?,
+                Target::Etcd(member) => self.open_etcd(member).await?,
                 Target::ApiServer(index) => {
                     let wanted = options.secure_port.filter(|_| *index == 0).unwrap_or(0);
                     self.open_api_server(*index, wanted).await?;
@@ -143,15 +143,6 @@ impl Cluster {
         })
     }
 
-    /// Opens a member's port again, if it had one.
-    pub(crate) async fn reopen_etcd(&self, member: &str) -> Result<(), BootError> {
-        let port = self.serving().as_ref().and_then(|serving| serving.etcd_ports.get(member).copied());
-        match port {
-            Some(port) => self.open_etcd(member, port).await,
-            None => Ok(()),
-        }
-    }
-
     /// Opens an API server's port again, if it had one.
     pub(crate) async fn reopen_api_server(&self, index: u8) -> Result<(), BootError> {
         let port = self.serving().as_ref().and_then(|serving| serving.api_ports.get(&index).copied());
@@ -168,13 +159,14 @@ impl Cluster {
         serving.api_ports.get(&index).map(|port| (serving.address, *port))
     }
 
-    async fn open_etcd(&self, member: &str, port: u16) -> Result<(), BootError> {
+    /// Opens a member's port for good: while the member is down, connections to it are closed at once.
+    async fn open_etcd(&self, member: &str) -> Result<(), BootError> {
         let (address, tls) = {
             let serving = self.serving();
             let serving = serving.as_ref().expect("ports are opened while serving");
             (serving.address, serving.etcd_tls.clone())
         };
-        let (listener, port) = listen(address, port).await?;
+        let (listener, port) = listen(address, 0).await?;
         if let Some(serving) = self.serving().as_mut() {
             serving.etcd_ports.insert(member.to_owned(), port);
         }
