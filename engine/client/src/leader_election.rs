@@ -68,7 +68,8 @@ impl Elector {
     /// Returns when this replica leads.
     pub async fn acquire(&mut self) {
         while !self.try_acquire_or_renew().await {
-            let jitter = labkit_sim::current_component().map_or(0.0, |own| own.random(|rng| rng.r#gen::<f64>()));
+            let jitter =
+                labkit_sim::current_component().map_or(0.0, |own| own.random(|rng| rng.r#gen::<f64>()));
             tokio::time::sleep(self.election.retry_period.mul_f64(1.0 + JITTER_FACTOR * jitter)).await;
         }
         self.event("became leader").await;
@@ -145,7 +146,8 @@ impl Elector {
     }
 
     fn is_valid(&self) -> bool {
-        let seconds = u64::try_from(self.spec().lease_duration_seconds.unwrap_or_default()).unwrap_or_default();
+        let seconds =
+            u64::try_from(self.spec().lease_duration_seconds.unwrap_or_default()).unwrap_or_default();
         self.observed.as_ref().is_some_and(|(_, since)| since.elapsed() < Duration::from_secs(seconds))
     }
 
@@ -171,7 +173,11 @@ fn next_record(election: &LeaderElection, current: Option<&LeaseSpec>, now: Time
         lease_duration_seconds: Some(seconds),
         acquire_time: renewed.and_then(|own| own.acquire_time.clone()).or(Some(MicroTime(now))),
         renew_time: Some(MicroTime(now)),
-        lease_transitions: Some(if current.is_some() && renewed.is_none() { transitions + 1 } else { transitions }),
+        lease_transitions: Some(if current.is_some() && renewed.is_none() {
+            transitions + 1
+        } else {
+            transitions
+        }),
         ..Default::default()
     }
 }

@@ -90,7 +90,9 @@ impl ControllerManagerConfig {
             "concurrent-replicaset-syncs" => self.concurrent_replicaset_syncs = text.at_least_one()?,
             "concurrent-namespace-syncs" => self.concurrent_namespace_syncs = text.at_least_one()?,
             "concurrent-gc-syncs" => self.concurrent_gc_syncs = text.at_least_one()?,
-            "concurrent-service-endpoint-syncs" => self.concurrent_service_endpoint_syncs = text.at_least_one()?,
+            "concurrent-service-endpoint-syncs" => {
+                self.concurrent_service_endpoint_syncs = text.at_least_one()?
+            }
             "node-monitor-period" => self.node_monitor_period = text.period()?,
             "node-monitor-grace-period" => self.node_monitor_grace_period = text.duration()?,
             "node-startup-grace-period" => self.node_startup_grace_period = text.duration()?,
@@ -188,11 +190,24 @@ mod tests {
 
     #[test]
     fn a_wrong_flag_says_what_is_wrong() {
-        check_error("node-monitor-period", "5", "invalid argument \"5\" for \"--node-monitor-period\" flag: time: missing unit in duration \"5\"");
-        check_error("node-monitor-period", "0s", "invalid argument \"0s\" for \"--node-monitor-period\" flag: must be greater than zero");
+        check_error(
+            "node-monitor-period",
+            "5",
+            "invalid argument \"5\" for \"--node-monitor-period\" flag: time: missing unit in duration \"5\"",
+        );
+        check_error(
+            "node-monitor-period",
+            "0s",
+            "invalid argument \"0s\" for \"--node-monitor-period\" flag: must be greater than zero",
+        );
         check_error("node-montor-period", "5s", "unknown flag: --node-montor-period");
         let error = flags("controllers", "*,-deploymnt").unwrap_err();
-        assert!(error.starts_with("\"-deploymnt\" is not in the list of known controllers: deployment-controller,"), "{error}");
+        assert!(
+            error.starts_with(
+                "\"-deploymnt\" is not in the list of known controllers: deployment-controller,"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

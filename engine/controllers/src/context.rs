@@ -46,7 +46,13 @@ impl Context {
     }
 
     /// Records an event, off the caller's way, as upstream's broadcaster does.
-    pub fn event(&self, about: ObjectReference, event_type: EventType, reason: &'static str, message: String) {
+    pub fn event(
+        &self,
+        about: ObjectReference,
+        event_type: EventType,
+        reason: &'static str,
+        message: String,
+    ) {
         let recorder = self.recorder.clone();
         labkit_sim::spawn(async move { recorder.event(&about, event_type, reason, &message).await });
     }

@@ -148,11 +148,16 @@ fn next_status(
     now: Timestamp,
 ) -> NamespaceStatus {
     let listed = |counts: &BTreeMap<String, usize>, words: &str| {
-        let parts: Vec<String> = counts.iter().map(|(what, count)| format!("{what}{words}{count} resource instances")).collect();
+        let parts: Vec<String> =
+            counts.iter().map(|(what, count)| format!("{what}{words}{count} resource instances")).collect();
         parts.join(", ")
     };
     let content = match failure {
-        Some(why) => (true, "ContentDeletionFailed", format!("Failed to delete all resource types, 1 remaining: {why}")),
+        Some(why) => (
+            true,
+            "ContentDeletionFailed",
+            format!("Failed to delete all resource types, 1 remaining: {why}"),
+        ),
         None => (
             false,
             "ContentDeleted",
@@ -169,7 +174,11 @@ fn next_status(
         (false, "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned())
     } else {
         let listed = listed(&remaining.finalizers, " in ");
-        (true, "SomeFinalizersRemain", format!("Some content in the namespace has finalizers remaining: {listed}"))
+        (
+            true,
+            "SomeFinalizersRemain",
+            format!("Some content in the namespace has finalizers remaining: {listed}"),
+        )
     };
     let discovered = (false, "ResourcesDiscovered", "All resources successfully discovered".to_owned());
     let parsed = (false, "ParsedGroupVersions", "All legacy kube types successfully parsed".to_owned());
@@ -221,7 +230,11 @@ mod tests {
     #[test]
     fn what_remains_is_told_in_upstream_words() {
         let mut remaining = Remaining::default();
-        let resource = Resource { gvk: GroupVersionKind::new("", "v1", "Pod"), plural: "pods".into(), scope: Scope::Namespaced };
+        let resource = Resource {
+            gvk: GroupVersionKind::new("", "v1", "Pod"),
+            plural: "pods".into(),
+            scope: Scope::Namespaced,
+        };
         let pods = Served { resource, verbs: Vec::new() };
         let pod = json!({"metadata": {"name": "a", "finalizers": ["example.com/hold"]}, "spec": {"terminationGracePeriodSeconds": 30}});
         remaining.count(&pods, &[Object::from_value(pod).unwrap()]);
@@ -230,9 +243,15 @@ mod tests {
         let status = next_status(&Namespace::default(), &remaining, None, now);
         let message = |type_: &str| {
             let mut conditions = status.conditions.iter().flatten();
-            conditions.find(|condition| condition.type_ == type_).and_then(|found| found.message.clone()).unwrap()
+            conditions
+                .find(|condition| condition.type_ == type_)
+                .and_then(|found| found.message.clone())
+                .unwrap()
         };
-        assert_eq!(message("NamespaceContentRemaining"), "Some resources are remaining: pods. has 1 resource instances");
+        assert_eq!(
+            message("NamespaceContentRemaining"),
+            "Some resources are remaining: pods. has 1 resource instances"
+        );
         assert_eq!(
             message("NamespaceFinalizersRemaining"),
             "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances"

@@ -5,7 +5,10 @@ use labkit_client::Kind;
 
 pub(crate) fn key<K: Kind>(object: &K) -> ObjectKey {
     let metadata = object.metadata();
-    ObjectKey::new(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+    ObjectKey::new(
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
 }
 
 pub(crate) fn name<K: Kind>(object: &K) -> &str {

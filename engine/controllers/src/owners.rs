@@ -102,7 +102,11 @@ pub(crate) async fn claim_all<C: Kind, K: Kind>(
     failed.map_or(Ok(claimed), Err)
 }
 
-async fn patch_owners<K: Kind>(client: &Client, object: &K, owners: Value) -> Result<(), labkit_client::Error> {
+async fn patch_owners<K: Kind>(
+    client: &Client,
+    object: &K,
+    owners: Value,
+) -> Result<(), labkit_client::Error> {
     let key = key(object);
     let patch = json!({"metadata": {"ownerReferences": owners, "uid": uid(object)}});
     client.api::<K>().patch(&key.namespace, &key.name, None, patch).await.map(drop)

@@ -23,7 +23,8 @@ const QUARANTINE: Duration = Duration::from_secs(40);
 
 pub(crate) async fn run(context: Context) {
     let (nodes, pods) = (context.informers.nodes().clone(), context.informers.pods().clone());
-    let mut collector = Collector { nodes: nodes.store(), pods: pods.store(), missing: BTreeMap::new(), context };
+    let mut collector =
+        Collector { nodes: nodes.store(), pods: pods.store(), missing: BTreeMap::new(), context };
     nodes.synced().await;
     pods.synced().await;
     loop {
@@ -57,8 +58,10 @@ impl Collector {
 
     /// The nodes that were missing for the quarantine, and that the API server does not know either.
     async fn nodes_gone(&mut self, pods: &[Arc<Pod>]) -> BTreeSet<String> {
-        let named: BTreeSet<&str> = pods.iter().map(|pod| node_name(pod)).filter(|node| !node.is_empty()).collect();
-        let is_missing = |node: &str| named.contains(node) && self.nodes.get(&ObjectKey::new("", node)).is_none();
+        let named: BTreeSet<&str> =
+            pods.iter().map(|pod| node_name(pod)).filter(|node| !node.is_empty()).collect();
+        let is_missing =
+            |node: &str| named.contains(node) && self.nodes.get(&ObjectKey::new("", node)).is_none();
         self.missing.retain(|node, _| is_missing(node));
         let newly = named.iter().filter(|node| self.nodes.get(&ObjectKey::new("", node)).is_none());
         for node in newly {
@@ -123,7 +126,10 @@ mod tests {
     fn only_the_oldest_finished_pods_past_the_threshold_go() {
         let pod = |name: &str, phase: &str, created: &str| {
             let metadata = json!({"name": name, "creationTimestamp": created});
-            Arc::new(serde_json::from_value::<Pod>(json!({"metadata": metadata, "status": {"phase": phase}})).unwrap())
+            Arc::new(
+                serde_json::from_value::<Pod>(json!({"metadata": metadata, "status": {"phase": phase}}))
+                    .unwrap(),
+            )
         };
         let pods = [
             pod("new", "Succeeded", "2026-01-01T00:02:00Z"),

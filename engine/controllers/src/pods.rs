@@ -53,10 +53,10 @@ pub(crate) fn is_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) ->
 pub(crate) fn condition_patch(pod: &Pod, mut wanted: PodCondition, now: Timestamp) -> Option<Value> {
     let present = condition(pod, &wanted.type_);
     let same_status = present.filter(|present| present.status == wanted.status);
-    wanted.last_transition_time = same_status.map_or(Some(Time(now)), |present| present.last_transition_time.clone());
-    let same = same_status.is_some_and(|present| {
-        present.reason == wanted.reason && present.message == wanted.message
-    });
+    wanted.last_transition_time =
+        same_status.map_or(Some(Time(now)), |present| present.last_transition_time.clone());
+    let same = same_status
+        .is_some_and(|present| present.reason == wanted.reason && present.message == wanted.message);
     (!same).then(|| json!({"metadata": {"uid": uid(pod)}, "status": {"conditions": [wanted]}}))
 }
 
@@ -84,7 +84,11 @@ mod tests {
     #[test]
     fn a_condition_that_is_already_so_is_not_patched() {
         let now = Timestamp::from_second(200).unwrap();
-        let ready = |status: &str| PodCondition { type_: "Ready".into(), status: status.into(), ..Default::default() };
+        let ready = |status: &str| PodCondition {
+            type_: "Ready".into(),
+            status: status.into(),
+            ..Default::default()
+        };
         assert_eq!(condition_patch(&pod_ready_since(100), ready("True"), now), None);
         let patch = condition_patch(&pod_ready_since(100), ready("False"), now).unwrap();
         assert_eq!(patch["status"]["conditions"][0]["lastTransitionTime"], "1970-01-01T00:03:20Z");

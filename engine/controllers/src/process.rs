@@ -41,7 +41,11 @@ struct Running(Vec<JoinHandle<()>>);
 impl Running {
     fn start(context: &Context) -> Running {
         let enabled = CONTROLLERS.iter().filter(|controller| context.config.is_enabled(controller.name));
-        Running(enabled.map(|controller| labkit_sim::spawn((controller.run)(context.named(controller.name)))).collect())
+        Running(
+            enabled
+                .map(|controller| labkit_sim::spawn((controller.run)(context.named(controller.name))))
+                .collect(),
+        )
     }
 }
 

@@ -13,7 +13,8 @@ use crate::work::{Failed, each, work};
 const DEFAULT: &str = "default";
 
 pub(crate) async fn run(context: Context) {
-    let (namespaces, accounts) = (context.informers.namespaces().clone(), context.informers.service_accounts().clone());
+    let (namespaces, accounts) =
+        (context.informers.namespaces().clone(), context.informers.service_accounts().clone());
     let (queue, stores) = (WorkQueue::default(), (namespaces.store(), accounts.store()));
     let namespace_changes = each(namespaces.subscribe(), |change| queue.add(change.key.name, change.cause));
     let account_changes = each(accounts.subscribe(), |change| {
@@ -40,7 +41,8 @@ async fn reconcile(
     if !active || accounts.get(&ObjectKey::new(&namespace, DEFAULT)).is_some() {
         return Ok(());
     }
-    let metadata = ObjectMeta { name: Some(DEFAULT.to_owned()), namespace: Some(namespace), ..Default::default() };
+    let metadata =
+        ObjectMeta { name: Some(DEFAULT.to_owned()), namespace: Some(namespace), ..Default::default() };
     match context.client.api().create(&ServiceAccount { metadata, ..Default::default() }).await {
         Err(error) if !error.is_already_exists() && !is_namespace_terminating(&error) => Err(error.into()),
         _ => Ok(()),

@@ -35,7 +35,8 @@ pub(crate) fn has(node: &Node, key: &str, effect: &str) -> bool {
 }
 
 pub(crate) fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let unset_or = |own: &Option<String>, other: &str| own.as_deref().is_none_or(|own| own.is_empty() || own == other);
+    let unset_or =
+        |own: &Option<String>, other: &str| own.as_deref().is_none_or(|own| own.is_empty() || own == other);
     unset_or(&toleration.effect, &taint.effect)
         && unset_or(&toleration.key, &taint.key)
         && match toleration.operator.as_deref() {

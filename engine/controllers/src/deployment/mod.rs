@@ -70,7 +70,9 @@ impl Deployments {
         }
         // An orphan that somebody may want to adopt.
         let Some(new) = new.filter(|new| controller_of(&new.metadata).is_none()) else { return };
-        if old.is_some_and(|old| old.metadata.labels == new.metadata.labels && controller_of(&old.metadata).is_none()) {
+        if old.is_some_and(|old| {
+            old.metadata.labels == new.metadata.labels && controller_of(&old.metadata).is_none()
+        }) {
             return;
         }
         for deployment in self.deployments.list_in(&change.key.namespace) {
@@ -84,7 +86,9 @@ impl Deployments {
     /// Recreate waits for the last old pod to be gone.
     fn pod_changed(&self, change: &Change<Pod>) {
         let (Some(gone), None) = (&change.old, &change.new) else { return };
-        let Some(owner) = controller_of(&gone.metadata).filter(|owner| owner.kind == "ReplicaSet") else { return };
+        let Some(owner) = controller_of(&gone.metadata).filter(|owner| owner.kind == "ReplicaSet") else {
+            return;
+        };
         let replica_set = self.replica_sets.get(&ObjectKey::new(&change.key.namespace, &owner.name));
         let Some(owner) = replica_set.and_then(|set| self.owner(&set.metadata)) else { return };
         let deployment = self.deployments.get(&owner);

@@ -149,7 +149,11 @@ pub(super) fn new_replica_set(deployment: &Deployment, revision: i64) -> Replica
 
 /// The new ReplicaSet with what the Deployment says of it besides its size; `None` if nothing changes.
 /// One that becomes the new one again, after an undo, keeps its former revisions in a history.
-pub(super) fn brought_up_to_date(deployment: &Deployment, set: &ReplicaSet, next_revision: i64) -> Option<ReplicaSet> {
+pub(super) fn brought_up_to_date(
+    deployment: &Deployment,
+    set: &ReplicaSet,
+    next_revision: i64,
+) -> Option<ReplicaSet> {
     let mut updated = set.clone();
     let annotations = updated.metadata.annotations.get_or_insert_default();
     annotations.extend(inherited(deployment));
@@ -241,7 +245,8 @@ pub(super) mod tests {
 
     #[test]
     fn an_undo_keeps_the_former_revisions() {
-        let deployment = deployment(3, json!({"metadata": {"annotations": {"kubernetes.io/change-cause": "undo"}}}));
+        let deployment =
+            deployment(3, json!({"metadata": {"annotations": {"kubernetes.io/change-cause": "undo"}}}));
         let set = new_replica_set(&deployment, 1);
         assert_eq!(annotation(&set.metadata, MAX_REPLICAS), Some("4"));
         let again = brought_up_to_date(&deployment, &set, 3).unwrap();
@@ -264,7 +269,10 @@ pub(super) mod tests {
         let deployment = deployment(1, json!({"spec": {"revisionHistoryLimit": 1}}));
         let old = |revision: i64, size: i32| {
             let mut set = sized(&deployment, &format!("r{revision}"), size, size);
-            set.metadata.annotations.get_or_insert_default().insert(REVISION.to_owned(), revision.to_string());
+            set.metadata
+                .annotations
+                .get_or_insert_default()
+                .insert(REVISION.to_owned(), revision.to_string());
             set
         };
         let sets = [old(10, 0), old(3, 0), old(2, 1)];

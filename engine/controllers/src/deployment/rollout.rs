@@ -159,7 +159,8 @@ mod tests {
         let set = |name: &str, (size, available)| sized(&deployment, name, size, available);
         let old = old.iter().enumerate().map(|(index, sizes)| set(&format!("old{index}"), *sizes)).collect();
         let steps = rolling_step(&deployment, &ReplicaSets { new: Some(set("new", new)), old });
-        let steps: Vec<String> = steps.iter().map(|step| format!("{} {}", step.replica_set, step.size)).collect();
+        let steps: Vec<String> =
+            steps.iter().map(|step| format!("{} {}", step.replica_set, step.size)).collect();
         assert_eq!(steps.join(", "), expected);
     }
 
@@ -183,13 +184,15 @@ mod tests {
 
     #[test]
     fn recreate_waits_for_the_last_old_pod() {
-        let deployment = deployment(2, json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
+        let deployment =
+            deployment(2, json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}}));
         let mut sets = ReplicaSets { new: None, old: vec![sized(&deployment, "old", 2, 2)] };
         assert_eq!(recreate_down(&sets), [resize(&sets.old[0], 0)]);
         assert!(old_pods_running(&sets, &[]));
         sets.old[0] = sized(&deployment, "old", 0, 0);
         let owner = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "old", "uid": "old", "controller": true}]);
-        let pod = json!({"metadata": {"ownerReferences": owner, "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        let pod =
+            json!({"metadata": {"ownerReferences": owner, "deletionTimestamp": "2026-01-01T00:00:00Z"}});
         let terminating: Pod = serde_json::from_value(pod).unwrap();
         assert!(old_pods_running(&sets, &[Arc::new(terminating)]));
         assert!(!old_pods_running(&sets, &[]));

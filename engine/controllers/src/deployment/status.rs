@@ -20,8 +20,11 @@ const PAUSED: &str = "DeploymentPaused";
 /// The counts and Available, with the other conditions as they are.
 pub(super) fn counted(deployment: &Deployment, sets: &ReplicaSets, now: Timestamp) -> DeploymentStatus {
     let present = deployment.status.clone().unwrap_or_default();
-    let count = |sets: &mut dyn Iterator<Item = &ReplicaSet>, field: fn(&ReplicaSet) -> i32| sets.map(field).sum::<i32>();
-    let ready = |set: &ReplicaSet| set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default();
+    let count = |sets: &mut dyn Iterator<Item = &ReplicaSet>, field: fn(&ReplicaSet) -> i32| {
+        sets.map(field).sum::<i32>()
+    };
+    let ready =
+        |set: &ReplicaSet| set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default();
     let available = count(&mut sets.all(), available);
     let unavailable = count(&mut sets.all(), replicas_of) - available;
     let some = |count: i32| (count > 0).then_some(count);
@@ -94,7 +97,12 @@ fn advance(
 }
 
 /// A condition for a step of the rollout: ReplicaSet made, found, or not to be made.
-pub(super) fn progress_condition(ok: bool, reason: &str, message: &str, now: Timestamp) -> DeploymentCondition {
+pub(super) fn progress_condition(
+    ok: bool,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> DeploymentCondition {
     condition(PROGRESSING, if ok { "True" } else { "False" }, reason, message, now)
 }
 
@@ -115,7 +123,11 @@ pub(super) fn paused_condition(deployment: &Deployment, now: Timestamp) -> Optio
 }
 
 /// When to look again whether the rollout is stuck, if nothing happens before.
-pub(super) fn look_again(deployment: &Deployment, status: &DeploymentStatus, now: Timestamp) -> Option<Duration> {
+pub(super) fn look_again(
+    deployment: &Deployment,
+    status: &DeploymentStatus,
+    now: Timestamp,
+) -> Option<Duration> {
     let current = progressing(deployment.status.as_ref())?;
     if is_complete(deployment, status) || current.reason.as_deref() == Some(TIMED_OUT) {
         return None;
@@ -131,7 +143,8 @@ pub(super) fn has_progress_condition(deployment: &Deployment) -> bool {
 
 /// `progressDeadlineSeconds`, unless it says "never".
 pub(super) fn deadline(deployment: &Deployment) -> Option<Duration> {
-    let seconds = deployment.spec.as_ref()?.progress_deadline_seconds.filter(|seconds| *seconds != i32::MAX)?;
+    let seconds =
+        deployment.spec.as_ref()?.progress_deadline_seconds.filter(|seconds| *seconds != i32::MAX)?;
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
 }
 
@@ -230,7 +243,10 @@ mod tests {
 
     fn reason(status: &DeploymentStatus, type_: &str) -> String {
         let mut conditions = status.conditions.iter().flatten();
-        conditions.find(|condition| condition.type_ == type_).and_then(|found| found.reason.clone()).unwrap_or_default()
+        conditions
+            .find(|condition| condition.type_ == type_)
+            .and_then(|found| found.reason.clone())
+            .unwrap_or_default()
     }
 
     fn sets(of: &Deployment, size: i32, available: i32) -> ReplicaSets {
@@ -277,6 +293,9 @@ mod tests {
         set_condition(deployment.status.get_or_insert_default(), paused);
         assert_eq!(paused_condition(&deployment, at(10)), None);
         deployment.spec.as_mut().unwrap().paused = None;
-        assert_eq!(paused_condition(&deployment, at(11)).unwrap().reason.as_deref(), Some("DeploymentResumed"));
+        assert_eq!(
+            paused_condition(&deployment, at(11)).unwrap().reason.as_deref(),
+            Some("DeploymentResumed")
+        );
     }
 }

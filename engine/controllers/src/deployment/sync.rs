@@ -24,12 +24,18 @@ impl Deployments {
         let selector = owners::selector(&spec.selector);
         if selector.is_everything() {
             let message = "This deployment is selecting all pods. A non-empty selector is required.";
-            self.context.event(reference(&deployment), EventType::Warning, "SelectingAll", message.to_owned());
+            self.context.event(
+                reference(&deployment),
+                EventType::Warning,
+                "SelectingAll",
+                message.to_owned(),
+            );
             return self.observe_generation(&mut deployment).await;
         }
         let candidates = self.replica_sets.list_in(&key.namespace);
         let owned = claim_all(&self.context.client, &deployment, &selector, candidates).await?;
-        let mut sets = ReplicaSets::sort(&deployment, owned.iter().map(|set| ReplicaSet::clone(set)).collect());
+        let mut sets =
+            ReplicaSets::sort(&deployment, owned.iter().map(|set| ReplicaSet::clone(set)).collect());
         if is_being_deleted(&deployment) {
             let counted = status::counted(&deployment, &sets, self.context.now());
             return self.write_status(&mut deployment, counted).await;
@@ -57,7 +63,12 @@ impl Deployments {
         self.write_status(deployment, next).await
     }
 
-    async fn scale_only(&self, deployment: &mut Deployment, sets: &mut ReplicaSets, paused: bool) -> Result<(), Failed> {
+    async fn scale_only(
+        &self,
+        deployment: &mut Deployment,
+        sets: &mut ReplicaSets,
+        paused: bool,
+    ) -> Result<(), Failed> {
         self.update_new(deployment, sets).await?;
         let steps = scaling::step(deployment, sets);
         self.resize(deployment, sets, steps).await?;
@@ -160,7 +171,12 @@ impl Deployments {
         error: labkit_client::Error,
     ) -> Result<(), Failed> {
         let message = format!("Failed to create new replica set \"{}\": {error}", name(new));
-        self.context.event(reference(deployment), EventType::Warning, "ReplicaSetCreateError", message.clone());
+        self.context.event(
+            reference(deployment),
+            EventType::Warning,
+            "ReplicaSetCreateError",
+            message.clone(),
+        );
         if status::deadline(deployment).is_some() {
             let mut next = deployment.status.clone().unwrap_or_default();
             let now = self.context.now();
@@ -196,7 +212,12 @@ impl Deployments {
         Ok(())
     }
 
-    async fn resize(&self, deployment: &Deployment, sets: &mut ReplicaSets, steps: Vec<Resize>) -> Result<(), Failed> {
+    async fn resize(
+        &self,
+        deployment: &Deployment,
+        sets: &mut ReplicaSets,
+        steps: Vec<Resize>,
+    ) -> Result<(), Failed> {
         for Resize { replica_set, size } in steps {
             let set = sets.old.iter_mut().chain(&mut sets.new).find(|set| name(*set) == replica_set);
             let set = set.expect("steps are made of these sets");
@@ -216,7 +237,12 @@ impl Deployments {
         self.context.event(reference(deployment), EventType::Normal, "ScalingReplicaSet", message);
     }
 
-    async fn clean_up_if_complete(&self, deployment: &Deployment, sets: &ReplicaSets, busy: bool) -> Result<(), Failed> {
+    async fn clean_up_if_complete(
+        &self,
+        deployment: &Deployment,
+        sets: &ReplicaSets,
+        busy: bool,
+    ) -> Result<(), Failed> {
         let present = deployment.status.clone().unwrap_or_default();
         if busy || !status::is_complete(deployment, &present) {
             return Ok(());

@@ -19,7 +19,11 @@ pub(super) fn ports_key(ports: &[EndpointPort]) -> String {
 }
 
 /// The endpoints that the service is to have. `zone_of` gives a node's zone.
-pub(super) fn groups(service: &Service, pods: &[Arc<Pod>], zone_of: impl Fn(&str) -> Option<String>) -> Groups {
+pub(super) fn groups(
+    service: &Service,
+    pods: &[Arc<Pod>],
+    zone_of: impl Fn(&str) -> Option<String>,
+) -> Groups {
     let mut groups = Groups::new();
     for pod in pods.iter().filter(|pod| !is_terminated(pod) && !ip(pod).is_empty()) {
         let ports = ports(service, pod);
@@ -38,9 +42,9 @@ fn endpoint(service: &Service, pod: &Pod, zone: Option<String>) -> Endpoint {
     let publishes_all = spec.and_then(|spec| spec.publish_not_ready_addresses).unwrap_or_default();
     let (serving, terminating) = (is_ready(pod), is_being_deleted(pod));
     let pod_spec = pod.spec.as_ref();
-    let hostname = pod_spec.and_then(|spec| spec.hostname.clone()).filter(|_| {
-        pod_spec.and_then(|spec| spec.subdomain.as_deref()) == Some(name(service))
-    });
+    let hostname = pod_spec
+        .and_then(|spec| spec.hostname.clone())
+        .filter(|_| pod_spec.and_then(|spec| spec.subdomain.as_deref()) == Some(name(service)));
     Endpoint {
         addresses: vec![ip(pod).to_owned()],
         conditions: Some(EndpointConditions {
@@ -133,7 +137,8 @@ pub(super) mod tests {
         let groups = groups(&service(more), std::slice::from_ref(pod), |_| Some("z1".to_owned()));
         let endpoint = &groups.values().next().unwrap().1[0];
         let conditions = endpoint.conditions.clone().unwrap();
-        let actual = [conditions.ready, conditions.serving, conditions.terminating].map(|value| value.unwrap());
+        let actual =
+            [conditions.ready, conditions.serving, conditions.terminating].map(|value| value.unwrap());
         assert_eq!((actual[0], actual[1], actual[2]), expected);
         assert_eq!(endpoint.zone.as_deref(), Some("z1"));
     }
@@ -141,10 +146,15 @@ pub(super) mod tests {
     #[test]
     fn conditions_tell_ready_serving_and_terminating() {
         let mut terminating = Pod::clone(&pod("a", 80, true));
-        terminating.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+        terminating.metadata.deletion_timestamp =
+            serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
         check_conditions(&pod("a", 80, true), json!({}), (true, true, false));
         check_conditions(&pod("a", 80, false), json!({}), (false, false, false));
         check_conditions(&Arc::new(terminating), json!({}), (false, true, true));
-        check_conditions(&pod("a", 80, false), json!({"spec": {"publishNotReadyAddresses": true}}), (true, false, false));
+        check_conditions(
+            &pod("a", 80, false),
+            json!({"spec": {"publishNotReadyAddresses": true}}),
+            (true, false, false),
+        );
     }
 }

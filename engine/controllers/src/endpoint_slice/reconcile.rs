@@ -38,7 +38,8 @@ pub(super) fn changes(service: &Service, groups: Groups, existing: &[EndpointSli
     let nothing_else = changes.create.is_empty() && surplus.len() + changes.delete.len() == existing.len();
     if nothing_else {
         // A service without endpoints still has one slice, so that it is known to have none.
-        let placeholder = surplus.iter().position(|slice| slice.endpoints.is_empty() && slice.ports.is_none());
+        let placeholder =
+            surplus.iter().position(|slice| slice.endpoints.is_empty() && slice.ports.is_none());
         match placeholder {
             Some(index) => drop(surplus.remove(index)),
             None => changes.create.push(new_slice(service, None, Vec::new())),
@@ -58,7 +59,8 @@ fn fit(
     present: &[&EndpointSlice],
     changes: &mut Changes,
 ) {
-    let mut left: BTreeMap<String, Endpoint> = wanted.into_iter().map(|endpoint| (identity(&endpoint), endpoint)).collect();
+    let mut left: BTreeMap<String, Endpoint> =
+        wanted.into_iter().map(|endpoint| (identity(&endpoint), endpoint)).collect();
     let mut unchanged: Vec<EndpointSlice> = Vec::new();
     let mut changed: Vec<EndpointSlice> = Vec::new();
     for slice in present {
@@ -177,7 +179,11 @@ mod tests {
         assert_eq!(labels["endpointslice.kubernetes.io/managed-by"], "endpointslice-controller.k8s.io");
         let filled = planned(&[pod("a", 80, true)], &[placeholder]);
         assert_eq!((filled.create.len(), filled.delete.len()), (0, 0));
-        assert_eq!(filled.update[0].metadata.name.as_deref(), Some("web-1"), "the slice is filled, not replaced");
+        assert_eq!(
+            filled.update[0].metadata.name.as_deref(),
+            Some("web-1"),
+            "the slice is filled, not replaced"
+        );
     }
 
     #[test]
@@ -198,7 +204,8 @@ mod tests {
     #[test]
     fn a_slice_holds_a_hundred_endpoints() {
         let pods: Vec<_> = (0..150).map(|index| pod(&format!("p{index:03}"), 80, true)).collect();
-        let sizes: Vec<usize> = planned(&pods, &[]).create.iter().map(|slice| slice.endpoints.len()).collect();
+        let sizes: Vec<usize> =
+            planned(&pods, &[]).create.iter().map(|slice| slice.endpoints.len()).collect();
         assert_eq!(sizes, [100, 50]);
     }
 }

@@ -113,7 +113,8 @@ impl Graph {
     }
 
     fn reference(&mut self, item: &Item, before: &Item, tasks: &mut Vec<Task>) {
-        for owner in item.owners.iter().filter(|owner| !before.owners.iter().any(|old| old.uid == owner.uid)) {
+        for owner in item.owners.iter().filter(|owner| !before.owners.iter().any(|old| old.uid == owner.uid))
+        {
             let node = self.nodes.entry(owner.uid.clone()).or_insert_with(|| {
                 tasks.push(Task::Delete(owner.uid.clone()));
                 virtual_node(owner, &item.key.namespace)

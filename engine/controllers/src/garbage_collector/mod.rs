@@ -36,16 +36,14 @@ pub(crate) async fn run(context: Context) {
             Err(_) => tokio::time::sleep(DISCOVERY_RETRY).await,
         }
     };
-    let watched = kinds.iter().filter(|kind| kind.supports(&["list", "watch", "delete"]) && kind.resource.gvk.kind != "Event");
+    let watched = kinds
+        .iter()
+        .filter(|kind| kind.supports(&["list", "watch", "delete"]) && kind.resource.gvk.kind != "Event");
     let mut feeds: Vec<Box<dyn Feed>> = watched.map(|kind| feed::feed(&context, &kind.resource)).collect();
     join_all(feeds.iter().map(|feed| feed.synced())).await;
-    let resources = kinds.into_iter().map(|Served { resource, .. }| (resource.gvk.clone(), resource)).collect();
-    let collector = Collector {
-        graph: Mutex::default(),
-        resources,
-        queue: WorkQueue::default(),
-        context,
-    };
+    let resources =
+        kinds.into_iter().map(|Served { resource, .. }| (resource.gvk.clone(), resource)).collect();
+    let collector = Collector { graph: Mutex::default(), resources, queue: WorkQueue::default(), context };
     // The whole graph stands before the first decision.
     for feed in &mut feeds {
         while let Some(news) = feed.waiting() {
@@ -224,7 +222,8 @@ impl Collector {
 
     async fn orphan(&self, uid: &str) -> Result<(), Failed> {
         let Some(node) = self.node(uid) else { return Ok(()) };
-        let dependents: Vec<Item> = self.graph().dependents(uid).map(|dependent| dependent.item.clone()).collect();
+        let dependents: Vec<Item> =
+            self.graph().dependents(uid).map(|dependent| dependent.item.clone()).collect();
         let gone = [uid.to_owned()];
         let released = join_all(dependents.iter().map(|dependent| self.release(dependent, &gone))).await;
         released.into_iter().collect::<Result<(), Failed>>()?;
@@ -278,7 +277,8 @@ impl Collector {
 
     fn resource(&self, api_version: &str, kind: &str) -> Result<&Resource, Failed> {
         let gvk = GroupVersionKind::parse(api_version, kind);
-        let unknown = || Failed::Because(format!("no matches for kind \"{kind}\" in version \"{api_version}\""));
+        let unknown =
+            || Failed::Because(format!("no matches for kind \"{kind}\" in version \"{api_version}\""));
         self.resources.get(&gvk).ok_or_else(unknown)
     }
 

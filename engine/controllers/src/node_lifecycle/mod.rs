@@ -42,7 +42,8 @@ pub(crate) async fn run(context: Context) {
         placed: WorkQueue::default(),
         context,
     };
-    let node_changes = each(nodes.subscribe(), |change| controller.by_condition.add(change.key.name, change.cause));
+    let node_changes =
+        each(nodes.subscribe(), |change| controller.by_condition.add(change.key.name, change.cause));
     let pod_changes = each(pods.subscribe(), |change| controller.pod_changed(&change));
     let passes = async {
         nodes.synced().await;
@@ -100,7 +101,11 @@ impl NodeLifecycle {
     async fn look_at_all(&self) {
         let nodes = self.nodes.list();
         for node in self.newly_registered(&nodes) {
-            self.node_event(&node, "RegisteredNode", format!("Registered Node {} in Controller", name(&*node)));
+            self.node_event(
+                &node,
+                "RegisteredNode",
+                format!("Registered Node {} in Controller", name(&*node)),
+            );
             let _next_look_tries_again = self.mark_reachable(&node).await;
         }
         let looks = join_all(nodes.iter().map(|node| self.look_at(node))).await;
@@ -117,14 +122,22 @@ impl NodeLifecycle {
     /// Keeps the list of known nodes; says who is new, and which are gone in an event.
     fn newly_registered(&self, nodes: &[Arc<Node>]) -> Vec<Arc<Node>> {
         let mut state = self.state();
-        let gone: Vec<(String, String)> =
-            state.known.iter().filter(|(known, _)| !nodes.iter().any(|node| name(&**node) == **known))
-                .map(|(name, uid)| (name.clone(), uid.clone())).collect();
+        let gone: Vec<(String, String)> = state
+            .known
+            .iter()
+            .filter(|(known, _)| !nodes.iter().any(|node| name(&**node) == **known))
+            .map(|(name, uid)| (name.clone(), uid.clone()))
+            .collect();
         for (gone, uid) in gone {
             state.known.remove(&gone);
             state.health.remove(&gone);
             state.zones.remove(&gone);
-            self.node_event_by_name(&gone, &uid, "RemovingNode", format!("Removing Node {gone} from Controller"));
+            self.node_event_by_name(
+                &gone,
+                &uid,
+                "RemovingNode",
+                format!("Removing Node {gone} from Controller"),
+            );
         }
         let mut added = Vec::new();
         for node in nodes {
@@ -143,7 +156,11 @@ impl NodeLifecycle {
         let needs_retry = self.state().retry.contains(name(&node));
         let turned = current != "True" && look.observed == "True";
         if turned {
-            self.node_event(&node, "NodeNotReady", format!("Node {} status is now: NodeNotReady", name(&node)));
+            self.node_event(
+                &node,
+                "NodeNotReady",
+                format!("Node {} status is now: NodeNotReady", name(&node)),
+            );
         }
         if turned || needs_retry && look.observed != "True" {
             let pods = self.pods.list().into_iter().filter(|pod| node_name(pod) == name(&node));
@@ -179,7 +196,8 @@ impl NodeLifecycle {
 
     fn look(&self, node: &Node) -> Look {
         let config = &self.context.config;
-        let grace = Grace { monitor: config.node_monitor_grace_period, startup: config.node_startup_grace_period };
+        let grace =
+            Grace { monitor: config.node_monitor_grace_period, startup: config.node_startup_grace_period };
         let lease = self.leases.get(&ObjectKey::new("kube-node-lease", name(node)));
         let known = self.state().health.get(name(node)).cloned();
         health::look(node, lease.as_deref(), known.as_ref(), self.moment(), grace)
@@ -193,7 +211,8 @@ impl NodeLifecycle {
             _ => (UNREACHABLE, NOT_READY),
         };
         if taints::has(node, other, NO_EXECUTE) {
-            let _next_look_tries_again = self.swap(name(node), &[taint(wanted, NO_EXECUTE)], &[taint(other, NO_EXECUTE)]).await;
+            let _next_look_tries_again =
+                self.swap(name(node), &[taint(wanted, NO_EXECUTE)], &[taint(other, NO_EXECUTE)]).await;
         } else if !taints::has(node, wanted, NO_EXECUTE) {
             self.state().zones.add(zones::key(node), name(node), &self.context.config);
             self.taint_wanted.notify_one();
@@ -279,7 +298,12 @@ impl NodeLifecycle {
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        self.context.event(reference(&*pod), EventType::Warning, "NodeNotReady", "Node is not ready".to_owned());
+        self.context.event(
+            reference(&*pod),
+            EventType::Warning,
+            "NodeNotReady",
+            "Node is not ready".to_owned(),
+        );
         Ok(())
     }
 

@@ -70,7 +70,8 @@ impl Limiter {
 
 /// `region:zone`, or nothing for nodes without those labels.
 pub(super) fn key(node: &Node) -> String {
-    let label = |name| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map_or("", String::as_str);
+    let label =
+        |name| node.metadata.labels.as_ref().and_then(|labels| labels.get(name)).map_or("", String::as_str);
     let (region, zone) = (label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"));
     if region.is_empty() && zone.is_empty() { String::new() } else { format!("{region}:\0:{zone}") }
 }

@@ -109,7 +109,8 @@ impl ReplicaSets {
         }
         if let Some(owner) = self.owner(&new.metadata) {
             let min_ready = self.replica_sets.get(&owner).map_or(0, |owner| min_ready_seconds(&owner));
-            if let (false, true, Ok(seconds @ 1..)) = (is_ready(old), is_ready(new), u64::try_from(min_ready)) {
+            if let (false, true, Ok(seconds @ 1..)) = (is_ready(old), is_ready(new), u64::try_from(min_ready))
+            {
                 self.queue.add_after(owner.clone(), Duration::from_secs(seconds + 1));
             }
             self.queue.add(owner, change.cause);
@@ -213,7 +214,8 @@ impl ReplicaSets {
 
     /// The pods of all ReplicaSets of the same Deployment.
     fn related_pods(&self, replica_set: &ReplicaSet) -> Vec<Arc<Pod>> {
-        let siblings = self.replica_sets.list_in(replica_set.metadata.namespace.as_deref().unwrap_or_default());
+        let siblings =
+            self.replica_sets.list_in(replica_set.metadata.namespace.as_deref().unwrap_or_default());
         let of = controller_of(&replica_set.metadata).map(|owner| &owner.uid);
         let siblings = siblings.iter().filter(|sibling| match of {
             Some(of) => controller_of(&sibling.metadata).is_some_and(|owner| owner.uid == *of),

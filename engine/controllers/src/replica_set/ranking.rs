@@ -14,7 +14,12 @@ const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// The `count` pods that are missed least. `related` are the pods of the same application, whose crowding
 /// on a node counts.
-pub(super) fn victims(pods: &[Arc<Pod>], related: &[Arc<Pod>], count: usize, now: Timestamp) -> Vec<Arc<Pod>> {
+pub(super) fn victims(
+    pods: &[Arc<Pod>],
+    related: &[Arc<Pod>],
+    count: usize,
+    now: Timestamp,
+) -> Vec<Arc<Pod>> {
     let mut on_node: BTreeMap<&str, usize> = BTreeMap::new();
     for pod in related.iter().filter(|pod| is_active(pod)) {
         *on_node.entry(node_name(pod)).or_default() += 1;
@@ -25,7 +30,9 @@ pub(super) fn victims(pods: &[Arc<Pod>], related: &[Arc<Pod>], count: usize, now
         let by_state = unassigned(a, b).then(by_phase(a, b)).then(is_ready(a).cmp(&is_ready(b)));
         let by_use = by_state.then(cost(a).cmp(&cost(b))).then(crowd(b).cmp(&crowd(a)));
         let by_age = by_use.then_with(|| newer_first(ready_since(a), ready_since(b), a, b, now));
-        by_age.then_with(|| restarts(b).cmp(&restarts(a))).then_with(|| newer_first(created(a), created(b), a, b, now))
+        by_age
+            .then_with(|| restarts(b).cmp(&restarts(a)))
+            .then_with(|| newer_first(created(a), created(b), a, b, now))
     });
     ranked.truncate(count);
     ranked
@@ -64,7 +71,13 @@ fn restarts(pod: &Pod) -> i32 {
 
 /// Ages count by their order of magnitude (base 2); within one, the uid decides, so that not always the
 /// youngest generation is hit.
-fn newer_first(a: Option<Timestamp>, b: Option<Timestamp>, pod_a: &Pod, pod_b: &Pod, now: Timestamp) -> Ordering {
+fn newer_first(
+    a: Option<Timestamp>,
+    b: Option<Timestamp>,
+    pod_a: &Pod,
+    pod_b: &Pod,
+    now: Timestamp,
+) -> Ordering {
     let (Some(a), Some(b)) = (a, b) else { return a.is_some().cmp(&b.is_some()) };
     if a == b {
         return Ordering::Equal;

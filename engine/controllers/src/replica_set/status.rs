@@ -28,7 +28,8 @@ pub(super) fn next(
     let count = |counts: &dyn Fn(&Pod) -> bool| pods.iter().filter(|pod| counts(pod)).count() as i32;
     let some = |count: i32| (count > 0).then_some(count);
     let present = replica_set.status.clone().unwrap_or_default();
-    let conditions = conditions(present.conditions, failure, pods.len() as i32 > spec.replicas.unwrap_or(1), now);
+    let conditions =
+        conditions(present.conditions, failure, pods.len() as i32 > spec.replicas.unwrap_or(1), now);
     ReplicaSetStatus {
         replicas: pods.len() as i32,
         fully_labeled_replicas: some(count(&labelled)),
@@ -89,7 +90,12 @@ mod tests {
         ];
         let now = "2026-01-01T00:00:20Z".parse().unwrap();
         let status = next(&replica_set, &pods, None, now);
-        let counts = (status.replicas, status.fully_labeled_replicas, status.ready_replicas, status.available_replicas);
+        let counts = (
+            status.replicas,
+            status.fully_labeled_replicas,
+            status.ready_replicas,
+            status.available_replicas,
+        );
         assert_eq!(counts, (3, Some(2), Some(2), Some(1)));
         assert_eq!(status.observed_generation, Some(4));
         assert_eq!(status.conditions, None);

@@ -85,7 +85,9 @@ impl TaintEviction {
             return;
         };
         let placement = |pod: &Pod| (node_name(pod).to_owned(), tolerations(pod).to_vec());
-        if node_name(pod).is_empty() || change.old.as_deref().is_some_and(|old| placement(old) == placement(pod)) {
+        if node_name(pod).is_empty()
+            || change.old.as_deref().is_some_and(|old| placement(old) == placement(pod))
+        {
             return;
         }
         let taints = self.state().tainted.get(node_name(pod)).cloned();

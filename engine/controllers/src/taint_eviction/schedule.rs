@@ -20,8 +20,7 @@ pub(super) enum Stay {
 }
 
 pub(super) fn stay(taints: &[Taint], tolerations: &[Toleration]) -> Stay {
-    let tolerating =
-        |taint: &Taint| tolerations.iter().find(|toleration| tolerates(toleration, taint));
+    let tolerating = |taint: &Taint| tolerations.iter().find(|toleration| tolerates(toleration, taint));
     let Some(used) = taints.iter().map(tolerating).collect::<Option<Vec<_>>>() else { return Stay::NotAtAll };
     let seconds = used.iter().filter_map(|toleration| toleration.toleration_seconds).min();
     match seconds {
@@ -76,7 +75,9 @@ impl Schedule {
     /// The pods that are due, each once.
     pub fn take(&mut self, now: Instant) -> Vec<(ObjectKey, Option<RecordId>)> {
         let mut due: Vec<(Instant, ObjectKey, Option<RecordId>)> = Vec::new();
-        for (pod, scheduled) in self.0.iter_mut().filter(|(_, scheduled)| !scheduled.fired && scheduled.at <= now) {
+        for (pod, scheduled) in
+            self.0.iter_mut().filter(|(_, scheduled)| !scheduled.fired && scheduled.at <= now)
+        {
             scheduled.fired = true;
             due.push((scheduled.at, pod.clone(), scheduled.cause));
         }
@@ -105,10 +106,12 @@ mod tests {
 
     #[test]
     fn the_shortest_toleration_decides() {
-        let default = |seconds: i64| json!([
-            {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds},
-            {"key": NOT_READY, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
-        ]);
+        let default = |seconds: i64| {
+            json!([
+                {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds},
+                {"key": NOT_READY, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
+            ])
+        };
         check(&[UNREACHABLE], default(300), Stay::For(Duration::from_secs(300)));
         check(&[UNREACHABLE, NOT_READY], default(20), Stay::For(Duration::from_secs(20)));
         check(&[UNREACHABLE], default(0), Stay::For(Duration::ZERO));
