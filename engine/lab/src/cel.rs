@@ -63,11 +63,13 @@ impl JsonSchema for Cel {
     }
 }
 
-/// A CEL expression, alone or with objects of the cluster bound to names.
+/// A CEL expression, alone or with objects of the cluster or histories of keys bound to names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     pub cel: Cel,
     pub objects: BTreeMap<String, ObjectRef>,
+    /// Keys of the store.
+    pub history: BTreeMap<String, String>,
 }
 
 /// `{cel: "pod.spec.nodeName != ''", objects: {pod: {kind: Pod, name: web}}}`
@@ -80,20 +82,30 @@ struct WithObjects {
     /// `name`, the list of all that the selector selects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     objects: BTreeMap<String, ObjectRef>,
+    /// Keys of the store: the expression sees the list of all writes to a key since it was last created, each
+    /// with `revision`, `version` and `value`. Empty where there is no such key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    history: BTreeMap<String, String>,
 }
 
 impl Condition {
     pub(crate) fn alone(cel: Cel) -> Condition {
-        Condition { cel, objects: BTreeMap::new() }
+        Condition { cel, objects: BTreeMap::new(), history: BTreeMap::new() }
+    }
+
+    /// The names that it binds.
+    pub(crate) fn bound(&self) -> Vec<&String> {
+        self.objects.keys().chain(self.history.keys()).collect()
     }
 }
 
 impl Serialize for Condition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.objects.is_empty() {
+        match self.bound().is_empty() {
             true => self.cel.serialize(serializer),
             false => {
-                WithObjects { cel: self.cel.clone(), objects: self.objects.clone() }.serialize(serializer)
+                let Condition { cel, objects, history } = self.clone();
+                WithObjects { cel, objects, history }.serialize(serializer)
             }
         }
     }
@@ -104,9 +116,9 @@ impl<'de> Deserialize<'de> for Condition {
         let value = serde_json::Value::deserialize(deserializer)?;
         let parsed = match value.is_string() {
             true => serde_json::from_value(value).map(Condition::alone),
-            false => {
-                serde_json::from_value(value).map(|WithObjects { cel, objects }| Condition { cel, objects })
-            }
+            false => serde_json::from_value(value)
+                .map(|WithObjects { cel, objects, history }| Condition { cel, objects, history }),
+        
         };
         parsed.map_err(serde::de::Error::custom)
     }
@@ -121,7 +133,7 @@ impl JsonSchema for Condition {
         let cel = generator.subschema_for::<Cel>();
         let with_objects = generator.subschema_for::<WithObjects>();
         json_schema!({
-            "description": "A CEL expression, alone or with objects of the cluster bound to names.",
+            "description": "A CEL expression, alone or with objects of the cluster, or histories of keys, bound to names.",
             "anyOf": [cel, with_objects]
         })
     }

@@ -115,6 +115,11 @@ async fn play(
 }
 
 async fn replay(run: &Arc<Run>, submission: &Submission, report: &mut Report) {
+    let live = |id: &String| {
+        let mut checks = run.lab.tasks.iter().flat_map(|task| &task.checks).filter(|check| check.live);
+        checks.any(|check| check.answer.as_ref().is_some_and(|answer| answer.id == *id))
+    };
+    run.observe(submission.observed.iter().filter(|(id, _)| live(id)).map(|(id, v)| (id.clone(), v.clone())).collect());
     set_up(run, &mut report.bugs).await;
     let steps = steps_by_task(&run.lab, &submission.steps);
     for (index, task) in run.lab.tasks.iter().enumerate() {

@@ -24,6 +24,9 @@ pub struct Submission {
     /// What was answered, by the answer's id.
     #[serde(default)]
     pub answers: BTreeMap<String, Value>,
+    /// What the live run showed, for answers that are judged by it: written by `labkit submit`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed: BTreeMap<String, Value>,
     /// What must fail: only in `wrong/*`, ignored in a student's submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
@@ -54,6 +57,7 @@ impl Submission {
             lab: lab.to_owned(),
             steps: Vec::new(),
             answers: BTreeMap::new(),
+            observed: BTreeMap::new(),
             expect: None,
         }
     }

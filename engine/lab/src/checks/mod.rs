@@ -129,6 +129,10 @@ verbs! {
         /// It must hold from the task's beginning to its end.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub throughout: Option<Period>,
+        /// Of an answer: compared with what the live run showed, where a submission was exported from one, and
+        /// marked as self-reported; the replay may differ in times, revisions and leaders.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pub live: bool,
         /// What to look at when it fails.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub hint: Option<Text>,

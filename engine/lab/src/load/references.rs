@@ -118,12 +118,12 @@ impl Names {
     }
 
     /// What is wrong with an expression: it does not compile, or names what is not there.
-    pub fn problem_of(&self, source: &str, objects: &[&String], more_faults: &[String]) -> Option<String> {
+    pub fn problem_of(&self, source: &str, bound: &[&String], more_faults: &[String]) -> Option<String> {
         let cel = match Cel::compile(source) {
             Ok(cel) => cel,
             Err(error) => return Some(error.to_string()),
         };
-        let known = || VARIABLES.iter().copied().chain(objects.iter().map(|name| name.as_str()));
+        let known = || VARIABLES.iter().copied().chain(bound.iter().map(|name| name.as_str()));
         for name in cel.expression().variables() {
             if !known().any(|known| known == name) && !is_bound(source, &name) {
                 let near = did_you_mean(&name, known().chain(self.variants.iter().map(String::as_str)));
@@ -434,6 +434,9 @@ impl Finder<'_> {
         if let Some(cel) = &check.cel {
             self.condition(&format!("{at}/cel"), &cel.0);
         }
+        if check.live && check.answer.is_none() {
+            self.say(&format!("{at}/live"), "only an answer is judged by the live run");
+        }
         if let Some(answer) = &check.answer {
             for (name, condition) in [("equals", &answer.equals), ("oneOf", &answer.one_of)] {
                 if let Some(condition) = condition {
@@ -455,9 +458,8 @@ impl Finder<'_> {
     }
 
     fn condition(&mut self, at: &str, condition: &Condition) {
-        let at = if condition.objects.is_empty() { at.to_owned() } else { format!("{at}/cel") };
-        let objects: Vec<&String> = condition.objects.keys().collect();
-        if let Some(problem) = self.names.problem_of(condition.cel.source(), &objects, &[]) {
+        let at = if condition.bound().is_empty() { at.to_owned() } else { format!("{at}/cel") };
+        if let Some(problem) = self.names.problem_of(condition.cel.source(), &condition.bound(), &[]) {
             self.say(&at, problem);
         }
         for (name, object) in &condition.objects {

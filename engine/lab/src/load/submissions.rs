@@ -80,7 +80,12 @@ fn bad_templates(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagnostic> {
             let problem = names.problem_of(&expression, &[], &submitted)?;
             Some(loaded.document.problem(&pointer, Part::Value, problem))
         });
-    bad.collect()
+    let conditions = loaded.typed.answers.iter().filter_map(|(id, answer)| {
+        let condition = crate::run::condition_of(answer)?;
+        let problem = names.problem_of(condition.cel.source(), &condition.bound(), &submitted)?;
+        Some(loaded.document.problem(&format!("/answers/{id}/cel"), Part::Value, problem))
+    });
+    bad.chain(conditions).collect()
 }
 
 /// The ids that a lab's checks ask answers for.

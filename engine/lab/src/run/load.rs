@@ -62,7 +62,7 @@ impl Load {
         let account = Arc::new(Mutex::new(Account { began: clock.elapsed(), ..Account::default() }));
         let writer = cluster.world().component(id);
         let load = Load { account, writer };
-        let client = cluster.etcd_client(id);
+        let client = cluster.etcd_client(id).with_deadline(step.timeout.0);
         step.write(1)?;
         load.writer.spawn(load.clone().write_on(client, clock, step.clone()));
         Ok(load)

@@ -2,6 +2,7 @@
 //! play drive the same one.
 
 mod faults;
+mod history;
 mod load;
 mod pulse;
 mod timing;
@@ -50,6 +51,7 @@ struct State {
     faults: BTreeMap<String, Struck>,
     loads: BTreeMap<String, Load>,
     answers: BTreeMap<String, Value>,
+    observed: BTreeMap<String, Value>,
     steps: Vec<StepReport>,
 }
 
@@ -133,6 +135,12 @@ impl Run {
     async fn filled_in(&self, step: &Step) -> Result<Step, String> {
         let mut value = serde_json::to_value(step).expect("a step is plain data");
         self.fill_in(&mut value).await?;
+        if let Some(answer) = value.pointer_mut("/answer/value") {
+            // `{cel: ..., history: ...}`, for answers that take more than a template.
+            if let Some(condition) = condition_of(answer) {
+                *answer = self.evaluate(&condition).await?;
+            }
+        }
         serde_json::from_value(value).map_err(|error| error.to_string())
     }
 
@@ -159,6 +167,15 @@ impl Run {
 
     pub fn answered(&self, id: &str) -> Option<Value> {
         self.locked().answers.get(id).cloned()
+    }
+
+    /// Says what a live run showed, for answers that are judged by it.
+    pub fn observe(&self, observed: BTreeMap<String, Value>) {
+        self.locked().observed = observed;
+    }
+
+    pub fn observed(&self, id: &str) -> Option<Value> {
+        self.locked().observed.get(id).cloned()
     }
 
     pub fn answers(&self) -> BTreeMap<String, Value> {
@@ -221,6 +238,12 @@ impl Run {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no panic happens under this lock")
     }
+}
+
+/// The expression that an answer of the course's own submissions is, if it is one.
+pub(crate) fn condition_of(answer: &Value) -> Option<crate::cel::Condition> {
+    answer.get("cel")?;
+    serde_json::from_value(answer.clone()).ok()
 }
 
 /// Whole milliseconds of a duration.

@@ -22,6 +22,10 @@ impl Run {
     pub(crate) async fn variables(&self, condition: &Condition) -> Result<BTreeMap<String, Value>, String> {
         let mut variables = BTreeMap::new();
         for name in condition.cel.expression().variables() {
+            if let Some(key) = condition.history.get(&name) {
+                variables.insert(name, self.history(key).await?);
+                continue;
+            }
             let value = match (name.as_str(), condition.objects.get(&name)) {
                 (_, Some(object)) => object.bound(&self.grader()?).await?,
                 ("answers", _) => json!(self.answers()),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Step, StepResult, StepVerb};
 use crate::run::Run;
-use crate::span::Rate;
+use crate::span::{Rate, Span};
 use crate::words;
 
 /// `load: {rate: 100/s, etcdctl: "put seq ${n}"}`
@@ -21,6 +21,9 @@ pub struct LoadStep {
     #[serde(default = "ten_thousand")]
     #[schemars(range(min = 1, max = 100_000))]
     pub total: u32,
+    /// How long a write waits for its answer; then its outcome is unknown. etcdctl waits 5s.
+    #[serde(default = "five_seconds")]
+    pub timeout: Span,
     /// The write: a `put` of etcdctl, where ${n} counts from 1.
     #[schemars(extend("format" = "command"))]
     pub etcdctl: String,
@@ -28,6 +31,10 @@ pub struct LoadStep {
 
 fn ten_thousand() -> u32 {
     10_000
+}
+
+fn five_seconds() -> Span {
+    Span::seconds(5)
 }
 
 impl LoadStep {

@@ -1,0 +1,80 @@
+//! The course in this repository: it loads, and each lab proves itself over several seeds.
+
+use std::path::{Path, PathBuf};
+
+use labkit_lab::{Files, GradeOptions, LabFolder, Language, Verdict, grade, lint_lab, load_lab, render_plain};
+
+struct Folder(PathBuf);
+
+impl Files for Folder {
+    fn read(&self, path: &str) -> std::io::Result<Vec<u8>> {
+        std::fs::read(self.0.join(path))
+    }
+
+    fn list(&self, folder: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.join(folder)).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn lab(path: &str) -> LabFolder {
+    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs");
+    load_lab(&Folder(labs), path).unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems)))
+}
+
+fn seeds() -> u64 {
+    std::env::var("LABKIT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(3)
+}
+
+fn solution(lab: &LabFolder, seed: u64) -> labkit_lab::Report {
+    let options = GradeOptions { seed, trusted: true, submission: "solution".into(), ..GradeOptions::default() };
+    grade(lab, &lab.solution, &options)
+}
+
+#[test]
+fn kill_the_leader_proves_itself() {
+    let result = lint_lab(&lab("session-2/kill-the-leader"), seeds());
+    assert_eq!(result.problems, Vec::<String>::new());
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let lab = lab("session-2/kill-the-leader");
+    assert_eq!(solution(&lab, 7).to_json(), solution(&lab, 7).to_json());
+    assert_ne!(solution(&lab, 7).tables.variants, solution(&lab, 8).tables.variants);
+}
+
+#[test]
+fn a_report_reads_in_every_format_and_language() {
+    let lab = lab("session-2/kill-the-leader");
+    let options = GradeOptions { seed: 1, submission: "start".into(), ..GradeOptions::default() };
+    let report = grade(&lab, &lab.start, &options);
+    assert!(!report.passed());
+    let unanswered = report.checks().find(|(_, check)| check.id == "new-leader").unwrap().1;
+    assert_eq!((unanswered.verdict, unanswered.points), (Verdict::Failed, 0));
+    assert!(!unanswered.expected.contains("etcd1") && !unanswered.expected.contains("etcd2"), "{}", unanswered.expected);
+    for language in Language::ALL {
+        println!("{}", report.to_text(language, 100));
+        println!("{}", report.to_markdown(language));
+    }
+    println!("{}", report.to_junit());
+    assert!(report.to_text(Language::Ko, 80).contains("실패"));
+}
+
+#[test]
+fn show() {
+    let lab = lab("session-2/kill-the-leader");
+    for seed in 1..4 {
+        let report = solution(&lab, seed);
+        println!("{}", report.to_text(Language::En, 100));
+        println!("{:#?}\n{} entries, {} bytes", report.tables, report.timeline.len(), report.to_json().len());
+        for step in &report.steps {
+            println!("{} {}\n{}{:?}", step.at_ms, step.command, step.output, step.error);
+        }
+    }
+    for entry in &solution(&lab, 1).timeline {
+        println!("{} {} {} -> {}: {} [{:?}]", entry.id, entry.at_ms, entry.from, entry.to, entry.text, entry.cause);
+    }
+}
