@@ -14,8 +14,6 @@
 //! - [`names`]: generated names, pod template hashes.
 //! - [`validation`]: syntax of names, labels and ports, with upstream's messages.
 
-#![expect(clippy::result_large_err, reason = "Status is the API's one error, and errors are rare: no box")]
-
 mod canonical;
 pub mod duration;
 pub mod int_or_string;

@@ -114,7 +114,6 @@ impl Trace {
     /// Waits until a record after `id` exists, and returns the newest one's id.
     pub async fn after(&self, id: RecordId) -> RecordId {
         let mut last = self.inner.last.subscribe();
-        let newest = *last.wait_for(|newest| *newest > id).await.expect("the trace outlives its watchers");
-        newest
+        *last.wait_for(|newest| *newest > id).await.expect("the trace outlives its watchers")
     }
 }
