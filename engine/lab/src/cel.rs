@@ -114,12 +114,12 @@ impl Serialize for Condition {
 impl<'de> Deserialize<'de> for Condition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Condition, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
-        let parsed = match value.is_string() {
-            true => serde_json::from_value(value).map(Condition::alone),
-            false => serde_json::from_value(value)
-                .map(|WithObjects { cel, objects, history }| Condition { cel, objects, history }),
-        
-        };
+        let parsed =
+            match value.is_string() {
+                true => serde_json::from_value(value).map(Condition::alone),
+                false => serde_json::from_value(value)
+                    .map(|WithObjects { cel, objects, history }| Condition { cel, objects, history }),
+            };
         parsed.map_err(serde::de::Error::custom)
     }
 }

@@ -109,8 +109,8 @@ async fn play(
     if played.is_err() {
         report.bugs.push(format!("the run took more than {RUN_MAX:?} of its own time"));
     }
-    report.bugs.extend(run.heal_all().await);
     finish(&run, &mut report, json!(variants));
+    report.bugs.extend(run.heal_all().await);
     report
 }
 
@@ -119,7 +119,14 @@ async fn replay(run: &Arc<Run>, submission: &Submission, report: &mut Report) {
         let mut checks = run.lab.tasks.iter().flat_map(|task| &task.checks).filter(|check| check.live);
         checks.any(|check| check.answer.as_ref().is_some_and(|answer| answer.id == *id))
     };
-    run.observe(submission.observed.iter().filter(|(id, _)| live(id)).map(|(id, v)| (id.clone(), v.clone())).collect());
+    run.observe(
+        submission
+            .observed
+            .iter()
+            .filter(|(id, _)| live(id))
+            .map(|(id, v)| (id.clone(), v.clone()))
+            .collect(),
+    );
     set_up(run, &mut report.bugs).await;
     let steps = steps_by_task(&run.lab, &submission.steps);
     for (index, task) in run.lab.tasks.iter().enumerate() {

@@ -245,7 +245,7 @@ impl Session {
     async fn act(&self, step: Step) -> Result<String, String> {
         let (_, verb) = step.verb();
         let at = self.inner.run.now();
-        let printed = verb.run(&self.inner.run, &step).await?;
+        let printed = verb.run(&self.inner.run, &step).await.map_err(|failure| failure.error)?;
         self.inner.recorder.note(at, step.clone());
         Ok(printed)
     }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use labkit_lab::{Files, GradeOptions, LabFolder, Language, Verdict, grade, lint_lab, load_lab, render_plain};
+use labkit_lab::{
+    Files, GradeOptions, LabFolder, Language, Verdict, grade, lint_lab, load_lab, render_plain,
+};
 
 struct Folder(PathBuf);
 
@@ -13,7 +15,8 @@ impl Files for Folder {
 
     fn list(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.join(folder)).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }
@@ -29,7 +32,8 @@ fn seeds() -> u64 {
 }
 
 fn solution(lab: &LabFolder, seed: u64) -> labkit_lab::Report {
-    let options = GradeOptions { seed, trusted: true, submission: "solution".into(), ..GradeOptions::default() };
+    let options =
+        GradeOptions { seed, trusted: true, submission: "solution".into(), ..GradeOptions::default() };
     grade(lab, &lab.solution, &options)
 }
 
@@ -54,7 +58,11 @@ fn a_report_reads_in_every_format_and_language() {
     assert!(!report.passed());
     let unanswered = report.checks().find(|(_, check)| check.id == "new-leader").unwrap().1;
     assert_eq!((unanswered.verdict, unanswered.points), (Verdict::Failed, 0));
-    assert!(!unanswered.expected.contains("etcd1") && !unanswered.expected.contains("etcd2"), "{}", unanswered.expected);
+    assert!(
+        !unanswered.expected.contains("etcd1") && !unanswered.expected.contains("etcd2"),
+        "{}",
+        unanswered.expected
+    );
     for language in Language::ALL {
         println!("{}", report.to_text(language, 100));
         println!("{}", report.to_markdown(language));
@@ -75,6 +83,9 @@ fn show() {
         }
     }
     for entry in &solution(&lab, 1).timeline {
-        println!("{} {} {} -> {}: {} [{:?}]", entry.id, entry.at_ms, entry.from, entry.to, entry.text, entry.cause);
+        println!(
+            "{} {} {} -> {}: {} [{:?}]",
+            entry.id, entry.at_ms, entry.from, entry.to, entry.text, entry.cause
+        );
     }
 }

@@ -119,12 +119,12 @@ impl Run {
                 let outcome = verb.run(self, &step).await;
                 (verb.command(), outcome)
             }
-            Err(error) => (step.verb().1.command(), Err(error)),
+            Err(error) => (step.verb().1.command(), Err(error.into())),
         };
         let (command, outcome) = outcome;
         let (output, error) = match outcome {
             Ok(output) => (output, None),
-            Err(error) => (String::new(), Some(error)),
+            Err(failure) => (failure.output, Some(failure.error)),
         };
         let report = StepReport { command, at_ms: millis(at), output, error: error.clone() };
         self.locked().steps.push(report);
@@ -227,7 +227,7 @@ impl Run {
                     id.clone(),
                     json!({
                         "acknowledged": counts.acknowledged, "failed": counts.failed,
-                        "unknown": counts.unknown, "outageMs": counts.outage_ms,
+                        "unknown": counts.unknown, "outageMs": counts.outage_ms, "outage": counts.outage_ms as f64 / 1000.0,
                     }),
                 )
             })

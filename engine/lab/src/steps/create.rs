@@ -21,8 +21,7 @@ impl StepVerb for Create {
             let client = run.kubectl()?;
             let mut lines = Vec::new();
             for item in self.0.items()? {
-                let created =
-                    client.create(&item.resource, &item.object).await.map_err(|error| error.to_string())?;
+                let created = client.create(&item.resource, &item.object).await?;
                 lines.push(format!("{} created", printed(&item.resource, &created.metadata.name)));
             }
             Ok(lines.join("\n"))

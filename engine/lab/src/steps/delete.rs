@@ -41,10 +41,7 @@ impl StepVerb for Delete {
                 propagation_policy: Some("Background".to_owned()),
                 ..DeleteOptions::default()
             };
-            client
-                .delete(&resource, &namespace, &self.name, &options)
-                .await
-                .map_err(|error| error.to_string())?;
+            client.delete(&resource, &namespace, &self.name, &options).await?;
             Ok(format!("{} \"{}\" deleted", resource.gvk.kind.to_lowercase(), self.name))
         })
     }

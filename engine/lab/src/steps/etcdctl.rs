@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::{Step, StepResult, StepVerb, text_verb};
+use super::{Step, StepFailure, StepResult, StepVerb, text_verb};
 use crate::run::Run;
 use crate::words;
 
@@ -21,7 +21,10 @@ impl StepVerb for Etcdctl {
             let output = labkit_cluster::etcd::ctl::run(&run.cluster.etcd_client("etcdctl"), &words).await;
             match output.code {
                 0 => Ok(output.stdout.trim_end().to_owned()),
-                _ => Err(output.stderr.trim_end().to_owned()),
+                _ => Err(StepFailure {
+                    output: output.stdout.trim_end().to_owned(),
+                    error: output.stderr.trim_end().to_owned(),
+                }),
             }
         })
     }

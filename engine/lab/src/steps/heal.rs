@@ -14,7 +14,7 @@ text_verb! {
 
 impl StepVerb for Heal {
     fn run<'a>(&'a self, run: &'a Arc<Run>, _: &'a Step) -> BoxFuture<'a, StepResult> {
-        Box::pin(async move { run.heal(&self.0).await.map(|target| format!("healed {target}")) })
+        Box::pin(async move { Ok(format!("healed {}", run.heal(&self.0).await?)) })
     }
 
     fn command(&self) -> String {

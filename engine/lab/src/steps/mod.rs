@@ -40,7 +40,38 @@ pub use stop::Stop;
 pub use wait::Wait;
 
 /// What a step printed, or why it failed, in the words of the tool that it stands for.
-pub(crate) type StepResult = Result<String, String>;
+pub(crate) type StepResult = Result<String, StepFailure>;
+
+/// Why a step failed, and what it had printed until then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StepFailure {
+    pub output: String,
+    pub error: String,
+}
+
+impl From<String> for StepFailure {
+    fn from(error: String) -> StepFailure {
+        StepFailure { output: String::new(), error }
+    }
+}
+
+impl From<&str> for StepFailure {
+    fn from(error: &str) -> StepFailure {
+        error.to_owned().into()
+    }
+}
+
+impl From<labkit_cluster::client::Error> for StepFailure {
+    fn from(error: labkit_cluster::client::Error) -> StepFailure {
+        error.to_string().into()
+    }
+}
+
+impl From<labkit_cluster::FaultError> for StepFailure {
+    fn from(error: labkit_cluster::FaultError) -> StepFailure {
+        error.to_string().into()
+    }
+}
 
 /// Something that a step does.
 pub(crate) trait StepVerb: Send + Sync {

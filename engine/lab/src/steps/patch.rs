@@ -62,9 +62,8 @@ impl StepVerb for Patch {
             let subresource = self.subresource.as_deref();
             let patched =
                 client.patch(&resource, &namespace, &self.name, subresource, kind, self.patch.clone()).await;
-            patched
-                .map(|_| format!("{} patched", printed(&resource, &self.name)))
-                .map_err(|error| error.to_string())
+            patched?;
+            Ok(format!("{} patched", printed(&resource, &self.name)))
         })
     }
 

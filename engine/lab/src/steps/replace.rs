@@ -21,7 +21,7 @@ impl StepVerb for Replace {
             let client = run.kubectl()?;
             let mut lines = Vec::new();
             for item in self.0.items()? {
-                client.replace(&item.resource, &item.object).await.map_err(|error| error.to_string())?;
+                client.replace(&item.resource, &item.object).await?;
                 lines.push(format!("{} replaced", item.printed()));
             }
             Ok(lines.join("\n"))

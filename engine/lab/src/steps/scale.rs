@@ -38,9 +38,8 @@ impl StepVerb for Scale {
             let patch = json!({"spec": {"replicas": self.replicas}});
             let scaled =
                 client.patch(&resource, &namespace, &self.name, Some("scale"), PatchKind::Merge, patch).await;
-            scaled
-                .map(|_| format!("{} scaled", printed(&resource, &self.name)))
-                .map_err(|error| error.to_string())
+            scaled?;
+            Ok(format!("{} scaled", printed(&resource, &self.name)))
         })
     }
 

@@ -16,9 +16,10 @@ impl StepVerb for Stop {
     fn run<'a>(&'a self, run: &'a Arc<Run>, _: &'a Step) -> BoxFuture<'a, StepResult> {
         Box::pin(async move {
             if let Some(load) = self.0.strip_prefix("load/") {
-                return run.stop_load(load).map(|()| format!("stopped {}", self.0));
+                run.stop_load(load)?;
+                return Ok(format!("stopped {}", self.0));
             }
-            let stopped = run.cluster.stop(&self.0).await.map_err(|error| error.to_string())?;
+            let stopped = run.cluster.stop(&self.0).await?;
             Ok(format!("stopped {stopped}"))
         })
     }

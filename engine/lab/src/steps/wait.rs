@@ -43,7 +43,9 @@ impl StepVerb for Wait {
                 }
                 Wait::Until { condition, at_most } => match run.holds_within(condition, at_most.0).await {
                     Ok(()) => Ok(String::new()),
-                    Err(why) => Err(format!("not within {at_most}: {} ({why})", condition.cel.source())),
+                    Err(why) => {
+                        Err(format!("not within {at_most}: {} ({why})", condition.cel.source()).into())
+                    }
                 },
             }
         })
