@@ -69,7 +69,11 @@ pub(crate) fn validate_update(kind: &Kind, object: &Object, old: &Object) -> Vec
         }
     }
     if meta.resource_version.is_empty() {
-        errors.push(field::invalid("metadata.resourceVersion", "", "must be specified for an update"));
+        errors.push(field::invalid(
+            "metadata.resourceVersion",
+            Shown::literal("0x0"),
+            "must be specified for an update",
+        ));
     }
     errors
 }

@@ -17,11 +17,10 @@ const TAINT_EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 pub(crate) fn validate_template(template: &Value, path: &str) -> Vec<StatusCause> {
     let mut errors = Vec::new();
     let metadata = template.get("metadata").unwrap_or(&Value::Null);
-    let at = format!("{path}");
-    errors.extend(metadata::validate_labels(&string_map(metadata.get("labels")), &format!("{at}.labels")));
+    errors.extend(metadata::validate_labels(&string_map(metadata.get("labels")), &format!("{path}.labels")));
     errors.extend(metadata::validate_annotations(
         &string_map(metadata.get("annotations")),
-        &format!("{at}.annotations"),
+        &format!("{path}.annotations"),
     ));
     let spec = template.get("spec").unwrap_or(&Value::Null);
     errors.extend(validate_spec(spec, &format!("{path}.spec")));
@@ -67,7 +66,8 @@ pub(crate) fn validate_spec(spec: &Value, path: &str) -> Vec<StatusCause> {
 
 fn validate_names(spec: &Value, path: &str) -> Vec<StatusCause> {
     let mut errors = Vec::new();
-    let rules: [(&str, fn(&str) -> Vec<String>); 5] = [
+    type Rule = fn(&str) -> Vec<String>;
+    let rules: [(&str, Rule); 5] = [
         ("serviceAccountName", is_dns1123_subdomain),
         ("nodeName", is_dns1123_subdomain),
         ("hostname", is_dns1123_label),

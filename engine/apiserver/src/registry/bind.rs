@@ -52,7 +52,6 @@ pub(crate) fn bind(pod: &Object, binding: &Object, now: Time) -> Result<Object, 
 pub(crate) fn set_condition(pod: &mut Object, mut condition: Value, now: Time) {
     let mut conditions =
         pod.at(&["status", "conditions"]).and_then(Value::as_array).cloned().unwrap_or_default();
-    condition["lastProbeTime"] = Value::Null;
     condition["lastTransitionTime"] = json!(now);
     match conditions.iter_mut().find(|found| found["type"] == condition["type"]) {
         Some(found) => {

@@ -118,8 +118,14 @@ impl Registry {
         })
     }
 
-    async fn list_not_older_than(&self, kind: &Kind, namespace: &str, version: i64) -> Result<List, Status> {
-        if self.cache(kind).revision() >= version {
+    /// At least as new as `version`; 0 is the newest.
+    pub async fn list_not_older_than(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        version: i64,
+    ) -> Result<List, Status> {
+        if version > 0 && self.cache(kind).revision() >= version {
             return Ok(self.list_cached(kind, namespace));
         }
         let list = self.list_now(kind, namespace).await?;
@@ -175,7 +181,7 @@ impl Registry {
 }
 
 /// The keys of a namespace begin with it; without one, all keys of the kind are meant.
-fn within(namespace: &str) -> String {
+pub(crate) fn within(namespace: &str) -> String {
     if namespace.is_empty() { String::new() } else { format!("{namespace}/") }
 }
 

@@ -3,13 +3,17 @@
 use labkit_api::{Status, StatusDetails};
 use labkit_etcd::{Code, EtcdError};
 
-/// The request's deadline passed: 504. Anything else is etcd's own text under 500, without a reason.
+/// The request's deadline passed: 504. Anything else is etcd's own text under 500, without a reason; where etcd
+/// itself said nothing, gRPC's.
 pub(crate) fn status(error: EtcdError) -> Status {
-    match error.code() {
-        Code::DeadlineExceeded => {
+    match &error {
+        EtcdError::Refused { .. } | EtcdError::ConnectionLost => {
+            Status::failure(500, "", format!("rpc error: code = Unavailable desc = {error}"))
+        }
+        error if error.code() == Code::DeadlineExceeded => {
             timeout(&format!("request did not complete within requested timeout - {error}"))
         }
-        _ => Status::failure(500, "", error.to_string()),
+        error => Status::failure(500, "", error.to_string()),
     }
 }
 

@@ -115,7 +115,8 @@ fn the_same_seed_gives_the_same_answers() {
             let text = &text;
             async move {
                 for name in ["a", "b"] {
-                    text.borrow_mut().push_str(&lab.post(DEPLOYMENTS, deployment(name)).await.to_string());
+                    let created = lab.post(DEPLOYMENTS, deployment(name)).await;
+                    text.borrow_mut().push_str(&created.to_string());
                 }
             }
         });

@@ -104,6 +104,19 @@ fn initial_events_end_with_an_annotated_bookmark() {
 }
 
 #[test]
+fn a_watch_from_a_list_does_not_repeat_what_was_listed() {
+    lab(|lab| async move {
+        // The list comes from the store; the cache hears of the write only after it.
+        lab.post(CONFIG_MAPS, config_map("a")).await;
+        let list = lab.get(CONFIG_MAPS).await;
+        let version = list["metadata"]["resourceVersion"].as_str().unwrap();
+        let mut events = lab.watch(&format!("{CONFIG_MAPS}?watch=true&resourceVersion={version}")).await;
+        lab.post(CONFIG_MAPS, config_map("b")).await;
+        assert_eq!(events.line().await, "ADDED b");
+    });
+}
+
+#[test]
 fn a_watched_table_has_its_columns_once() {
     lab(|lab| async move {
         lab.post(PODS, pod("a")).await;

@@ -14,8 +14,8 @@ pub(super) async fn log(call: Call) -> Result<Response, Status> {
     let container = container(&pod.object, call.query.get("container"))?;
     let node = pod.object.str_at(&["spec", "nodeName"]).unwrap_or_default();
     if node.is_empty() {
-        // As upstream: no host, no log, no error.
-        return Ok(crate::respond::whole(http::StatusCode::OK, "text/plain", bytes::Bytes::new()));
+        // No host, no log, no error.
+        return Ok(crate::respond::whole(http::StatusCode::NO_CONTENT, "text/plain", bytes::Bytes::new()));
     }
     let request = LogRequest {
         namespace: namespace.clone(),

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::negotiate::View;
 use crate::query::{Query, Selection};
 use crate::registry::Registry;
-use crate::registry::list::parse_version;
+use crate::registry::list::{parse_version, within};
 use crate::respond::Presentation;
 use crate::storage::Entry;
 use crate::storage::cache::{Cache, Cursor};
@@ -40,6 +40,8 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 struct Pump {
     cache: Arc<Cache>,
     cursor: Cursor,
+    /// What happened up to here is known to the client; a cache that lags may come to it only now.
+    after: i64,
     selection: Selection,
     namespace: String,
     presentation: Presentation,
@@ -66,6 +68,7 @@ pub(super) async fn watch(call: Call) -> Result<Response, Status> {
     let pump = Pump {
         cache,
         cursor: start.cursor,
+        after: start.after,
         selection,
         namespace: call.info.namespace.clone(),
         presentation,
@@ -85,6 +88,7 @@ struct Start {
     /// Objects that are told as ADDED first.
     initial: Vec<Arc<Entry>>,
     cursor: Cursor,
+    after: i64,
     /// The revision that the bookmark after the initial objects carries, if one is wanted.
     marks_end: Option<i64>,
 }
@@ -97,17 +101,30 @@ async fn start(call: &Call, cache: &Cache) -> Result<Start, Status> {
     let sends_initial = call.query.has("sendInitialEvents").then(|| call.query.flag("sendInitialEvents"));
     check_initial_events(&call.query, sends_initial)?;
     if version > 0 && sends_initial != Some(true) {
-        return Ok(Start { initial: Vec::new(), cursor: cache.cursor_after(version)?, marks_end: None });
+        let cursor = cache.cursor_after(version)?;
+        return Ok(Start { initial: Vec::new(), cursor, after: version, marks_end: None });
     }
+    let namespace = &call.info.namespace;
     if sends_initial == Some(true) && call.query.get("resourceVersion") != "0" {
-        catch_up(call, cache, version).await?;
+        // As new as the client asks, whether or not the cache has come as far.
+        let kind = call.info.kind.stored();
+        let list = call.registry.list_not_older_than(kind, namespace, version).await?;
+        let cursor = cache.cursor_after(list.revision)?;
+        return Ok(Start {
+            initial: list.entries,
+            cursor,
+            after: list.revision,
+            marks_end: Some(list.revision),
+        });
     }
-    let (initial, revision, cursor) = cache.snapshot(&within(&call.info.namespace));
-    match sends_initial {
-        Some(false) => Ok(Start { initial: Vec::new(), cursor, marks_end: None }),
-        Some(true) => Ok(Start { initial, cursor, marks_end: Some(revision.max(version)) }),
-        None => Ok(Start { initial, cursor, marks_end: None }),
-    }
+    let (initial, revision, cursor) = cache.snapshot(&within(namespace));
+    let initial = if sends_initial == Some(false) { Vec::new() } else { initial };
+    Ok(Start {
+        initial,
+        cursor,
+        after: revision,
+        marks_end: sends_initial.filter(|sends| *sends).map(|_| revision),
+    })
 }
 
 fn check_initial_events(query: &Query, sends_initial: Option<bool>) -> Result<(), Status> {
@@ -126,22 +143,6 @@ fn check_initial_events(query: &Query, sends_initial: Option<bool>) -> Result<()
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
         ),
     }
-}
-
-/// Waits until the cache is as new as `version` or, without one, as etcd is now.
-async fn catch_up(call: &Call, cache: &Cache, version: i64) -> Result<(), Status> {
-    if version > 0 {
-        // A quiet collection does not reach a version that others made: etcd knows that it did not change.
-        let list = call.registry.list_now(call.info.kind.stored(), &call.info.namespace).await?;
-        return if list.revision >= version { Ok(()) } else { cache.reached(version).await };
-    }
-    let list = call.registry.list_now(call.info.kind.stored(), &call.info.namespace).await?;
-    let newest = list.entries.iter().map(|entry| entry.revision).max().unwrap_or_default();
-    cache.reached(newest).await
-}
-
-fn within(namespace: &str) -> String {
-    if namespace.is_empty() { String::new() } else { format!("{namespace}/") }
 }
 
 fn lifetime(call: &Call) -> Result<Duration, Status> {
@@ -254,6 +255,9 @@ impl Pump {
     /// was deleted.
     fn chunk(&mut self, change: &Change) -> Option<Chunk> {
         let object = &change.entry.object;
+        if change.entry.revision <= self.after {
+            return None;
+        }
         if !self.namespace.is_empty() && object.metadata.namespace != self.namespace {
             return None;
         }
