@@ -88,7 +88,11 @@ impl Client {
     }
 
     /// What is left of a lease, and its keys if `keys`.
-    pub async fn lease_time_to_live(&self, id: i64, keys: bool) -> Result<LeaseTimeToLiveResponse, EtcdError> {
+    pub async fn lease_time_to_live(
+        &self,
+        id: i64,
+        keys: bool,
+    ) -> Result<LeaseTimeToLiveResponse, EtcdError> {
         answered!(self.call(Request::LeaseTimeToLive { id, keys }).await, LeaseTimeToLive)
     }
 
@@ -139,7 +143,7 @@ impl Client {
     /// Gives up the endpoint of `turn`. Waits before the first one has its turn again.
     pub(crate) async fn next_endpoint(&self, turn: usize) {
         let _ = self.turn.compare_exchange(turn, turn + 1, Ordering::Relaxed, Ordering::Relaxed);
-        if (turn + 1) % self.endpoints.len() == 0 {
+        if (turn + 1).is_multiple_of(self.endpoints.len()) {
             tokio::time::sleep(BACK_OFF).await;
         }
     }

@@ -85,7 +85,8 @@ impl Cluster {
     fn new(world: &World, config: EtcdConfig) -> Cluster {
         let mut ids = world.seed().stream("etcd/ids");
         let id = ids.next_u64();
-        let peers = (1..=config.members).map(|n| Peer { id: ids.next_u64(), name: format!("etcd{n}") }).collect();
+        let peers =
+            (1..=config.members).map(|n| Peer { id: ids.next_u64(), name: format!("etcd{n}") }).collect();
         let (running, client_urls) = (Mutex::default(), Mutex::default());
         Cluster { world: world.clone(), config, id, peers, running, client_urls }
     }
@@ -96,7 +97,11 @@ impl Cluster {
     }
 
     pub fn name_of(&self, id: u64) -> &str {
-        self.peers.iter().find(|peer| peer.id == id).map(|peer| peer.name.as_str()).expect("ids are the members'")
+        self.peers
+            .iter()
+            .find(|peer| peer.id == id)
+            .map(|peer| peer.name.as_str())
+            .expect("ids are the members'")
     }
 
     pub fn peer(&self, name: &str) -> Result<&Peer, UnknownMember> {
@@ -221,7 +226,8 @@ impl Etcd {
 
     /// The leader of the newest term among the members that run and are not paused.
     pub fn leader(&self) -> Option<String> {
-        let leaders = self.members().into_iter().filter(|m| m.is_leader && m.state == ComponentState::Running);
+        let leaders =
+            self.members().into_iter().filter(|m| m.is_leader && m.state == ComponentState::Running);
         leaders.max_by_key(|member| member.term).map(|member| member.name)
     }
 

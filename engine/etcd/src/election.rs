@@ -57,7 +57,8 @@ impl Timer {
     /// leader where it is measured on the real one: between one and two seconds at the defaults.
     fn restart(&mut self, rng: &mut Rng) {
         self.elapsed = 0;
-        self.timeout = self.election_ticks + 2 + rng.gen_range(0..self.election_ticks.saturating_sub(1).max(1));
+        self.timeout =
+            self.election_ticks + 2 + rng.gen_range(0..self.election_ticks.saturating_sub(1).max(1));
     }
 
     /// One tick off the leader. True when it is time to stand for election.

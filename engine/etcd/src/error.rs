@@ -55,7 +55,9 @@ pub enum EtcdError {
     #[error("etcdserver: request timed out, possibly due to previous leader failure")]
     TimedOutDueToLeaderFailure,
     /// The connection could not be made: nothing was sent.
-    #[error("connection error: desc = \"transport: Error while dialing: dial {member}: connect: connection refused\"")]
+    #[error(
+        "connection error: desc = \"transport: Error while dialing: dial {member}: connect: connection refused\""
+    )]
     Refused { member: String },
     /// The connection broke with the request under way. A write may have been done.
     #[error("error reading from server: EOF")]
@@ -74,7 +76,11 @@ impl EtcdError {
             Compacted | FutureRevision | LeaseTtlTooLarge => Code::OutOfRange,
             LeaseNotFound => Code::NotFound,
             LeaseExists => Code::FailedPrecondition,
-            NoLeader | LeaderChanged | TimedOut | TimedOutDueToLeaderFailure | Refused { .. }
+            NoLeader
+            | LeaderChanged
+            | TimedOut
+            | TimedOutDueToLeaderFailure
+            | Refused { .. }
             | ConnectionLost => Code::Unavailable,
             DeadlineExceeded => Code::DeadlineExceeded,
         }
@@ -83,7 +89,10 @@ impl EtcdError {
     /// Whether the outcome of a write that failed with this is open: it may have been, or still be, committed.
     pub fn is_ambiguous(&self) -> bool {
         use EtcdError::*;
-        matches!(self, LeaderChanged | TimedOut | TimedOutDueToLeaderFailure | ConnectionLost | DeadlineExceeded)
+        matches!(
+            self,
+            LeaderChanged | TimedOut | TimedOutDueToLeaderFailure | ConnectionLost | DeadlineExceeded
+        )
     }
 }
 

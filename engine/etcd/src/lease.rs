@@ -90,7 +90,8 @@ impl Countdown {
     /// Begins as the new leader: every lease gets its whole time to live, and `extra` for the clients to
     /// find the new leader.
     pub fn promote(&mut self, leases: &Lessor, now: Duration, extra: Duration) {
-        self.expiries = Some(leases.iter().map(|(id, lease)| (id, now + seconds(lease.ttl) + extra)).collect());
+        self.expiries =
+            Some(leases.iter().map(|(id, lease)| (id, now + seconds(lease.ttl) + extra)).collect());
     }
 
     pub fn demote(&mut self) {

@@ -13,23 +13,65 @@ use crate::raft::{Command, LogId};
 /// keys are text.
 #[derive(Debug, Clone)]
 pub(crate) enum Message {
-    AppendEntries { term: u64, prev_index: u64, entries: usize, commit: u64, heartbeat: bool },
-    AppendEntriesResponse { term: u64, success: bool, heartbeat: bool },
-    InstallSnapshot { term: u64, last_index: u64, offset: u64, bytes: usize },
-    InstallSnapshotResponse { term: u64 },
-    PreVote { term: u64, last_index: u64 },
-    PreVoteResponse { term: u64, granted: bool },
-    Vote { term: u64, last_index: u64 },
-    VoteResponse { term: u64, granted: bool },
+    AppendEntries {
+        term: u64,
+        prev_index: u64,
+        entries: usize,
+        commit: u64,
+        heartbeat: bool,
+    },
+    AppendEntriesResponse {
+        term: u64,
+        success: bool,
+        heartbeat: bool,
+    },
+    InstallSnapshot {
+        term: u64,
+        last_index: u64,
+        offset: u64,
+        bytes: usize,
+    },
+    InstallSnapshotResponse {
+        term: u64,
+    },
+    PreVote {
+        term: u64,
+        last_index: u64,
+    },
+    PreVoteResponse {
+        term: u64,
+        granted: bool,
+    },
+    Vote {
+        term: u64,
+        last_index: u64,
+    },
+    VoteResponse {
+        term: u64,
+        granted: bool,
+    },
     /// At a member, to itself: it won an election.
-    BecomeLeader { term: u64 },
+    BecomeLeader {
+        term: u64,
+    },
     /// A follower hands a change to the leader.
-    Propose { request: &'static str, key: String },
+    Propose {
+        request: &'static str,
+        key: String,
+    },
     /// A follower asks the leader up to where it must have applied the log before it may answer a read.
     ReadIndex,
-    ReadIndexResponse { index: u64 },
-    Request { kind: &'static str, fields: Value },
-    Response { kind: &'static str, fields: Value },
+    ReadIndexResponse {
+        index: u64,
+    },
+    Request {
+        kind: &'static str,
+        fields: Value,
+    },
+    Response {
+        kind: &'static str,
+        fields: Value,
+    },
 }
 
 pub(crate) fn index_of(log_id: Option<LogId>) -> u64 {
@@ -72,7 +114,9 @@ impl Payload for Message {
             Message::PreVoteResponse { term, granted } | Message::VoteResponse { term, granted } => {
                 json!({"term": term, "granted": granted})
             }
-            Message::InstallSnapshotResponse { term } | Message::BecomeLeader { term } => json!({"term": term}),
+            Message::InstallSnapshotResponse { term } | Message::BecomeLeader { term } => {
+                json!({"term": term})
+            }
             Message::Propose { request, key } => json!({"request": request, "key": key}),
             Message::ReadIndex => json!({}),
             Message::ReadIndexResponse { index } => json!({"index": index}),
@@ -118,7 +162,9 @@ pub(crate) fn request(request: &Request) -> Message {
         }
         Request::Put(put) => ("Put", json!({"key": text(&put.key)})),
         Request::DeleteRange(delete) => ("DeleteRange", keys(&delete.key, &delete.range_end)),
-        Request::Txn(txn) => ("Txn", json!({"key": first_key(txn), "compares": txn.compare.len(), "writes": writes(txn)})),
+        Request::Txn(txn) => {
+            ("Txn", json!({"key": first_key(txn), "compares": txn.compare.len(), "writes": writes(txn)}))
+        }
         Request::Compact { revision } => ("Compact", json!({"revision": revision})),
         Request::LeaseGrant { id, ttl } => ("LeaseGrant", json!({"id": lease_id(*id), "ttl": ttl})),
         Request::LeaseRevoke { id } => ("LeaseRevoke", json!({"id": lease_id(*id)})),

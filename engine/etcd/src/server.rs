@@ -6,8 +6,8 @@ use std::time::Duration;
 use labkit_sim::{RecordId, caused_by, current_cause};
 
 use crate::api::{
-    Answer, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseTimeToLiveResponse, MemberListResponse, RangeRequest,
-    Request, Response, ResponseHeader, StatusResponse, TxnRequest,
+    Answer, LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseTimeToLiveResponse, MemberListResponse,
+    RangeRequest, Request, Response, ResponseHeader, StatusResponse, TxnRequest,
 };
 use crate::cluster::Cluster;
 use crate::error::EtcdError;
@@ -53,7 +53,9 @@ pub(crate) async fn handle(cluster: Arc<Cluster>, member: Arc<Member>, request: 
         Request::LeaseLeases => Ok(leases(&member)),
         Request::Status => Ok(Response::Status(status(&member))),
         Request::MemberList { linearizable: false } => Ok(members(&cluster)),
-        Request::MemberList { linearizable: true } => linearize(&cluster, &member).await.map(|()| members(&cluster)),
+        Request::MemberList { linearizable: true } => {
+            linearize(&cluster, &member).await.map(|()| members(&cluster))
+        }
     };
     answer.map(|response| response.with_header(member.header()))
 }
@@ -183,9 +185,12 @@ async fn ask_read_index(cluster: &Arc<Cluster>, member: &Arc<Member>, leader: u6
     let sent = deliver(network, &member.name, name, &Message::ReadIndex).await.ok()?;
     let leader = cluster.running(leader)?;
     let at_leader = leader.clone();
-    let asked = leader.component.spawn(caused_by(Some(sent), async move { confirmed_index(&at_leader).await }));
+    let asked =
+        leader.component.spawn(caused_by(Some(sent), async move { confirmed_index(&at_leader).await }));
     let index = asked.await.ok()??;
-    caused_by(Some(sent), network.transmit(name, &member.name, Message::ReadIndexResponse { index })).await.ok()?;
+    caused_by(Some(sent), network.transmit(name, &member.name, Message::ReadIndexResponse { index }))
+        .await
+        .ok()?;
     Some(index)
 }
 
@@ -257,7 +262,9 @@ fn count_down(member: &Member, request: &Request) -> Option<Answer> {
             let lease = state.store.leases.get(*id);
             let remaining = state.countdown.remaining(*id, now).unwrap_or_default().as_secs();
             let response = match lease {
-                None => LeaseTimeToLiveResponse { header, id: *id, ttl: -1, granted_ttl: 0, keys: Vec::new() },
+                None => {
+                    LeaseTimeToLiveResponse { header, id: *id, ttl: -1, granted_ttl: 0, keys: Vec::new() }
+                }
                 Some(lease) => LeaseTimeToLiveResponse {
                     header,
                     id: *id,
@@ -328,12 +335,14 @@ pub(crate) async fn call(cluster: &Arc<Cluster>, from: &str, endpoint: u64, requ
     let name = cluster.name_of(endpoint);
     let refused = || EtcdError::Refused { member: name.to_owned() };
     let (_, response_kind) = payload::names(&request);
-    let sent = deliver(network, from, name, &payload::request(&request)).await.map_err(|error| match error {
-        Undelivered::Refused => refused(),
-        Undelivered::Dead => EtcdError::ConnectionLost,
-    })?;
+    let sent =
+        deliver(network, from, name, &payload::request(&request)).await.map_err(|error| match error {
+            Undelivered::Refused => refused(),
+            Undelivered::Dead => EtcdError::ConnectionLost,
+        })?;
     let member = cluster.running(endpoint).ok_or_else(refused)?;
-    let handled = member.component.spawn(caused_by(Some(sent), handle(cluster.clone(), member.clone(), request)));
+    let handled =
+        member.component.spawn(caused_by(Some(sent), handle(cluster.clone(), member.clone(), request)));
     // A member that is killed meanwhile takes its connections along.
     let answer = handled.await.unwrap_or(Err(EtcdError::ConnectionLost));
     answered(cluster, name, from, sent, &payload::answer(response_kind, &answer)).await?;

@@ -94,7 +94,8 @@ async fn open_at(client: &Client, endpoint: u64, request: &WatchRequest) -> Opti
     let name = cluster.name_of(endpoint);
     let sent = deliver(cluster.world.network(), client.from(), name, &payload::watch(request)).await.ok()?;
     let member = cluster.running(endpoint)?;
-    let mut stream = caused_by(Some(sent), async { Stream::open(cluster, &member, client.from(), true) }).await;
+    let mut stream =
+        caused_by(Some(sent), async { Stream::open(cluster, &member, client.from(), true) }).await;
     stream.commands.send(Command::Create { watch_id: 0, request: request.clone() }).ok()?;
     let created = stream.responses.recv().await?.ok()?;
     Some((stream, created))
@@ -152,7 +153,8 @@ impl Pump {
             let _ = self.client.send(Err(EtcdError::NoLeader));
             return;
         }
-        let leaderless = leaderless(self.member.clone(), LEADERLESS_MAX * self.cluster.config.election_timeout);
+        let leaderless =
+            leaderless(self.member.clone(), LEADERLESS_MAX * self.cluster.config.election_timeout);
         let mut leaderless = std::pin::pin!(leaderless);
         loop {
             tokio::select! {
@@ -194,7 +196,12 @@ impl Pump {
             Command::Cancel { watch_id } => {
                 let Some(id) = watches.remove(&watch_id) else { return };
                 self.member.locked().watchers.cancel(id);
-                let _ = sender.send(WatchResponse { header, watch_id, canceled: true, ..WatchResponse::default() });
+                let _ = sender.send(WatchResponse {
+                    header,
+                    watch_id,
+                    canceled: true,
+                    ..WatchResponse::default()
+                });
             }
             Command::Progress => {
                 let watch_id = ALL_WATCHES;

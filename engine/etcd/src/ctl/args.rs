@@ -23,7 +23,8 @@ impl Flag {
     }
 }
 
-const GLOBAL_FLAGS: &[Flag] = &[Flag::value("endpoints"), Flag::value("command-timeout"), Flag::value("write-out")];
+const GLOBAL_FLAGS: &[Flag] =
+    &[Flag::value("endpoints"), Flag::value("command-timeout"), Flag::value("write-out")];
 
 /// How a command prints its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,14 +27,19 @@ pub(super) const GET_FLAGS: &[Flag] = &[
     Flag::value("sort-by"),
 ];
 
-pub(super) const DEL_FLAGS: &[Flag] = &[Flag::switch("from-key"), Flag::switch("prefix"), Flag::switch("prev-kv")];
+pub(super) const DEL_FLAGS: &[Flag] =
+    &[Flag::switch("from-key"), Flag::switch("prefix"), Flag::switch("prev-kv")];
 
 pub(super) async fn put(client: &Client, args: &Args) -> Result<String, Failure> {
     let ignore_value = args.is_set("ignore-value");
     let (key, value) = match args.positional.as_slice() {
         [key] if ignore_value => (key, String::new()),
         [key, value] if !ignore_value => (key, value.clone()),
-        _ => return Err(Failure::bad_args("put command requires 1 argument and input from stdin or 2 arguments.")),
+        _ => {
+            return Err(Failure::bad_args(
+                "put command requires 1 argument and input from stdin or 2 arguments.",
+            ));
+        }
     };
     let lease = match args.text("lease") {
         None => 0,
@@ -52,7 +57,8 @@ pub(super) async fn put(client: &Client, args: &Args) -> Result<String, Failure>
     match args.format()? {
         Format::Json => {
             let prev_kv = response.prev_kv.as_ref().map(print::key_value);
-            let object = print::object([("header", print::header(&response.header)), ("prev_kv", prev_kv.into())]);
+            let object =
+                print::object([("header", print::header(&response.header)), ("prev_kv", prev_kv.into())]);
             out = format!("{object}\n");
         }
         Format::Fields => {
@@ -173,9 +179,9 @@ fn keys(args: &Args, usage: &str) -> Result<(Bytes, Bytes), Failure> {
     }
     let zero = Bytes::from_static(b"\0");
     match args.positional.as_slice() {
-        [_, _] if prefix || from_key => {
-            Err(Failure::bad_args("too many arguments, only accept one argument when `--prefix` or `--from-key` is set"))
-        }
+        [_, _] if prefix || from_key => Err(Failure::bad_args(
+            "too many arguments, only accept one argument when `--prefix` or `--from-key` is set",
+        )),
         [key, end] => Ok((key.clone().into(), end.clone().into())),
         [key] if prefix => Ok(prefix_range(key.clone().into())),
         [key] if from_key && key.is_empty() => Ok((zero.clone(), zero)),

@@ -7,8 +7,11 @@ use crate::payload::lease_id;
 
 /// A lease's id as the user writes it.
 pub(super) fn id_of(text: &str) -> Result<i64, Failure> {
-    i64::from_str_radix(text, 16)
-        .map_err(|_| Failure::bad_args(format!("bad lease ID arg (strconv.ParseInt: parsing {text:?}: invalid syntax), expecting ID in Hex")))
+    i64::from_str_radix(text, 16).map_err(|_| {
+        Failure::bad_args(format!(
+            "bad lease ID arg (strconv.ParseInt: parsing {text:?}: invalid syntax), expecting ID in Hex"
+        ))
+    })
 }
 
 fn one_id(args: &Args, usage: &str) -> Result<i64, Failure> {

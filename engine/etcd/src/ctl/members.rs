@@ -31,12 +31,22 @@ pub(super) async fn status(client: &Client, args: &Args) -> Result<String, Failu
     for (endpoint, client) in endpoints(client, args) {
         match client.status().await {
             Ok(status) => rows.push(status_row(endpoint, &status)),
-            Err(error) => failed.push_str(&format!("Failed to get the status of endpoint {endpoint} ({error})\n")),
+            Err(error) => {
+                failed.push_str(&format!("Failed to get the status of endpoint {endpoint} ({error})\n"))
+            }
         }
     }
     let headings = [
-        "ENDPOINT", "ID", "VERSION", "DB SIZE", "IS LEADER", "IS LEARNER", "RAFT TERM", "RAFT INDEX",
-        "RAFT APPLIED INDEX", "ERRORS",
+        "ENDPOINT",
+        "ID",
+        "VERSION",
+        "DB SIZE",
+        "IS LEADER",
+        "IS LEARNER",
+        "RAFT TERM",
+        "RAFT INDEX",
+        "RAFT APPLIED INDEX",
+        "ERRORS",
     ];
     let stdout = match format {
         Format::Table => print::table(&headings, &rows),

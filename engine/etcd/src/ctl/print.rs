@@ -85,7 +85,8 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         cells.chain([headings[column].chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let rule: String = widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect::<String>() + "+\n";
+    let rule: String =
+        widths.iter().map(|width| format!("+{}", "-".repeat(width + 2))).collect::<String>() + "+\n";
     let mut out = rule.clone();
     for (heading, width) in headings.iter().zip(&widths) {
         out.push_str(&format!("| {heading:^width$} "));
@@ -112,7 +113,11 @@ pub(super) fn human_bytes(bytes: i64) -> String {
         unit += 1;
     }
     let value = (value * 10.0 + 0.5).floor() / 10.0;
-    if value < 10.0 && unit > 0 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+    if value < 10.0 && unit > 0 {
+        format!("{value:.1} {}", UNITS[unit])
+    } else {
+        format!("{value:.0} {}", UNITS[unit])
+    }
 }
 
 /// `1.223034ms`, `2.5s`, `0s`: as Go writes it.
@@ -120,9 +125,9 @@ pub(super) fn human_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let (value, unit) = match nanos {
         0 => return "0s".to_owned(),
-        ..1_000 => return format!("{nanos}ns"),
-        ..1_000_000 => (nanos as f64 / 1e3, "µs"),
-        ..1_000_000_000 => (nanos as f64 / 1e6, "ms"),
+        1..1_000 => return format!("{nanos}ns"),
+        1_000..1_000_000 => (nanos as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (nanos as f64 / 1e6, "ms"),
         _ => (nanos as f64 / 1e9, "s"),
     };
     format!("{value}{unit}")
@@ -134,7 +139,10 @@ mod tests {
 
     #[test]
     fn sizes_and_durations_read_as_in_go() {
-        assert_eq!([20_480, 24_576, 1_310_720, 999, 0].map(human_bytes), ["20 kB", "25 kB", "1.3 MB", "999 B", "0 B"]);
+        assert_eq!(
+            [20_480, 24_576, 1_310_720, 999, 0].map(human_bytes),
+            ["20 kB", "25 kB", "1.3 MB", "999 B", "0 B"]
+        );
         let nanos = [0, 12_500, 1_223_034, 2_500_000_000].map(|n| human_duration(Duration::from_nanos(n)));
         assert_eq!(nanos, ["0s", "12.5µs", "1.223034ms", "2.5s"]);
     }

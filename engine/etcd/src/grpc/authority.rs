@@ -72,7 +72,8 @@ impl<S> UrlAuthority<S> {
                 }
                 State::FrameHeader => {
                     let Some(header) = self.pending.first_chunk::<FRAME_HEADER_BYTES>() else { return };
-                    let length = usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
+                    let length =
+                        usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
                     let whole = FRAME_HEADER_BYTES + length;
                     if header[3] != HEADERS || length > HEADERS_BYTES_MAX {
                         (FRAME_HEADER_BYTES, State::Payload(length))
@@ -96,9 +97,9 @@ fn rewrite(block: &mut [u8]) {
     for at in 0..block.len().saturating_sub(8) {
         let [AUTHORITY, length, value @ ..] = &mut block[at..] else { continue };
         if *length & IS_HUFFMAN == 0 {
-            let scheme = [&b"http"[..], b"https"].into_iter().find(|scheme| {
-                value.strip_prefix(*scheme).is_some_and(|rest| rest.starts_with(b"://"))
-            });
+            let scheme = [&b"http"[..], b"https"]
+                .into_iter()
+                .find(|scheme| value.strip_prefix(*scheme).is_some_and(|rest| rest.starts_with(b"://")));
             if let Some(scheme) = scheme {
                 value[scheme.len()..][..3].copy_from_slice(b"jhh");
             }
@@ -139,7 +140,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for UrlAuthority<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for UrlAuthority<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
@@ -187,7 +192,10 @@ mod tests {
     fn bytes(bits: &str, fill: char) -> Vec<u8> {
         let length = bits.len().div_ceil(8) * 8;
         let bits: String = bits.chars().chain(std::iter::repeat(fill)).take(length).collect();
-        bits.as_bytes().chunks(8).map(|b| u8::from_str_radix(std::str::from_utf8(b).unwrap(), 2).unwrap()).collect()
+        bits.as_bytes()
+            .chunks(8)
+            .map(|b| u8::from_str_radix(std::str::from_utf8(b).unwrap(), 2).unwrap())
+            .collect()
     }
 
     #[test]
@@ -204,7 +212,9 @@ mod tests {
 
     #[test]
     fn a_url_under_authority_is_rewritten_and_nothing_else() {
-        let block = |text: &str| [vec![0x83, AUTHORITY, IS_HUFFMAN | 7], bytes(&bits(text), '1'), vec![0, 0, 0]].concat();
+        let block = |text: &str| {
+            [vec![0x83, AUTHORITY, IS_HUFFMAN | 7], bytes(&bits(text), '1'), vec![0, 0, 0]].concat()
+        };
         let mut url = block("https://hhh");
         rewrite(&mut url);
         assert_eq!(url, block("httpsjhhhhh"));

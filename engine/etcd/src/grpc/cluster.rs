@@ -5,7 +5,8 @@ use tonic::{Request, Response, Status};
 use super::etcdserverpb::cluster_server::Cluster;
 use super::etcdserverpb::maintenance_server::Maintenance;
 use super::etcdserverpb::{
-    AlarmRequest, AlarmResponse, MemberListRequest, MemberListResponse, StatusRequest, StatusResponse, alarm_request,
+    AlarmRequest, AlarmResponse, MemberListRequest, MemberListResponse, StatusRequest, StatusResponse,
+    alarm_request,
 };
 use super::{Endpoint, answered};
 use crate::api;
@@ -27,7 +28,9 @@ impl Maintenance for Endpoint {
     /// one by hand is not part of this store.
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
         match request.get_ref().action() {
-            alarm_request::AlarmAction::Activate => Err(Status::unimplemented("alarms cannot be raised by hand")),
+            alarm_request::AlarmAction::Activate => {
+                Err(Status::unimplemented("alarms cannot be raised by hand"))
+            }
             alarm_request::AlarmAction::Get | alarm_request::AlarmAction::Deactivate => {
                 let header = Some(self.member.header().into());
                 Ok(Response::new(AlarmResponse { header, alarms: Vec::new() }))

@@ -35,7 +35,10 @@ impl Kv for Endpoint {
         answered!(self.call(&request, api::Request::Txn(txn)).await, Txn)
     }
 
-    async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
+    async fn compact(
+        &self,
+        request: Request<CompactionRequest>,
+    ) -> Result<Response<CompactionResponse>, Status> {
         let revision = request.get_ref().revision;
         answered!(self.call(&request, api::Request::Compact { revision }).await, Compact)
     }

@@ -8,7 +8,8 @@ use tonic::{Request, Response, Status, Streaming};
 use super::etcdserverpb::lease_server::Lease;
 use super::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
-    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse,
 };
 use super::{CLIENT, Endpoint, answered};
 use crate::{api, server};

@@ -30,12 +30,11 @@ use crate::member::Member;
 use crate::server;
 
 mod mvccpb {
-    #![expect(clippy::all, reason = "generated")]
     tonic::include_proto!("mvccpb");
 }
 
 mod etcdserverpb {
-    #![expect(clippy::all, reason = "generated")]
+    #![expect(clippy::allow_attributes, clippy::enum_variant_names, reason = "generated")]
     tonic::include_proto!("etcdserverpb");
 }
 

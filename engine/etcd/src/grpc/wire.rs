@@ -74,13 +74,17 @@ impl From<pb::Compare> for api::Compare {
         };
         // The target says what is compared; an absent or other operand counts as nothing.
         let target = match (compare.target(), compare.target_union) {
-            (CompareTarget::Version, Some(TargetUnion::Version(version))) => api::CompareTarget::Version(version),
+            (CompareTarget::Version, Some(TargetUnion::Version(version))) => {
+                api::CompareTarget::Version(version)
+            }
             (CompareTarget::Version, _) => api::CompareTarget::Version(0),
             (CompareTarget::Create, Some(TargetUnion::CreateRevision(revision))) => {
                 api::CompareTarget::Create(revision)
             }
             (CompareTarget::Create, _) => api::CompareTarget::Create(0),
-            (CompareTarget::Mod, Some(TargetUnion::ModRevision(revision))) => api::CompareTarget::Mod(revision),
+            (CompareTarget::Mod, Some(TargetUnion::ModRevision(revision))) => {
+                api::CompareTarget::Mod(revision)
+            }
             (CompareTarget::Mod, _) => api::CompareTarget::Mod(0),
             (CompareTarget::Value, Some(TargetUnion::Value(value))) => api::CompareTarget::Value(value),
             (CompareTarget::Value, _) => api::CompareTarget::Value(Default::default()),
@@ -155,7 +159,11 @@ impl From<api::PutResponse> for pb::PutResponse {
 
 impl From<api::DeleteRangeResponse> for pb::DeleteRangeResponse {
     fn from(r: api::DeleteRangeResponse) -> pb::DeleteRangeResponse {
-        pb::DeleteRangeResponse { header: Some(r.header.into()), deleted: r.deleted, prev_kvs: kvs(r.prev_kvs) }
+        pb::DeleteRangeResponse {
+            header: Some(r.header.into()),
+            deleted: r.deleted,
+            prev_kvs: kvs(r.prev_kvs),
+        }
     }
 }
 
@@ -252,7 +260,10 @@ impl From<api::MemberListResponse> for pb::MemberListResponse {
             client_ur_ls: member.client_urls,
             is_learner: member.is_learner,
         };
-        pb::MemberListResponse { header: Some(r.header.into()), members: r.members.into_iter().map(member).collect() }
+        pb::MemberListResponse {
+            header: Some(r.header.into()),
+            members: r.members.into_iter().map(member).collect(),
+        }
     }
 }
 

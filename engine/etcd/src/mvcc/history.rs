@@ -27,7 +27,10 @@ pub(crate) struct History {
 
 impl History {
     pub fn push(&mut self, version: Version) {
-        debug_assert!(self.versions.last().is_none_or(|last| last.revision < version.revision), "revisions only grow");
+        debug_assert!(
+            self.versions.last().is_none_or(|last| last.revision < version.revision),
+            "revisions only grow"
+        );
         self.versions.push(version);
     }
 
@@ -86,9 +89,10 @@ mod tests {
     fn a_key_is_read_as_it_stood() {
         let history = history("2 5 -7 9");
         let at = |revision| history.at(revision).map(|kv| kv.mod_revision);
-        assert_eq!([1, 2, 4, 5, 6, 7, 8, 9, 99].map(at), [
-            None, Some(2), Some(2), Some(5), Some(5), None, None, Some(9), Some(9)
-        ]);
+        assert_eq!(
+            [1, 2, 4, 5, 6, 7, 8, 9, 99].map(at),
+            [None, Some(2), Some(2), Some(5), Some(5), None, None, Some(9), Some(9)]
+        );
     }
 
     #[test]

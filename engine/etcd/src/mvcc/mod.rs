@@ -3,7 +3,7 @@
 //!
 //! - [`store`]: [`Store`], revisions, writes, compaction, snapshots.
 //! - [`history`]: the versions of one key.
-//! - [`range`]: reads.
+//! - [`range`]: which keys, and what of them.
 //! - [`txn`]: validation and execution of requests.
 //! - [`watchers`]: who is told of a change.
 //!
@@ -13,6 +13,8 @@
 pub(crate) mod history;
 pub(crate) mod range;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 pub(crate) mod txn;
 pub(crate) mod watchers;
 

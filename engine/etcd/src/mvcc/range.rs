@@ -7,6 +7,9 @@ use bytes::Bytes;
 
 use crate::api::{KeyValue, RangeRequest, SortOrder, SortTarget};
 
+/// From and to, as an ordered map takes them.
+pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// The keys that a `key` and `range_end` mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Keys {
@@ -33,7 +36,7 @@ impl Keys {
     }
 
     /// As bounds for an ordered map; `None` when no key can be meant.
-    pub fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub fn bounds(&self) -> Option<Bounds<'_>> {
         match self {
             Keys::One(one) => Some((Bound::Included(one), Bound::Included(one))),
             Keys::Between(from, to) => (from < to).then_some((Bound::Included(from), Bound::Excluded(to))),
@@ -89,7 +92,8 @@ fn filters(request: &RangeRequest) -> bool {
 }
 
 fn wanted(request: &RangeRequest, kv: &KeyValue) -> bool {
-    let within = |revision: i64, min: i64, max: i64| (min == 0 || revision >= min) && (max == 0 || revision <= max);
+    let within =
+        |revision: i64, min: i64, max: i64| (min == 0 || revision >= min) && (max == 0 || revision <= max);
     within(kv.mod_revision, request.min_mod_revision, request.max_mod_revision)
         && within(kv.create_revision, request.min_create_revision, request.max_create_revision)
 }

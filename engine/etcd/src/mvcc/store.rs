@@ -109,7 +109,10 @@ impl Store {
     /// The keys of `keys` that existed at revision `at`, in order.
     pub(super) fn live(&self, keys: &Keys, at: i64) -> impl Iterator<Item = &KeyValue> {
         let bounds = keys.bounds();
-        bounds.into_iter().flat_map(|bounds| self.keys.range::<[u8], _>(bounds)).filter_map(move |(_, h)| h.at(at))
+        bounds
+            .into_iter()
+            .flat_map(|bounds| self.keys.range::<[u8], _>(bounds))
+            .filter_map(move |(_, h)| h.at(at))
     }
 
     /// The changes from revision `from` on, in order.
@@ -152,7 +155,8 @@ impl Store {
     }
 
     pub fn dump(&self) -> Dump {
-        let mut changes: Vec<Change> = self.keys.iter().flat_map(|(key, history)| dump_key(key, history)).collect();
+        let mut changes: Vec<Change> =
+            self.keys.iter().flat_map(|(key, history)| dump_key(key, history)).collect();
         changes.sort_by_key(|change| change.revision);
         Dump {
             revision: self.revision,
@@ -160,6 +164,12 @@ impl Store {
             changes,
             leases: self.leases.clone(),
         }
+    }
+
+    /// How many versions there are.
+    #[cfg(test)]
+    pub fn dump_len(&self) -> usize {
+        self.dump().changes.len()
     }
 
     pub fn restore(dump: Dump) -> Store {

@@ -103,14 +103,24 @@ fn header(revision: i64) -> ResponseHeader {
 impl Store {
     pub fn range_response(&self, request: &RangeRequest) -> Result<RangeResponse, EtcdError> {
         let found = self.range(request)?;
-        Ok(RangeResponse { header: header(self.revision()), kvs: found.kvs, more: found.more, count: found.count })
+        Ok(RangeResponse {
+            header: header(self.revision()),
+            kvs: found.kvs,
+            more: found.more,
+            count: found.count,
+        })
     }
 }
 
 impl Write<'_> {
     fn range(&self, request: &RangeRequest) -> Result<RangeResponse, EtcdError> {
         let found = self.store.range_of(request, self.revision())?;
-        Ok(RangeResponse { header: header(self.revision()), kvs: found.kvs, more: found.more, count: found.count })
+        Ok(RangeResponse {
+            header: header(self.revision()),
+            kvs: found.kvs,
+            more: found.more,
+            count: found.count,
+        })
     }
 
     pub fn put_request(&mut self, request: PutRequest) -> Result<PutResponse, EtcdError> {
@@ -163,7 +173,8 @@ impl Write<'_> {
         let mut live = self.store.live(&keys, self.revision()).peekable();
         if live.peek().is_none() {
             // An absent value is not the empty value: it equals nothing.
-            return !matches!(compare.target, CompareTarget::Value(_)) && compares(compare, &KeyValue::default());
+            return !matches!(compare.target, CompareTarget::Value(_))
+                && compares(compare, &KeyValue::default());
         }
         live.all(|kv| compares(compare, kv))
     }

@@ -50,7 +50,8 @@ impl Watchers {
         sender: UnboundedSender<WatchResponse>,
     ) -> Option<WatchId> {
         let response = WatchResponse { header, watch_id, ..WatchResponse::default() };
-        let start_revision = if request.start_revision > 0 { request.start_revision } else { store.revision() + 1 };
+        let start_revision =
+            if request.start_revision > 0 { request.start_revision } else { store.revision() + 1 };
         // A receiver that is gone already is noticed at the next event.
         let _ = sender.send(WatchResponse { created: true, ..response.clone() });
         if start_revision < store.compact_revision() {
@@ -124,7 +125,11 @@ impl Watchers {
         self.by_key.clear();
         self.ranges.clear();
         for watch in std::mem::take(&mut self.watches).into_values() {
-            let _ = watch.sender.send(WatchResponse { compact_revision, canceled: true, ..watch.response(header) });
+            let _ = watch.sender.send(WatchResponse {
+                compact_revision,
+                canceled: true,
+                ..watch.response(header)
+            });
         }
     }
 
@@ -157,10 +162,16 @@ impl Watch {
             EventKind::Delete => WatchFilter::NoDelete,
         };
         let main = change.revision.main;
-        if main < self.start_revision || !self.keys.contains(&change.kv.key) || self.filters.contains(&filter) {
+        if main < self.start_revision || !self.keys.contains(&change.kv.key) || self.filters.contains(&filter)
+        {
             return None;
         }
         let prev_kv = self.prev_kv.then(|| store.key_at(&change.kv.key, main - 1)).flatten();
-        Some(Event { kind: change.kind, kv: change.kv.clone(), prev_kv: prev_kv.cloned(), cause: change.cause })
+        Some(Event {
+            kind: change.kind,
+            kv: change.kv.clone(),
+            prev_kv: prev_kv.cloned(),
+            cause: change.cause,
+        })
     }
 }

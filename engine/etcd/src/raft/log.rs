@@ -70,7 +70,9 @@ impl Inner {
 
     /// Where in `entries` the entry of that index is, or would be.
     fn position(&self, index: u64) -> usize {
-        usize::try_from(index.saturating_sub(self.first_index())).unwrap_or(usize::MAX).min(self.entries.len())
+        usize::try_from(index.saturating_sub(self.first_index()))
+            .unwrap_or(usize::MAX)
+            .min(self.entries.len())
     }
 }
 
@@ -128,7 +130,11 @@ impl RaftLogStorage<TypeConfig> for Log {
         Ok(read_one::<Option<LogId>>(&self.disk, COMMITTED).flatten())
     }
 
-    async fn append<I>(&mut self, entries: I, callback: LogFlushed<TypeConfig>) -> Result<(), StorageError<u64>>
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: LogFlushed<TypeConfig>,
+    ) -> Result<(), StorageError<u64>>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,

@@ -7,8 +7,8 @@ use openraft::EntryPayload;
 use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError};
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse, VoteRequest,
-    VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    VoteRequest, VoteResponse,
 };
 
 use super::{Entry, TypeConfig};
@@ -57,9 +57,12 @@ impl Link {
         let unreachable = |error: &(dyn std::error::Error + 'static)| {
             RPCError::Network(NetworkError::new(&std::io::Error::other(error.to_string())))
         };
-        let sent = network.transmit(&self.member.name, name, request).await.map_err(|error| unreachable(&error))?;
-        let peer = self.cluster.running(self.target).ok_or_else(|| unreachable(&EtcdError::ConnectionLost))?;
-        let response = call(peer).await.map_err(|error| RPCError::RemoteError(RemoteError::new(self.target, error)))?;
+        let sent =
+            network.transmit(&self.member.name, name, request).await.map_err(|error| unreachable(&error))?;
+        let peer =
+            self.cluster.running(self.target).ok_or_else(|| unreachable(&EtcdError::ConnectionLost))?;
+        let response =
+            call(peer).await.map_err(|error| RPCError::RemoteError(RemoteError::new(self.target, error)))?;
         let back = network.transmit(name, &self.member.name, answer(&response));
         caused_by(Some(sent), back).await.map_err(|error| unreachable(&error))?;
         Ok(response)
@@ -142,8 +145,7 @@ impl RaftNetwork<TypeConfig> for Link {
         rpc: VoteRequest<u64>,
         _: RPCOption,
     ) -> Result<VoteResponse<u64>, Failed<RaftError<u64>>> {
-        let request =
-            Message::Vote { term: rpc.vote.leader_id.term, last_index: index_of(rpc.last_log_id) };
+        let request = Message::Vote { term: rpc.vote.leader_id.term, last_index: index_of(rpc.last_log_id) };
         let vote = |peer: Arc<Member>| async move {
             let response = peer.raft().vote(rpc).await?;
             if response.vote_granted {

@@ -38,8 +38,11 @@ impl Writer {
     async fn check(&self, etcd: &Etcd, seed: u64) {
         let client = etcd.client("checker").with_deadline(Duration::from_secs(20));
         let read = client.range(RangeRequest::prefix("seq/")).await.unwrap();
-        let stored: BTreeMap<String, i64> =
-            read.kvs.iter().map(|kv| (String::from_utf8_lossy(&kv.key).into_owned(), kv.mod_revision)).collect();
+        let stored: BTreeMap<String, i64> = read
+            .kvs
+            .iter()
+            .map(|kv| (String::from_utf8_lossy(&kv.key).into_owned(), kv.mod_revision))
+            .collect();
         for (key, revision) in &self.acknowledged {
             assert_eq!(stored.get(key), Some(revision), "seed {seed}: {key}");
         }

@@ -19,7 +19,8 @@ fn check(members: u8, script: &str) {
         let client = etcd.client("etcdctl");
         let mut outputs = Vec::new();
         for command in &commands {
-            let words: Vec<&str> = command.split(' ').map(|word| if word == "''" { "" } else { word }).collect();
+            let words: Vec<&str> =
+                command.split(' ').map(|word| if word == "''" { "" } else { word }).collect();
             outputs.push(ctl::run(&client, &words).await);
         }
         outputs
@@ -143,7 +144,10 @@ fn leases_and_members_are_shown_as_etcdctl_does() {
         assert_eq!(run(&format!("lease revoke {id}")).await.stdout, format!("lease {id} revoked\n"));
         let again = run(&format!("lease revoke {id}")).await;
         assert_eq!(again.stderr, "Error: failed to revoke lease (etcdserver: requested lease not found)\n");
-        assert_eq!(run(&format!("lease timetolive {id}")).await.stdout, format!("lease {id} already expired\n"));
+        assert_eq!(
+            run(&format!("lease timetolive {id}")).await.stdout,
+            format!("lease {id} already expired\n")
+        );
 
         let healthy = "etcd2:2379 is healthy: successfully committed proposal: took = 0s\n";
         assert_eq!(run("--endpoints=etcd2:2379 endpoint health").await.stdout, healthy);

@@ -174,7 +174,11 @@ fn keys_and_transactions_over_mutual_tls() {
         live.check("etcdctl put /a/1 x && etcdctl put /a/2 y", "OK\nOK\n").await;
         live.check("etcdctl get /a/ --prefix --keys-only", "/a/1\n\n/a/2\n\n").await;
         live.check("etcdctl get '' --from-key --keys-only --limit 2", "/a/1\n\n/a/2\n\n").await;
-        live.check("etcdctl get /a/ --prefix --consistency=s --order=DESCEND --sort-by=VALUE --print-value-only", "y\nx\n").await;
+        live.check(
+            "etcdctl get /a/ --prefix --consistency=s --order=DESCEND --sort-by=VALUE --print-value-only",
+            "y\nx\n",
+        )
+        .await;
         live.check("etcdctl del /a/ --prefix --prev-kv", "2\n/a/1\nx\n/a/2\ny\n").await;
         live.check("etcdctl del nosuch", "0\n").await;
         let txn = r#"printf 'value("foo") = "bar2"\n\nput foo txn\nget foo\n\nget nope\n\n' | etcdctl txn"#;
@@ -228,7 +232,8 @@ fn leases() {
 fn watches_replay_follow_and_end_at_a_compaction() {
     live(3, None, |_, live| async move {
         live.check("etcdctl put foo 1 && etcdctl put foo 2", "OK\nOK\n").await;
-        let watch = live.run("timeout 2 etcdctl watch foo --rev=2 --prev-kv & sleep 1; etcdctl del foo >/dev/null; wait");
+        let watch = live
+            .run("timeout 2 etcdctl watch foo --rev=2 --prev-kv & sleep 1; etcdctl del foo >/dev/null; wait");
         assert_eq!(watch.await.stdout, "PUT\nfoo\n1\nPUT\nfoo\n1\nfoo\n2\nDELETE\nfoo\n2\nfoo\n\n");
         live.check("etcdctl compaction 4", "compacted revision 4\n").await;
         let canceled = live.run("timeout 2 etcdctl watch foo --rev=2").await;
@@ -246,12 +251,16 @@ fn endpoints_and_members() {
     live(3, None, |_, live| async move {
         let health = live.run("etcdctl endpoint health").await;
         assert_eq!(health.code, 0, "{}", health.stderr);
-        let healthy = (health.stdout + &health.stderr).matches("is healthy: successfully committed proposal").count();
+        let healthy =
+            (health.stdout + &health.stderr).matches("is healthy: successfully committed proposal").count();
         assert_eq!(healthy, 3);
         let status = live.run("etcdctl endpoint status -w table").await;
         assert_eq!(status.stderr, "");
         let status = status.stdout;
-        assert!(status.contains("|        ENDPOINT        |        ID        | VERSION | DB SIZE | IS LEADER |"), "{status}");
+        assert!(
+            status.contains("|        ENDPOINT        |        ID        | VERSION | DB SIZE | IS LEADER |"),
+            "{status}"
+        );
         assert_eq!(status.matches(" 3.5.16 |").count(), 3, "{status}");
         assert_eq!(status.matches(" true |").count(), 1, "{status}");
         let members = live.run("etcdctl member list -w table").await.stdout;

@@ -32,7 +32,10 @@ fn a_restarted_member_catches_up() {
         put(&client, "k", "while down").await.unwrap();
         etcd.start(&down).await.unwrap();
         assert_eq!(get_stale(&etcd, &down, "k").await.as_deref(), Some("before"), "as its disk has it");
-        assert_eq!(get(&etcd.client_of_member("etcdctl", &down), "k").await, Ok(Some("while down".to_owned())));
+        assert_eq!(
+            get(&etcd.client_of_member("etcdctl", &down), "k").await,
+            Ok(Some("while down".to_owned()))
+        );
     });
 }
 

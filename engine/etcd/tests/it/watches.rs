@@ -31,7 +31,8 @@ fn a_watch_tells_what_happens_from_now_on() {
         let etcd = boot(&world, 3).await;
         let client = etcd.client("etcdctl");
         put(&client, "a/1", "before").await.unwrap();
-        let mut watcher = client.watch(WatchRequest { prev_kv: true, ..WatchRequest::prefix("a/") }).await.unwrap();
+        let mut watcher =
+            client.watch(WatchRequest { prev_kv: true, ..WatchRequest::prefix("a/") }).await.unwrap();
         let created = watcher.next().await.unwrap().unwrap();
         assert!(created.created && created.events.is_empty());
         put(&client, "b", "elsewhere").await.unwrap();
@@ -52,7 +53,8 @@ fn a_watch_from_a_revision_replays_the_past_and_then_goes_on() {
         for value in ["1", "2", "3"] {
             put(&client, "k", value).await.unwrap();
         }
-        let mut watcher = client.watch(WatchRequest { start_revision: 3, ..WatchRequest::key("k") }).await.unwrap();
+        let mut watcher =
+            client.watch(WatchRequest { start_revision: 3, ..WatchRequest::key("k") }).await.unwrap();
         put(&client, "k", "4").await.unwrap();
         for expected in ["PUT k 2 @3", "PUT k 3 @4", "PUT k 4 @5"] {
             assert_eq!(text(&events(&mut watcher).await), [expected]);
@@ -71,13 +73,15 @@ fn a_watch_of_a_compacted_revision_is_canceled() {
         client.compact(4).await.unwrap();
         assert_eq!(client.compact(3).await, Err(EtcdError::Compacted));
         assert_eq!(client.compact(99).await, Err(EtcdError::FutureRevision));
-        let mut watcher = client.watch(WatchRequest { start_revision: 2, ..WatchRequest::key("k") }).await.unwrap();
+        let mut watcher =
+            client.watch(WatchRequest { start_revision: 2, ..WatchRequest::key("k") }).await.unwrap();
         assert!(watcher.next().await.unwrap().unwrap().created);
         let canceled = watcher.next().await.unwrap().unwrap();
         assert!(canceled.canceled);
         assert_eq!(canceled.compact_revision, 4);
         assert!(watcher.next().await.is_none());
-        let mut watcher = client.watch(WatchRequest { start_revision: 4, ..WatchRequest::key("k") }).await.unwrap();
+        let mut watcher =
+            client.watch(WatchRequest { start_revision: 4, ..WatchRequest::key("k") }).await.unwrap();
         assert_eq!(text(&events(&mut watcher).await), ["PUT k 3 @4"]);
     });
 }
@@ -125,7 +129,10 @@ fn a_watch_goes_on_at_another_member_without_a_gap() {
             while seen.last() != written.last() {
                 seen.extend(events(&mut watcher).await.events.iter().map(|event| event.kv.mod_revision));
             }
-            assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "seed {seed}: in order, none twice: {seen:?}");
+            assert!(
+                seen.windows(2).all(|pair| pair[0] < pair[1]),
+                "seed {seed}: in order, none twice: {seen:?}"
+            );
             assert!(written.iter().all(|revision| seen.contains(revision)), "seed {seed}: none missing");
         });
     }
