@@ -1,1 +1,48 @@
-fn main() {}
+//! `labkit`: the one binary. Arguments, files, sockets, stdout and exit codes are its business; what a lab
+//! is and how it is graded is `labkit-lab`'s.
+//!
+//! - [`arguments`]: the command line; [`help`]: its help, grouped by reader and in the reader's language.
+//! - [`commands`]: one file per command.
+//! - [`course`]: which course, which lab; [`files`]: reading them from a folder or from the binary.
+//! - [`daemon`]: a lab that is played live; [`control`]: what terminals and the daemon say to each other.
+//! - [`state`]: the folder where running labs are recorded; [`progress`]: the student's best points.
+//! - [`screen`]: language, colours, width; [`failure`]: exit codes and the one report on stderr.
+//!
+//! Invariants: `~/.kube/config` is never touched. A command that fails says what to do next. What ends,
+//! leaves no process and no socket behind.
+
+mod arguments;
+mod commands;
+mod control;
+mod course;
+mod daemon;
+mod failure;
+mod files;
+mod help;
+mod progress;
+mod prose;
+mod screen;
+mod state;
+mod work;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let (arguments, screen) = match help::parse(std::env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(exit) => return exit.into(),
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| commands::run(&screen, arguments)));
+    let outcome = outcome.unwrap_or_else(|_| {
+        Err(Failure::bug("a panic, reported above").next("please report it with the command that you gave"))
+    });
+    outcome
+        .unwrap_or_else(|failure| {
+            failure.report(&screen);
+            failure.exit
+        })
+        .into()
+}

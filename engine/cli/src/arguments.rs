@@ -1,0 +1,318 @@
+//! The command line. The doc comments are its help, in English; `help` adds the examples, the groups and the
+//! Korean.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Labs on how Kubernetes works inside: real kubectl and etcdctl against a control plane that boots at once.
+#[derive(Debug, Parser)]
+#[command(name = "labkit", version, disable_help_subcommand = false, infer_subcommands = false)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// The course's folder [default: the nearest labs/course.yaml upwards, else the built-in course].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub course: Option<PathBuf>,
+    /// The language, en or ko [default: from LANG].
+    #[arg(long, global = true, value_enum, value_name = "LANGUAGE", hide_possible_values = true)]
+    pub lang: Option<LanguageTag>,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours; NO_COLOR=1 says the same.
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// A language, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LanguageTag {
+    En,
+    Ko,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// See it all in 60 seconds, without kubectl.
+    ///
+    /// Boots a control plane with three etcd members, kills their leader while somebody writes, shows what
+    /// the members then said to each other, and explains one red check. Begin here.
+    Tour(TourArguments),
+    /// Start a lab: its own control plane, for your own kubectl and etcdctl.
+    ///
+    /// The control plane runs in the background until `labkit stop`, also when this terminal closes. Prints
+    /// the lines that point kubectl and etcdctl at it, and the first task. Your ~/.kube/config is left alone.
+    Start(StartArguments),
+    /// Check the running lab: done, not yet, and why.
+    ///
+    /// Run it as often as you like; what it says about a red check tells you what to look at. Lists the
+    /// questions that are still open, too.
+    Check(LiveArguments),
+    /// Get the next hint for what is still red.
+    ///
+    /// Each call gives one more, from a nudge to nearly the answer.
+    Hint(LiveArguments),
+    /// Answer a question of the lab.
+    ///
+    /// Some tasks ask for what you found out. Without an ID, lists the questions.
+    Answer(AnswerArguments),
+    /// Break something, or heal it.
+    ///
+    /// Without a verb, lists what is broken and what there is to break. TARGET is a name such as etcd/etcd1,
+    /// scheduler, kubelet/worker2 or node/worker2 (its power), or a role: etcd/leader. LINK is two groups:
+    /// "etcd1 | etcd2, etcd3".
+    Fault(FaultArguments),
+    /// Let time pass at once.
+    ///
+    /// Every timer on the way fires in its order, so "NotReady after 40 s" needs no waiting. Without a
+    /// duration, tells the lab's time.
+    Clock(ClockArguments),
+    /// What runs, where it listens, how far you are.
+    Status(LiveArguments),
+    /// Write what you did as a submission, to hand in.
+    ///
+    /// Your writes, faults and answers go into DIR/submission.yaml with their times. `labkit run LAB
+    /// --submission DIR` grades it as your instructor will.
+    Submit(SubmitArguments),
+    /// End the running lab.
+    ///
+    /// Ends the control plane and removes its files. Submit first if you want to keep what you did.
+    Stop(StopArguments),
+    /// Grade a submission in virtual time, in milliseconds.
+    ///
+    /// Without a flag it grades start/, what a student begins with: it shows every check in red. The same
+    /// lab, submission and seed give the same report, byte for byte.
+    Run(RunArguments),
+    /// Prove that labs are right.
+    ///
+    /// Checks every file, then grades: start/ must score below full, solution/ full marks, each of wrong/
+    /// must fail exactly the checks that it names, and all of it the same over several seeds.
+    Lint(LintArguments),
+    /// Write the JSON Schemas of lab files, for your editor.
+    ///
+    /// Writes them to the schemas/ folder beside labs/. With --check, only says whether they are up to date.
+    Schema(SchemaArguments),
+    /// Build the course as a book, or serve it.
+    #[cfg(feature = "book")]
+    #[command(subcommand)]
+    Book(BookCommand),
+    /// Run a lab's control plane; `start` calls it.
+    #[command(hide = true)]
+    Daemon(StartArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct TourArguments {
+    /// Print it all at once, without pauses.
+    #[arg(long)]
+    pub fast: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct StartArguments {
+    /// A lab's name, its number such as 2.4, or the path of its folder.
+    pub lab: String,
+    /// Stay in this terminal; Ctrl-C ends the lab.
+    #[arg(long)]
+    pub foreground: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LiveArguments {
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+/// Which of the running labs.
+#[derive(Debug, Clone, Args)]
+pub struct WhichLab {
+    /// The running lab, when there are several [default: LABKIT_LAB, else the only one].
+    #[arg(long = "lab", value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct AnswerArguments {
+    /// The question's id, as `labkit check` shows it.
+    #[arg(requires = "value")]
+    pub id: Option<String>,
+    /// What you found: a word, a number, or a JSON value.
+    #[arg(allow_hyphen_values = true)]
+    pub value: Option<String>,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+#[command(subcommand_help_heading = "Verbs", subcommand_value_name = "VERB", disable_help_subcommand = true)]
+pub struct FaultArguments {
+    #[command(subcommand)]
+    pub verb: Option<FaultVerb>,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+/// What to break. The names are those of lab files, written as commands are.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum FaultVerb {
+    /// End a process at once, as SIGKILL does. Its disk stays.
+    Kill { target: String },
+    /// Freeze a process, as SIGSTOP does.
+    Pause { target: String },
+    /// Cut a machine's power: node/worker2.
+    PowerOff { target: String },
+    /// Kill an etcd member and lose what it had not synced to its disk.
+    PowerLoss { target: String },
+    /// Let nothing pass between groups: "etcd1 | etcd2, etcd3".
+    Partition { link: String },
+    /// Make messages between groups late by a duration.
+    Delay { link: String, by: String },
+    /// Lose messages between groups with a probability from 0 to 1.
+    Drop { link: String, probability: f64 },
+    /// Make each sync of an etcd member's disk take that long.
+    SlowDisk { target: String, by: String },
+    /// Let an etcd member's disk take no more.
+    FullDisk { target: String },
+    /// Take a fault back: the one with that ID, or all.
+    Heal { id: Option<String> },
+    /// Stop a component in good order, until `fault start`.
+    Stop { target: String },
+    /// Start a component that was stopped or killed.
+    Start { target: String },
+}
+
+#[derive(Debug, Args)]
+pub struct ClockArguments {
+    /// How far: +40s, +5m, +1h30m.
+    pub by: Option<String>,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct SubmitArguments {
+    /// Where to write it [default: a folder named after the lab, here].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replace a submission that is already there.
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct StopArguments {
+    /// End every running lab.
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Labs: names, numbers such as 2.4, or paths of their folders.
+    #[arg(required = true, value_name = "LAB")]
+    pub labs: Vec<String>,
+    /// Grade the reference solution.
+    #[arg(long, conflicts_with = "submission")]
+    pub solution: bool,
+    /// Grade this submission: a folder with submission.yaml.
+    #[arg(long, value_name = "DIR")]
+    pub submission: Option<PathBuf>,
+    /// The seed of all chance in the run.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Write the report to this file too; JSON unless --format says otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// The report's form.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+}
+
+/// A report's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    Junit,
+    Markdown,
+}
+
+#[derive(Debug, Args)]
+pub struct LintArguments {
+    /// Folders of labs or of a course [default: the whole course].
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How many seeds to grade over.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub seeds: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// Write nothing; end with 1 if a file is not up to date.
+    #[arg(long)]
+    pub check: bool,
+    /// The folder to write to [default: schemas/ beside labs/].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[cfg(feature = "book")]
+#[derive(Debug, Subcommand)]
+pub enum BookCommand {
+    /// Grade the course and write it as a book.
+    ///
+    /// Grades each lab's reference solution and puts what really happened into the book: results, diagrams,
+    /// timelines. The book opens without a network.
+    Build(BookBuildArguments),
+    /// Build the book and show it on a local port.
+    Serve(BookServeArguments),
+    /// Be mdBook's preprocessor, for plain `mdbook build book`.
+    Preprocess(BookPreprocessArguments),
+}
+
+#[cfg(feature = "book")]
+#[derive(Debug, Args)]
+pub struct BookBuildArguments {
+    /// Where the book goes [default: target/book in a checkout, else labkit-book].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[cfg(feature = "book")]
+#[derive(Debug, Args)]
+pub struct BookServeArguments {
+    #[command(flatten)]
+    pub build: BookBuildArguments,
+    /// The port on 127.0.0.1; 0 for any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    pub port: u16,
+}
+
+#[cfg(feature = "book")]
+#[derive(Debug, Args)]
+pub struct BookPreprocessArguments {
+    #[command(subcommand)]
+    pub question: Option<PreprocessQuestion>,
+}
+
+/// What mdBook asks before it sends the book.
+#[cfg(feature = "book")]
+#[derive(Debug, Subcommand)]
+pub enum PreprocessQuestion {
+    /// Whether a renderer is supported, by the exit code.
+    Supports { renderer: String },
+}

@@ -1,0 +1,33 @@
+//! What the commands for a running lab share.
+
+use serde::de::DeserializeOwned;
+
+use crate::control::{self, Request};
+use crate::failure::Failure;
+use crate::screen::Screen;
+use crate::state::LabState;
+use crate::work::Work;
+
+/// Asks a running lab, with a bar where it takes long.
+pub fn ask<T: DeserializeOwned>(screen: &Screen, lab: &LabState, request: &Request) -> Result<T, Failure> {
+    let mut work = None;
+    let reply = control::ask(lab, request, &mut |done, total| {
+        work.get_or_insert_with(|| Work::of_steps(screen, total)).at(done);
+    })?;
+    drop(work);
+    serde_json::from_value(reply).map_err(|error| {
+        Failure::failed(format!("the lab {} was started by another version of labkit: {error}", lab.name))
+            .next(format!("labkit stop --lab {}, then start it again", lab.name))
+    })
+}
+
+/// `4m05s`: a span of a lab's time.
+pub fn span(millis: u64) -> String {
+    let seconds = millis / 1000;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) if millis < 10_000 => format!("{seconds}.{}s", millis % 1000 / 100),
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes:02}m{seconds:02}s"),
+    }
+}

@@ -1,0 +1,47 @@
+//! The commands, one file each; here is only the list.
+
+mod answer;
+#[cfg(feature = "book")]
+mod book;
+mod check;
+mod clock;
+mod fault;
+mod hint;
+mod home;
+mod lint;
+mod live;
+mod run;
+mod schema;
+mod start;
+mod status;
+mod stop;
+mod submit;
+mod tour;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Outcome;
+use crate::screen::Screen;
+
+/// Does what the command line says.
+pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
+    let global = &arguments.global;
+    let Some(command) = arguments.command else { return home::run(screen, global) };
+    match command {
+        Command::Tour(arguments) => tour::run(screen, &arguments),
+        Command::Start(arguments) => start::run(screen, global, &arguments),
+        Command::Check(arguments) => check::run(screen, arguments),
+        Command::Hint(arguments) => hint::run(screen, arguments),
+        Command::Answer(arguments) => answer::run(screen, arguments),
+        Command::Fault(arguments) => fault::run(screen, arguments),
+        Command::Clock(arguments) => clock::run(screen, arguments),
+        Command::Status(arguments) => status::run(screen, arguments),
+        Command::Submit(arguments) => submit::run(screen, arguments),
+        Command::Stop(arguments) => stop::run(screen, arguments),
+        Command::Run(arguments) => run::run(screen, global, &arguments),
+        Command::Lint(arguments) => lint::run(screen, global, &arguments),
+        Command::Schema(arguments) => schema::run(screen, global, &arguments),
+        #[cfg(feature = "book")]
+        Command::Book(command) => book::run(screen, global, command),
+        Command::Daemon(arguments) => start::daemon(screen, global, &arguments),
+    }
+}

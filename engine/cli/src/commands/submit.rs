@@ -1,0 +1,70 @@
+//! `labkit submit`: writes what was done as a submission.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::arguments::SubmitArguments;
+use crate::commands::live::ask;
+use crate::control::replies::Submitted;
+use crate::control::{Request, choose};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::screen::{Screen, say};
+
+const SUBMISSION: &str = "submission.yaml";
+
+pub fn run(screen: &Screen, arguments: SubmitArguments) -> Outcome {
+    let lab = choose(screen, arguments.which.name.as_deref())?;
+    let out = arguments.out.unwrap_or_else(|| PathBuf::from(&lab.name));
+    let path = out.join(SUBMISSION);
+    if path.exists() && !arguments.force {
+        let message = say!(screen.language, "{} is there already", "{} 이(가) 이미 있습니다", path.display());
+        let next = say!(
+            screen.language,
+            "give another folder with --out, or replace it with --force",
+            "--out 으로 다른 폴더를 주거나 --force 로 바꾸세요"
+        );
+        return Err(Failure::usage(message).next(next));
+    }
+    let submitted: Submitted = ask(screen, &lab, &Request::Submit {})?;
+    for (file, text) in &submitted.files {
+        write(&out.join(file), text)?;
+    }
+    if screen.json {
+        screen.print_json(&submitted);
+        return Ok(Exit::Passed);
+    }
+    let (name, steps, answers, shown) = (&submitted.lab, submitted.steps, submitted.answers, path.display());
+    screen.print_prose(
+        "",
+        &say!(
+            screen.language,
+            "Wrote {shown}: {steps} steps, {answers} answers.",
+            "{shown} 작성: 단계 {steps}개, 답 {answers}개."
+        ),
+    );
+    screen.print_prose(
+        "",
+        &say!(screen.language, "To grade it as your instructor will:", "강사와 똑같이 채점해 보려면:"),
+    );
+    screen.print(&format!("  labkit run {name} --submission {}", out.display()));
+    Ok(Exit::Passed)
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: &std::io::Error| Failure::file("write", path, error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    let mut fresh = tempfile::Builder::new()
+        .permissions(readable())
+        .tempfile_in(folder)
+        .map_err(|error| failed(&error))?;
+    std::io::Write::write_all(&mut fresh, text.as_bytes()).map_err(|error| failed(&error))?;
+    fresh.persist(path).map_err(|error| failed(&error.error))?;
+    Ok(())
+}
+
+/// As any file that a person writes; the umask takes its part.
+fn readable() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}

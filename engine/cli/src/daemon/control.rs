@@ -1,0 +1,73 @@
+//! The control socket: requests in, replies out, any number of terminals at once.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{Live, verbs};
+use crate::control::{Reply, Request};
+use crate::failure::Failure;
+use crate::state::{LabState, make_private, with_socket};
+
+/// No request is this long, in bytes.
+const REQUEST_MAX: u64 = 1024 * 1024;
+
+pub(super) fn listen(place: &LabState) -> Result<UnixListener, Failure> {
+    let listener = with_socket(place, |path| {
+        let listener = UnixListener::bind(path)?;
+        make_private(path)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| Failure::file("listen on", &place.socket(), &error))
+}
+
+/// Serves terminals until the task is dropped.
+pub(super) async fn accept(live: &Arc<Live>, listener: UnixListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                labkit_sim::spawn(converse(live.clone(), stream));
+            }
+            // Out of file descriptors, perhaps: others may close theirs.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn converse(live: Arc<Live>, stream: UnixStream) {
+    let (read, write) = stream.into_split();
+    let mut voice = Voice { write };
+    let mut lines = BufReader::new(read.take(REQUEST_MAX)).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        live.memory().requests += 1;
+        let request: Result<Request, _> = serde_json::from_str(&line);
+        let stops = matches!(request, Ok(Request::Stop {}));
+        let reply = match request {
+            Ok(request) => verbs::answer(&live, request, &mut voice).await,
+            Err(error) => Err(Failure::usage(format!("this lab does not know the request: {error}"))
+                .next("it was started by another version of labkit; labkit stop ends it")),
+        };
+        let heard = voice.say(&reply.map_or_else(Reply::from, Reply::Done)).await;
+        if stops {
+            live.stop.notify_one();
+        }
+        if heard.is_err() {
+            return;
+        }
+    }
+}
+
+/// The way back to one terminal.
+pub(super) struct Voice {
+    write: OwnedWriteHalf,
+}
+
+impl Voice {
+    pub async fn say(&mut self, reply: &Reply) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(reply).expect("replies are plain data");
+        line.push(b'\n');
+        self.write.write_all(&line).await
+    }
+}

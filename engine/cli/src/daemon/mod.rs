@@ -1,0 +1,242 @@
+//! A lab that is played live: the cluster in wall pace with its sockets, and the control socket beside it.
+//! Everything runs on one thread and ends together.
+
+mod control;
+mod idle;
+mod verbs;
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use labkit_cluster::{Cluster, ServeOptions, Served};
+use labkit_lab::{LabFolder, Session, Text};
+use labkit_sim::{Pace, World};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::failure::{Exit, Failure, Outcome};
+use crate::state::{LabState, Running};
+
+/// What the terminal that starts a lab is told. One JSON document a line, where a process tells another.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Announcement {
+    Ready(Ready),
+    Failed { exit: Exit, message: String, next: Option<String> },
+}
+
+/// A lab that can be played.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ready {
+    pub lab: String,
+    pub title: Text,
+    pub pid: u32,
+    /// From the first component to the last open port.
+    pub boot_ms: u64,
+    /// `etcd × 3`
+    pub components: Vec<String>,
+    /// Variables for a shell.
+    pub env: Vec<(String, String)>,
+    /// A file with them.
+    pub env_file: String,
+}
+
+/// Which lab to run, and where it is recorded.
+#[derive(Debug)]
+pub struct Order {
+    pub lab: LabFolder,
+    /// The course's name in the record of progress.
+    pub course: String,
+    pub place: LabState,
+    /// In the foreground the terminal's end ends the lab.
+    pub foreground: bool,
+}
+
+/// What every request needs.
+struct Live {
+    order: Order,
+    world: World,
+    cluster: Cluster,
+    session: Session,
+    served: Served,
+    env: Vec<(String, String)>,
+    stop: Notify,
+    memory: Mutex<Memory>,
+}
+
+/// What was said so far.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Counts requests, for the idle watch.
+    requests: u64,
+    points: Option<u32>,
+    /// The task whose text was shown last.
+    current_task: usize,
+    /// Counts faults that were injected by hand.
+    faults: u32,
+}
+
+/// Runs a lab until it is told to end. `announce` is told when it can be played; if that fails, nobody waits
+/// for the lab any more and it ends.
+pub fn run(order: Order, running: Running, announce: impl FnOnce(&Ready) -> std::io::Result<()>) -> Outcome {
+    // Keys are drawn from the seed: it must not be guessed.
+    let seed = RandomState::new().hash_one(std::process::id());
+    let outcome = labkit_sim::run(Pace::Wall, seed, |world| live(world, seed, order, announce));
+    drop(running);
+    outcome
+}
+
+async fn live(
+    world: World,
+    seed: u64,
+    order: Order,
+    announce: impl FnOnce(&Ready) -> std::io::Result<()>,
+) -> Outcome {
+    let mut ends = Ends::listen(order.foreground)?;
+    let booted = async {
+        let cluster = boot(&world, &order).await?;
+        let (served, env) = serve(&cluster, &order).await?;
+        let listener = control::listen(&order.place)?;
+        let boot_ms = u64::try_from(world.clock().elapsed().as_millis()).unwrap_or(u64::MAX);
+        let session = Session::start(order.lab.clone(), cluster.clone(), seed).await;
+        Ok((cluster, served, env, listener, boot_ms, session))
+    };
+    let (cluster, served, env, listener, boot_ms, session) = tokio::select! {
+        biased;
+        () = ends.wait() => return Ok(Exit::Passed),
+        booted = booted => booted?,
+    };
+    let ready = Ready {
+        lab: order.place.name.clone(),
+        title: order.lab.lab.title.clone(),
+        pid: std::process::id(),
+        boot_ms,
+        components: components(&cluster),
+        env: env.clone(),
+        env_file: order.place.env().display().to_string(),
+    };
+    let memory = Mutex::default();
+    let live = Live { order, world, cluster, session, served, env, stop: Notify::new(), memory };
+    let live = Arc::new(live);
+    if announce(&ready).is_err() {
+        return Ok(Exit::Failed);
+    }
+    tokio::select! {
+        biased;
+        () = ends.wait() => {}
+        () = live.stop.notified() => {}
+        () = idle::too_long(&live) => {}
+        () = control::accept(&live, listener) => {}
+    }
+    Ok(if live.world.bugs().is_empty() { Exit::Passed } else { Exit::Bug })
+}
+
+async fn boot(world: &World, order: &Order) -> Result<Cluster, Failure> {
+    let booted = Cluster::boot(world, &order.lab.lab.cluster).await;
+    booted.map_err(|error| Failure::bug(format!("the lab's control plane did not start: {error}")))
+}
+
+/// Opens the ports and writes the files that clients need.
+async fn serve(cluster: &Cluster, order: &Order) -> Result<(Served, Vec<(String, String)>), Failure> {
+    let place = &order.place;
+    let options = ServeOptions { cluster_name: place.name.clone(), ..ServeOptions::default() };
+    let served = cluster.serve(&options).await;
+    let served = served.map_err(|error| Failure::failed(format!("the lab's ports did not open: {error}")))?;
+    let shown = |path: &Path| path.display().to_string();
+    let mut env = Vec::new();
+    let mut set = |name: &str, value: String| env.push((name.to_owned(), value));
+    set("LABKIT_LAB", place.name.clone());
+    if let Some(kubeconfig) = &served.kubeconfig {
+        LabState::write_private(&place.kubeconfig(), kubeconfig)?;
+        set("KUBECONFIG", shown(&place.kubeconfig()));
+    }
+    let etcd = place.etcd();
+    let files = [
+        ("ETCDCTL_CACERT", etcd.join("ca.crt"), &served.etcd_ca_pem),
+        ("ETCDCTL_CERT", etcd.join("client.crt"), &served.etcd_cert_pem),
+        ("ETCDCTL_KEY", etcd.join("client.key"), &served.etcd_key_pem),
+    ];
+    let endpoints: Vec<&str> = served.etcd_endpoints.iter().map(|(_, url)| url.as_str()).collect();
+    set("ETCDCTL_API", "3".to_owned());
+    set("ETCDCTL_ENDPOINTS", endpoints.join(","));
+    for (name, path, pem) in files {
+        LabState::write_private(&path, pem)?;
+        set(name, shown(&path));
+    }
+    let exports = env.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value)));
+    LabState::write_private(&place.env(), &exports.collect::<String>())?;
+    Ok((served, env))
+}
+
+/// A word as a shell reads it back.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/:.,_-=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// `etcd × 3`, `apiServer`: what was booted, in the order of the boot.
+pub fn components(cluster: &Cluster) -> Vec<String> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for target in cluster.targets() {
+        let target = target.to_string();
+        let kind = target.split('/').next().unwrap_or_default();
+        match counts.iter_mut().find(|(name, _)| name == kind) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((kind.to_owned(), 1)),
+        }
+    }
+    let counts = counts.into_iter().filter(|(kind, _)| kind != "kubelet");
+    counts.map(|(kind, count)| if count == 1 { kind } else { format!("{kind} × {count}") }).collect()
+}
+
+/// The signals that end a lab.
+struct Ends {
+    signals: Vec<tokio::signal::unix::Signal>,
+}
+
+impl Ends {
+    fn listen(foreground: bool) -> Result<Ends, Failure> {
+        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
+        if foreground {
+            kinds.push(SignalKind::hangup());
+        }
+        let signals = kinds.into_iter().map(signal).collect::<Result<_, _>>();
+        let signals =
+            signals.map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))?;
+        Ok(Ends { signals })
+    }
+
+    /// Waits for the first of them.
+    async fn wait(&mut self) {
+        std::future::poll_fn(|context| {
+            let came = self.signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
+            if came { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl Live {
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().expect("no panic happens under this lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_the_shell_only_where_they_must() {
+        assert_eq!(quoted("/home/a/.local/state/kubeconfig"), "/home/a/.local/state/kubeconfig");
+        assert_eq!(quoted("/home/it's me"), r"'/home/it'\''s me'");
+        assert_eq!(quoted(""), "''");
+    }
+}

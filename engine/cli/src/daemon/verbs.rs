@@ -1,0 +1,266 @@
+//! What a running lab does when it is asked.
+
+use std::time::Duration;
+
+use labkit_lab::faults::FaultSpec;
+use labkit_lab::span::Span;
+use labkit_lab::{CheckReport, FaultReport, Language, Report, Task, Text, Verdict};
+use labkit_sim::ComponentState as State;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Live;
+use super::control::Voice;
+use crate::control::replies::*;
+use crate::control::{Reply, Request};
+use crate::failure::Failure;
+use crate::progress::{self, Best};
+use crate::prose;
+
+/// How often a fast-forward says how far it is.
+const PARTS: u32 = 50;
+
+pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> Result<Value, Failure> {
+    match request {
+        Request::Status {} => value(status(live)),
+        Request::Check {} => value(check(live).await?),
+        Request::Hint {} => value(hint(live)),
+        Request::Answer { id, value: given } => {
+            live.session
+                .answer(&id, given)
+                .map_err(|error| Failure::usage(error).next("labkit answer lists the questions"))?;
+            value(())
+        }
+        Request::Fault { fault } => value(inject(live, fault).await?),
+        Request::Faults {} => value(Faults { faults: faults(live), components: components(live) }),
+        Request::Heal { id } => value(heal(live, id).await?),
+        Request::StopComponent { target } => value(met(live.session.stop(&target).await)?),
+        Request::StartComponent { target } => value(met(live.session.start_component(&target).await)?),
+        Request::Clock { forward_ms } => value(clock(live, forward_ms, voice).await?),
+        Request::Submit {} => value(submit(live).await),
+        Request::Stop {} => value(()),
+    }
+}
+
+fn value(reply: impl Serialize) -> Result<Value, Failure> {
+    Ok(serde_json::to_value(reply).expect("replies are plain data"))
+}
+
+fn status(live: &Live) -> Status {
+    Status {
+        lab: live.order.place.name.clone(),
+        title: live.session.lab().title.clone(),
+        pid: std::process::id(),
+        now: now(live),
+        elapsed_ms: elapsed_ms(live),
+        components: components(live),
+        faults: faults(live),
+        api_server_url: live.served.api_server_url.clone(),
+        etcd_endpoints: live.served.etcd_endpoints.clone(),
+        env: live.env.clone(),
+        points: live.memory().points,
+        points_max: live.session.lab().points_max(),
+        bugs: live.world.bugs(),
+    }
+}
+
+async fn check(live: &Live) -> Result<Checked, Failure> {
+    let report = live.session.check().await;
+    let best = Best { points: report.points, points_max: report.points_max };
+    progress::note(&crate::state::State::open()?, &live.order.course, &report.lab, best)?;
+    let lab = live.session.lab();
+    let complete = report.passed();
+    let current = lab.tasks.iter().position(|task| task.id == live.session.task().id).unwrap_or(0);
+    let is_new_task = {
+        let mut memory = live.memory();
+        memory.points = Some(report.points);
+        let before = std::mem::replace(&mut memory.current_task, current);
+        before != current
+    };
+    let tasks: Vec<TaskView> = lab
+        .tasks
+        .iter()
+        .zip(&report.tasks)
+        .enumerate()
+        .map(|(index, (task, report))| TaskView {
+            begun: index <= current,
+            ..task_view(live, task, &report.checks)
+        })
+        .collect();
+    Ok(Checked {
+        questions: questions(lab.tasks.iter().take(current + 1), &report),
+        lab: report.lab,
+        title: report.title,
+        points: report.points,
+        points_max: report.points_max,
+        tasks,
+        current_task: (!complete).then_some(current),
+        is_new_task,
+        bugs: report.bugs,
+    })
+}
+
+fn task_view(live: &Live, task: &Task, checks: &[CheckReport]) -> TaskView {
+    let text =
+        |language: Language| live.order.lab.readme.get(&language).map(|readme| prose::task(readme, &task.id));
+    TaskView {
+        id: task.id.clone(),
+        title: task.title.clone(),
+        text: Text { en: text(Language::En).unwrap_or_default(), ko: text(Language::Ko).unwrap_or_default() },
+        begun: true,
+        checks: checks.iter().map(check_view).collect(),
+    }
+}
+
+fn check_view(check: &CheckReport) -> CheckView {
+    CheckView {
+        id: check.id.clone(),
+        title: check.title.clone(),
+        points: check.points,
+        points_max: check.points_max,
+        verdict: match check.verdict {
+            Verdict::Passed => Mark::Passed,
+            Verdict::SoFar => Mark::SoFar,
+            Verdict::NotYet => Mark::NotYet,
+            Verdict::Failed => Mark::Failed,
+            Verdict::Skipped => Mark::Skipped,
+        },
+        expected: check.expected.clone(),
+        actual: check.actual.clone(),
+        error: check.error.clone(),
+        hint: check.hint.clone(),
+    }
+}
+
+/// The questions of these tasks, with what was answered.
+fn questions<'a>(tasks: impl Iterator<Item = &'a Task>, report: &Report) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for task in tasks {
+        for check in &task.checks {
+            let Some(answer) = &check.answer else { continue };
+            let judged = report.checks().find(|(id, judged)| *id == task.id && judged.id == check.id);
+            questions.push(Question {
+                id: answer.id.clone(),
+                title: check.title.clone(),
+                answer: report.tables.answers.get(&answer.id).cloned(),
+                is_right: judged.is_some_and(|(_, judged)| judged.verdict.is_good()),
+            });
+        }
+    }
+    questions
+}
+
+fn hint(live: &Live) -> Hints {
+    let hints = live.session.hint();
+    let given = hints.given.into_iter().map(|hint| HintView { task: hint.task, text: hint.text }).collect();
+    Hints { given, left: hints.left }
+}
+
+/// Injects a fault that is written as in a lab file, under a name of its own.
+async fn inject(live: &Live, mut fault: Value) -> Result<Met, Failure> {
+    let id = {
+        let mut memory = live.memory();
+        memory.faults += 1;
+        format!("fault-{}", memory.faults)
+    };
+    if let Some(fields) = fault.as_object_mut() {
+        fields.insert("id".to_owned(), Value::from(id.clone()));
+    }
+    let spec: FaultSpec =
+        serde_json::from_value(fault).map_err(|error| Failure::usage(format!("no such fault: {error}")))?;
+    live.session.fault(spec).await.map_err(unmet)?;
+    let struck = faults(live).into_iter().find(|fault| fault.id == id);
+    Ok(Met { targets: struck.map(|fault| fault.target).into_iter().collect(), id: Some(id) })
+}
+
+async fn heal(live: &Live, id: Option<String>) -> Result<Met, Failure> {
+    let open = faults(live).into_iter().filter(|fault| fault.healed_at.is_none() && fault.error.is_none());
+    let ids: Vec<String> = match &id {
+        Some(id) => vec![id.clone()],
+        None => open.map(|fault| fault.id).collect(),
+    };
+    for id in &ids {
+        live.session.heal(id).await.map_err(unmet)?;
+    }
+    let targets = faults(live).into_iter().filter(|fault| ids.contains(&fault.id)).map(|fault| fault.target);
+    Ok(Met { targets: targets.collect(), id })
+}
+
+fn met(outcome: Result<String, String>) -> Result<Met, Failure> {
+    let printed = outcome.map_err(unmet)?;
+    // `stopped scheduler/0`
+    let target = printed.split_whitespace().last().unwrap_or_default().to_owned();
+    Ok(Met { id: None, targets: vec![target] })
+}
+
+fn unmet(error: String) -> Failure {
+    Failure::usage(error).next("labkit fault shows what is there and what is broken")
+}
+
+/// Lets time pass; says how far it is, in milliseconds.
+async fn clock(live: &Live, forward_ms: u64, voice: &mut Voice) -> Result<Clock, Failure> {
+    if forward_ms > 0 {
+        let by = Duration::from_millis(forward_ms);
+        let mut forward = std::pin::pin!(live.session.fast_forward(Span(by)));
+        let part = (by / PARTS).max(Duration::from_secs(1));
+        let mut done = 0;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut forward => {
+                    outcome.map_err(Failure::failed)?;
+                    break;
+                }
+                // In the same time that is passing.
+                () = tokio::time::sleep(part) => {
+                    done = forward_ms.min(done + u64::try_from(part.as_millis()).unwrap_or(u64::MAX));
+                    // A terminal that went away does not hold time up.
+                    let _ = voice.say(&Reply::Progress { done, total: forward_ms }).await;
+                }
+            }
+        }
+    }
+    Ok(Clock { now: now(live), elapsed_ms: elapsed_ms(live) })
+}
+
+async fn submit(live: &Live) -> Submitted {
+    let submission = live.session.export().await;
+    let files = vec![("submission.yaml".to_owned(), submission.to_yaml())];
+    Submitted { lab: submission.lab, files, steps: submission.steps.len(), answers: submission.answers.len() }
+}
+
+fn components(live: &Live) -> Vec<ComponentView> {
+    let view = |info: labkit_cluster::ComponentInfo| ComponentView {
+        target: info.target.to_string(),
+        state: match info.state {
+            State::Running => ComponentState::Running,
+            State::Paused => ComponentState::Paused,
+            State::Killed => ComponentState::Down,
+        },
+        role: info.role.map(str::to_owned),
+    };
+    live.cluster.components().into_iter().map(view).collect()
+}
+
+fn faults(live: &Live) -> Vec<FaultView> {
+    let date =
+        |at_ms: u64| live.world.clock().date_at(Duration::from_millis(at_ms)).strftime("%FT%TZ").to_string();
+    let view = |fault: FaultReport| FaultView {
+        at: date(fault.at_ms),
+        healed_at: fault.healed_ms.map(date),
+        id: fault.id,
+        verb: fault.verb,
+        target: fault.target,
+        error: fault.error,
+    };
+    live.session.faults().into_iter().map(view).collect()
+}
+
+/// The lab's date, in seconds as Kubernetes shows it.
+fn now(live: &Live) -> String {
+    live.world.clock().now().strftime("%FT%TZ").to_string()
+}
+
+fn elapsed_ms(live: &Live) -> u64 {
+    u64::try_from(live.world.clock().elapsed().as_millis()).unwrap_or(u64::MAX)
+}

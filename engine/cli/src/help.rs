@@ -1,0 +1,212 @@
+//! The help: what `arguments` says, with examples, commands grouped by who uses them, and in the reader's
+//! language.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, ColorChoice, Command, CommandFactory, FromArgMatches};
+use labkit_lab::Language;
+
+use crate::arguments::Arguments;
+use crate::failure::Exit;
+use crate::screen::{Screen, language, pad, say, wrap};
+
+mod korean;
+
+/// The commands by who uses them, in the order in which they are used.
+const GROUPS: &[(&str, &str, &[&str])] = &[
+    (
+        "Students",
+        "학생",
+        &["tour", "start", "check", "hint", "answer", "fault", "clock", "status", "submit", "stop"],
+    ),
+    ("Instructors", "강사", &["run", "lint", "schema"]),
+    ("Publishers", "출판", &["book"]),
+];
+
+/// Command lines that show a command's use.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("tour", &["labkit tour", "labkit tour --lang ko"]),
+    ("start", &["labkit start kill-the-leader", "labkit start ./labs/my-lab --foreground"]),
+    ("check", &["labkit check"]),
+    ("hint", &["labkit hint"]),
+    ("answer", &["labkit answer", "labkit answer leader etcd2"]),
+    (
+        "fault",
+        &[
+            "labkit fault",
+            "labkit fault kill etcd/leader",
+            "labkit fault partition \"etcd1 | etcd2, etcd3\"",
+            "labkit fault delay \"etcd1 | etcd2\" 200ms",
+            "labkit fault stop scheduler",
+            "labkit fault heal",
+        ],
+    ),
+    ("clock", &["labkit clock +40s", "labkit clock +5m"]),
+    ("status", &["labkit status", "labkit status --json"]),
+    ("submit", &["labkit submit --out ~/handin/kill-the-leader"]),
+    ("stop", &["labkit stop", "labkit stop --all"]),
+    (
+        "run",
+        &[
+            "labkit run kill-the-leader --solution",
+            "labkit run kill-the-leader --submission ~/handin/kill-the-leader",
+            "labkit run kill-the-leader --seed 7 --report report.json",
+        ],
+    ),
+    ("lint", &["labkit lint", "labkit lint labs/my-lab --seeds 20"]),
+    ("schema", &["labkit schema", "labkit schema --check"]),
+    ("book build", &["labkit book build --out ~/public/labkit"]),
+    ("book serve", &["labkit book serve --port 3000"]),
+];
+
+/// Reads the command line. `Err` when all is said: help was asked for, or the usage is wrong.
+pub fn parse(arguments: Vec<OsString>) -> Result<(Arguments, Screen), Exit> {
+    let hints = Hints::of(&arguments);
+    let language = language(hints.language.as_deref());
+    let screen = Screen::new(language, hints.json, hints.no_color);
+    let matches = command(&screen).try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = parsed.map_err(|error| {
+        // Nobody is left to be told when the reader is gone.
+        let _ = error.print();
+        if error.exit_code() == 0 { Exit::Passed } else { Exit::Usage }
+    })?;
+    Ok((arguments, screen))
+}
+
+/// What must be known of the command line before it is parsed, to speak of its mistakes.
+#[derive(Debug, Default)]
+struct Hints {
+    language: Option<String>,
+    json: bool,
+    no_color: bool,
+}
+
+impl Hints {
+    fn of(arguments: &[OsString]) -> Hints {
+        let mut hints = Hints::default();
+        let mut words = arguments.iter().map(|word| word.to_string_lossy());
+        while let Some(word) = words.next() {
+            match word.as_ref() {
+                "--" => break,
+                "--json" => hints.json = true,
+                "--no-color" => hints.no_color = true,
+                "--lang" => hints.language = words.next().map(|language| language.into_owned()),
+                word => {
+                    if let Some(language) = word.strip_prefix("--lang=") {
+                        hints.language = Some(language.to_owned());
+                    }
+                }
+            }
+        }
+        hints
+    }
+}
+
+/// The command line, ready to parse and to explain itself.
+pub fn command(screen: &Screen) -> Command {
+    let help = say!(
+        screen.language,
+        "Print help; --help says more than -h",
+        "도움말 출력. --help 는 -h 보다 자세합니다"
+    );
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true).help(help);
+    let mut command = Arguments::command().disable_help_flag(true).arg(help);
+    let color =
+        if screen.has_color() || screen.has_color_errors() { ColorChoice::Auto } else { ColorChoice::Never };
+    command = command.color(color).max_term_width(100);
+    for (path, lines) in EXAMPLES {
+        let heading = say!(screen.language, "Examples:", "예:");
+        let text = lines.iter().fold(heading, |text, line| format!("{text}\n  {line}"));
+        command = at(command, path, |command| command.after_help(text));
+    }
+    if screen.language == Language::Ko {
+        command = korean::translate(command);
+    }
+    let template = root_template(screen, &command);
+    command.help_template(template)
+}
+
+/// Changes the command at a path such as `book build`; what was built without is left out.
+fn at(command: Command, path: &str, change: impl FnOnce(Command) -> Command) -> Command {
+    let (first, rest) = path.split_once(' ').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    if command.find_subcommand(first).is_none() {
+        return command;
+    }
+    command.mut_subcommand(first, |command| match rest {
+        Some(rest) => at(command, rest, change),
+        None => change(command),
+    })
+}
+
+fn root_template(screen: &Screen, command: &Command) -> String {
+    let mut groups = String::new();
+    for (english, korean, names) in GROUPS {
+        groups.push_str(&format!("\n{}:\n", say!(screen.language, "{english}", "{korean}")));
+        for command in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let about = wrap(&about, screen.prose_width().saturating_sub(10), "");
+            for (index, line) in about.lines().enumerate() {
+                let name = if index == 0 { command.get_name() } else { "" };
+                groups.push_str(&format!("  {}{line}\n", pad(name, 8)));
+            }
+        }
+    }
+    let usage = say!(screen.language, "Usage:", "사용법:");
+    let options = say!(screen.language, "Options:", "옵션:");
+    let more = say!(
+        screen.language,
+        "`labkit` alone shows the course and what comes next; `labkit help COMMAND` explains one.",
+        "`labkit` 만 치면 과정과 다음 할 일을, `labkit help COMMAND` 는 명령 하나를 설명합니다.",
+    );
+    let more = wrap(&more, screen.prose_width(), "");
+    format!("{{about-with-newline}}\n{usage} {{usage}}\n{groups}\n{options}\n{{options}}\n\n{more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(language: &str) -> Screen {
+        Screen::new(super::language(Some(language)), false, true)
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        command(&screen("en")).debug_assert();
+        let english = command(&screen("en"));
+        for command in english.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} says what it does");
+            let grouped = GROUPS.iter().any(|(_, _, names)| names.contains(&name));
+            assert!(grouped || name == "help", "{name} is in a group");
+            let example = |command: &Command| command.get_after_help().is_some();
+            assert!(example(command) || command.get_subcommands().any(example) || name == "help", "{name}");
+        }
+    }
+
+    #[test]
+    fn korean_translates_every_text() {
+        let (english, korean) = (command(&screen("en")), command(&screen("ko")));
+        untranslated(&english, &korean, "labkit");
+    }
+
+    #[track_caller]
+    fn untranslated(english: &Command, korean: &Command, path: &str) {
+        let text = |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string);
+        if path.ends_with(" help") || english.is_hide_set() {
+            return;
+        }
+        assert_ne!(text(english.get_about()), text(korean.get_about()), "{path}");
+        let long = text(english.get_long_about());
+        assert!(long.is_none() || long != text(korean.get_long_about()), "{path}, at length");
+        for argument in english.get_arguments().filter(|argument| argument.get_help().is_some()) {
+            let other = korean.get_arguments().find(|other| other.get_id() == argument.get_id()).unwrap();
+            assert_ne!(text(argument.get_help()), text(other.get_help()), "{path} {}", argument.get_id());
+        }
+        for command in english.get_subcommands() {
+            let other = korean.find_subcommand(command.get_name()).unwrap();
+            untranslated(command, other, &format!("{path} {}", command.get_name()));
+        }
+    }
+}

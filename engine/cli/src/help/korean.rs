@@ -1,0 +1,172 @@
+//! The help in Korean.
+
+use clap::Command;
+
+use super::at;
+
+/// Each command: what it does, and more about it.
+const COMMANDS: &[(&str, &str, &str)] = &[
+    (
+        "tour",
+        "kubectl 없이 60초 만에 둘러보기.",
+        "etcd 멤버 세 개로 컨트롤 플레인을 띄우고, 쓰기 도중에 리더를 죽인 다음, 멤버들이 서로 무슨 말을 했는지 보여 주고, \
+         빨간 검사 하나를 설명합니다. 여기서 시작하세요.",
+    ),
+    (
+        "start",
+        "실습 시작: 내 kubectl과 etcdctl을 위한 전용 컨트롤 플레인.",
+        "컨트롤 플레인은 `labkit stop` 할 때까지 백그라운드에서 돕니다. 이 터미널을 닫아도 마찬가지입니다. kubectl과 etcdctl을 \
+         연결하는 줄과 첫 과제를 출력합니다. ~/.kube/config 는 건드리지 않습니다.",
+    ),
+    (
+        "check",
+        "실행 중인 실습 검사: 된 것, 아직인 것, 그 이유.",
+        "얼마든지 자주 실행해도 됩니다. 빨간 검사가 알려 주는 내용이 무엇을 살펴봐야 할지 말해 줍니다. 아직 답하지 않은 \
+         질문도 보여 줍니다.",
+    ),
+    (
+        "hint",
+        "아직 빨간 검사에 대한 다음 힌트.",
+        "부를 때마다 하나씩, 가벼운 귀띔에서 거의 정답까지 나아갑니다.",
+    ),
+    (
+        "answer",
+        "실습의 질문에 답하기.",
+        "알아낸 것을 묻는 과제가 있습니다. ID 없이 부르면 질문 목록을 보여 줍니다.",
+    ),
+    (
+        "fault",
+        "장애를 주입하거나 복구하기.",
+        "동사 없이 부르면 지금의 장애와 장애를 줄 수 있는 대상을 보여 줍니다. TARGET은 etcd/etcd1, scheduler, kubelet/worker2, \
+         node/worker2(전원) 같은 이름이거나 역할인 etcd/leader입니다. LINK는 두 무리입니다: \"etcd1 | etcd2, etcd3\".",
+    ),
+    ("fault kill", "프로세스를 SIGKILL처럼 바로 끝냅니다. 디스크는 남습니다.", ""),
+    ("fault pause", "프로세스를 SIGSTOP처럼 얼립니다.", ""),
+    ("fault power-off", "머신의 전원을 끕니다: node/worker2.", ""),
+    ("fault power-loss", "etcd 멤버를 죽이고 디스크에 동기화하지 않은 것을 잃게 합니다.", ""),
+    ("fault partition", "무리 사이에 아무것도 오가지 못하게 합니다: \"etcd1 | etcd2, etcd3\".", ""),
+    ("fault delay", "무리 사이의 메시지를 그 시간만큼 늦춥니다.", ""),
+    ("fault drop", "무리 사이의 메시지를 0에서 1까지의 확률로 잃습니다.", ""),
+    ("fault slow-disk", "etcd 멤버의 디스크 동기화가 매번 그만큼 걸리게 합니다.", ""),
+    ("fault full-disk", "etcd 멤버의 디스크가 더는 받지 못하게 합니다.", ""),
+    ("fault heal", "장애를 복구합니다: 그 ID 하나, 또는 모두.", ""),
+    ("fault stop", "`fault start` 할 때까지 컴포넌트를 정상적으로 멈춥니다.", ""),
+    ("fault start", "멈추거나 죽은 컴포넌트를 시작합니다.", ""),
+    (
+        "clock",
+        "시간을 한꺼번에 흘려보내기.",
+        "그 사이의 모든 타이머가 차례대로 울리므로 \"40초 뒤 NotReady\"를 기다릴 필요가 없습니다. 시간을 주지 않으면 실습의 \
+         시각을 알려 줍니다.",
+    ),
+    ("status", "무엇이 어디서 돌고 있고, 어디까지 왔는지.", ""),
+    (
+        "submit",
+        "한 일을 제출물로 쓰기.",
+        "쓰기, 장애, 답이 시각과 함께 DIR/submission.yaml 에 들어갑니다. `labkit run LAB --submission DIR` 은 그것을 강사와 \
+         똑같이 채점합니다.",
+    ),
+    (
+        "stop",
+        "실행 중인 실습 끝내기.",
+        "컨트롤 플레인을 끝내고 그 파일을 지웁니다. 한 일을 남기려면 먼저 제출하세요.",
+    ),
+    (
+        "run",
+        "제출물을 가상 시간으로 몇 밀리초 만에 채점.",
+        "플래그가 없으면 학생이 처음 받는 start/ 를 채점하므로 모든 검사가 빨갛게 보입니다. 같은 실습, 같은 제출물, 같은 시드는 \
+         바이트 하나까지 같은 보고서를 냅니다.",
+    ),
+    (
+        "lint",
+        "실습이 옳다는 것을 증명.",
+        "모든 파일을 검사한 뒤 채점합니다. start/ 는 만점 미만, solution/ 은 만점, wrong/ 의 각각은 스스로 밝힌 검사에서만 \
+         떨어져야 하고, 여러 시드에서 모두 같아야 합니다.",
+    ),
+    (
+        "schema",
+        "편집기를 위한 실습 파일의 JSON 스키마 쓰기.",
+        "labs/ 옆의 schemas/ 폴더에 씁니다. --check 는 최신인지 여부만 알려 줍니다.",
+    ),
+    ("book", "과정을 책으로 만들거나 보여 주기.", ""),
+    (
+        "book build",
+        "과정을 채점하고 책으로 쓰기.",
+        "각 실습의 모범 답안을 채점하고 실제로 일어난 일을 책에 담습니다: 결과, 다이어그램, 타임라인. 책은 네트워크 없이 열립니다.",
+    ),
+    ("book serve", "책을 만들어 로컬 포트에서 보여 주기.", ""),
+    ("book preprocess", "`mdbook build book` 을 위한 mdBook 전처리기.", ""),
+    ("book preprocess supports", "렌더러를 지원하는지 종료 코드로 답합니다.", ""),
+];
+
+/// Each argument, wherever it stands; `start lab` before `lab`.
+const ARGUMENTS: &[(&str, &str)] = &[
+    ("course", "과정의 폴더 [기본값: 위쪽으로 가장 가까운 labs/course.yaml, 없으면 내장 과정]."),
+    ("lang", "언어, en 또는 ko [기본값: LANG에 따름]."),
+    ("json", "프로그램을 위한 JSON 출력."),
+    ("no_color", "색 없음. NO_COLOR=1 과 같습니다."),
+    ("version", "버전 출력."),
+    ("fast", "멈춤 없이 한 번에 출력."),
+    ("lab", "실습의 이름, 2.4 같은 번호, 또는 폴더 경로."),
+    ("foreground", "이 터미널에 머물기. Ctrl-C 로 끝납니다."),
+    ("name", "여러 개가 돌 때 어느 실습인지 [기본값: LABKIT_LAB, 없으면 하나뿐인 실습]."),
+    ("id", "질문의 id. `labkit check` 가 보여 줍니다."),
+    ("value", "알아낸 것: 낱말, 수, 또는 JSON 값."),
+    ("by", "얼마나: +40s, +5m, +1h30m."),
+    ("submit out", "쓸 곳 [기본값: 실습 이름의 폴더]."),
+    ("force", "이미 있는 제출물을 바꾸기."),
+    ("all", "실행 중인 모든 실습을 끝내기."),
+    ("labs", "실습들: 이름, 2.4 같은 번호, 또는 폴더 경로."),
+    ("solution", "모범 답안을 채점."),
+    ("submission", "이 제출물을 채점: submission.yaml 이 있는 폴더."),
+    ("seed", "실행 중 모든 우연의 시드."),
+    ("report", "보고서를 이 파일에도 쓰기. --format 이 없으면 JSON."),
+    ("format", "보고서의 형식."),
+    ("paths", "실습이나 과정의 폴더 [기본값: 과정 전체]."),
+    ("seeds", "몇 개의 시드로 채점할지."),
+    ("check", "쓰지 않기. 최신이 아닌 파일이 있으면 1로 끝납니다."),
+    ("schema out", "쓸 폴더 [기본값: labs/ 옆의 schemas/]."),
+    ("out", "책을 둘 곳 [기본값: 체크아웃에서는 target/book, 아니면 labkit-book]."),
+    ("port", "127.0.0.1 의 포트. 0 이면 비어 있는 아무 포트."),
+];
+
+/// Puts the Korean in the place of the English.
+pub(super) fn translate(command: Command) -> Command {
+    let command = command.about(
+        "쿠버네티스가 안에서 어떻게 움직이는지 배우는 실습: 바로 뜨는 컨트롤 플레인과 진짜 kubectl, etcdctl.",
+    );
+    let command = COMMANDS.iter().fold(command, |command, (path, about, more)| {
+        at(command, path, |command| match more.is_empty() {
+            true => command.about(*about),
+            false => command.about(*about).long_about(format!("{about}\n\n{more}")),
+        })
+    });
+    headings(arguments(command.disable_version_flag(false), ""))
+}
+
+fn arguments(command: Command, path: &str) -> Command {
+    let name = path.rsplit(' ').next().unwrap_or_default().to_owned();
+    let korean = |id: &str| {
+        let own = format!("{name} {id}");
+        let found = ARGUMENTS.iter().find(|(key, _)| *key == own);
+        found.or_else(|| ARGUMENTS.iter().find(|(key, _)| *key == id)).map(|(_, help)| *help)
+    };
+    let command = command.mut_args(|argument| match korean(argument.get_id().as_str()) {
+        Some(help) if argument.get_help().is_some() => argument.help(help),
+        _ => argument,
+    });
+    command.mut_subcommands(|command| {
+        let path = format!("{path} {}", command.get_name());
+        arguments(command, &path)
+    })
+}
+
+fn headings(command: Command) -> Command {
+    let command = command.mut_args(|argument| {
+        let heading = if argument.is_positional() { "인자" } else { "옵션" };
+        argument.help_heading(heading)
+    });
+    let command = command.subcommand_help_heading("명령");
+    command.mut_subcommands(|command| {
+        headings(command).help_template("{about-with-newline}\n사용법: {usage}\n\n{all-args}{after-help}")
+    })
+}

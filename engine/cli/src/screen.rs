@@ -1,0 +1,224 @@
+//! What the person in front of the terminal can see: language, colours, width; and the two ways out, text on
+//! stdout and progress on stderr.
+
+use std::io::{IsTerminal, Write};
+
+use labkit_lab::Language;
+use serde::Serialize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// A sentence in the reader's language: `say!(screen.language, "{n} labs", "실습 {n}개")`.
+macro_rules! say {
+    ($language:expr, $en:literal, $ko:literal $(, $argument:expr)* $(,)?) => {
+        match $language {
+            labkit_lab::Language::En => format!($en $(, $argument)*),
+            labkit_lab::Language::Ko => format!($ko $(, $argument)*),
+        }
+    };
+}
+pub(crate) use say;
+
+/// Where text goes when no terminal says how wide it is.
+const WIDTH_ELSEWHERE: usize = 80;
+
+/// Prose wider than this is hard to read.
+const WIDTH_PROSE: usize = 100;
+
+/// What a word means, as a colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ink {
+    Bold,
+    Dim,
+    Green,
+    Red,
+    Yellow,
+    Cyan,
+}
+
+/// How to talk to the reader.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    pub language: Language,
+    /// Output is for a program.
+    pub json: bool,
+    /// In columns.
+    pub width: usize,
+    /// Whether stdout is a terminal.
+    pub is_terminal: bool,
+    color: bool,
+    color_errors: bool,
+}
+
+impl Screen {
+    /// The process's own terminal.
+    pub fn new(language: Language, json: bool, no_color: bool) -> Screen {
+        let unset = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let color = !no_color && unset("NO_COLOR") && !dumb;
+        let is_terminal = std::io::stdout().is_terminal();
+        Screen {
+            language,
+            json,
+            width: width(),
+            is_terminal,
+            color: color && is_terminal,
+            color_errors: color && std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// The same, for output that a program reads: no progress, no colours.
+    pub fn for_programs(&self) -> Screen {
+        Screen { json: true, color: false, color_errors: false, ..*self }
+    }
+
+    pub fn paint(&self, ink: Ink, text: &str) -> String {
+        paint(self.color, ink, text)
+    }
+
+    pub fn paint_error(&self, ink: Ink, text: &str) -> String {
+        paint(self.color_errors, ink, text)
+    }
+
+    /// Whether stdout takes colours.
+    pub fn has_color(&self) -> bool {
+        self.color
+    }
+
+    /// Whether stderr takes colours.
+    pub fn has_color_errors(&self) -> bool {
+        self.color_errors
+    }
+
+    /// Columns for prose.
+    pub fn prose_width(&self) -> usize {
+        self.width.min(WIDTH_PROSE)
+    }
+
+    /// Prints lines on stdout. A reader who went away (`labkit run | head`) ends the program quietly.
+    pub fn print(&self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        let newline = if text.ends_with('\n') { "" } else { "\n" };
+        let written = stdout.write_all(text.as_bytes());
+        let written = written.and_then(|()| stdout.write_all(newline.as_bytes()));
+        if written.and_then(|()| stdout.flush()).is_err() {
+            std::process::exit(READER_GONE);
+        }
+    }
+
+    /// Prints a value for a program.
+    pub fn print_json(&self, value: &impl Serialize) {
+        self.print(&serde_json::to_string_pretty(value).expect("what is printed has string keys"));
+    }
+
+    /// Prints a paragraph, wrapped, each line after `indent`.
+    pub fn print_prose(&self, indent: &str, text: &str) {
+        self.print(&wrap(text, self.prose_width(), indent));
+    }
+}
+
+/// As a shell reports a process that SIGPIPE ended.
+const READER_GONE: i32 = 141;
+
+fn paint(color: bool, ink: Ink, text: &str) -> String {
+    if !color || text.is_empty() {
+        return text.to_owned();
+    }
+    let code = match ink {
+        Ink::Bold => 1,
+        Ink::Dim => 2,
+        Ink::Green => 32,
+        Ink::Red => 31,
+        Ink::Yellow => 33,
+        Ink::Cyan => 36,
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+fn width() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let seen = comfy_table::Table::new().width().map(usize::from);
+    seen.or(told).filter(|columns| *columns > 0).unwrap_or(WIDTH_ELSEWHERE).max(24)
+}
+
+/// Breaks paragraphs at blanks into lines of at most `width` columns, each after `indent`. Lines of the text
+/// that begin with blanks are kept as they are: they are code.
+pub fn wrap(text: &str, width: usize, indent: &str) -> String {
+    let room = width.saturating_sub(indent.width()).max(10);
+    let mut out = String::new();
+    for line in text.lines() {
+        if line.starts_with(' ') || line.width() <= room {
+            push_line(&mut out, indent, line);
+            continue;
+        }
+        let mut current = String::new();
+        for word in line.split_whitespace() {
+            if !current.is_empty() && current.width() + 1 + word.width() > room {
+                push_line(&mut out, indent, &current);
+                current.clear();
+            }
+            if !current.is_empty() {
+                current.push(' ');
+            }
+            current.push_str(word);
+        }
+        push_line(&mut out, indent, &current);
+    }
+    out
+}
+
+fn push_line(out: &mut String, indent: &str, line: &str) {
+    if !line.is_empty() {
+        out.push_str(indent);
+        out.push_str(line);
+    }
+    out.push('\n');
+}
+
+/// `text`, filled with blanks to `columns`; Korean characters take two.
+pub fn pad(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
+}
+
+/// `text`, cut to `columns`.
+pub fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut used = 0;
+    let kept = text.chars().take_while(|c| {
+        used += c.width().unwrap_or(0);
+        used < columns
+    });
+    format!("{}…", kept.collect::<String>())
+}
+
+/// The language of `--lang`, else of the environment as a C library would choose it.
+pub fn language(wanted: Option<&str>) -> Language {
+    let variable = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let told = wanted.map(str::to_owned);
+    let told = told.or_else(|| ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(variable));
+    if told.is_some_and(|told| told.to_ascii_lowercase().starts_with("ko")) {
+        Language::Ko
+    } else {
+        Language::En
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_is_broken_at_blanks_and_code_is_left_alone() {
+        let text = "one two three four\n  $ a line of code that is longer than the rest\n";
+        let expected = "> one two\n> three four\n>   $ a line of code that is longer than the rest\n";
+        assert_eq!(wrap(text, 14, "> "), expected);
+    }
+
+    #[test]
+    fn korean_takes_two_columns() {
+        assert_eq!(pad("리더", 6), "리더  ");
+        assert_eq!(cut("리더 선출", 6), "리더 …");
+        assert_eq!(cut("leader", 6), "leader");
+    }
+}
