@@ -1,6 +1,7 @@
 //! Connections: TLS, and the user that the client's certificate names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -14,6 +15,9 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::edge::http::{self, Service};
+
+/// The pause after a connection that could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Accepts connections for as long as it is polled; spawn it in the server's component. A client certificate
 /// that the configuration trusts makes its subject the user (CN) with its groups (O); others are anonymous.
@@ -30,7 +34,7 @@ pub async fn serve(
     loop {
         // What fails to be accepted is one client's trouble, or the host's for a moment.
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let (acceptor, service) = (acceptor.clone(), service.clone());

@@ -68,6 +68,7 @@ impl Registry {
         let lease = self.lease(kind).await?;
         match self.store.create(kind, &key, object.clone(), lease).await? {
             Swap::Done(entry) => {
+                self.cache(kind).wrote(&entry);
                 self.addresses.settled(kind, self.cache(kind), entry.revision).await;
                 Ok(entry)
             }

@@ -71,6 +71,7 @@ impl Registry {
                     let lease = self.lease(kind).await?;
                     match self.store.update(kind, &key, current.revision, *object, lease).await? {
                         Swap::Done(entry) => {
+                            self.cache(kind).wrote(&entry);
                             self.addresses.settled(kind, self.cache(kind), entry.revision).await;
                             return Ok(entry);
                         }

@@ -38,6 +38,8 @@ struct State {
     window: Window,
     /// Everything up to here is in.
     revision: i64,
+    /// What this server wrote, by revision, until the watch brings it back: it need not be decoded again.
+    written: BTreeMap<i64, Arc<Entry>>,
 }
 
 /// A place in the changes of one listing.
@@ -47,9 +49,21 @@ pub(crate) struct Cursor {
     number: u64,
 }
 
+impl State {
+    fn listed(listing: u64, objects: BTreeMap<String, Arc<Entry>>, revision: i64) -> State {
+        State { listing, objects, window: Window::since(revision), revision, written: BTreeMap::new() }
+    }
+
+    /// What was written at that revision; older writes were taken or will never be.
+    fn take_written(&mut self, revision: i64) -> Option<Arc<Entry>> {
+        self.written = self.written.split_off(&revision);
+        self.written.remove(&revision)
+    }
+}
+
 impl Cache {
     pub fn new(prefix: String, clock: Clock) -> Cache {
-        let state = State { listing: 0, objects: BTreeMap::new(), window: Window::since(0), revision: 0 };
+        let state = State::listed(0, BTreeMap::new(), 0);
         Cache { prefix, clock, state: Mutex::new(state), moved: Notify::new() }
     }
 
@@ -69,7 +83,7 @@ impl Cache {
         let revision = list.header.revision;
         {
             let mut state = self.locked();
-            *state = State { listing: state.listing + 1, objects, window: Window::since(revision), revision };
+            *state = State::listed(state.listing + 1, objects, revision);
         }
         self.moved.notify_waiters();
         let request = WatchRequest {
@@ -95,7 +109,9 @@ impl Cache {
                 let key = self.relative(&event.kv);
                 let previous = state.objects.get(&key).cloned();
                 let entry = match event.kind {
-                    EventKind::Put => Entry::decode(&event.kv).ok(),
+                    EventKind::Put => {
+                        state.take_written(event.kv.mod_revision).or_else(|| Entry::decode(&event.kv).ok())
+                    }
                     EventKind::Delete => previous
                         .as_ref()
                         .map(|last| Arc::new(Entry::new(last.object.clone(), event.kv.mod_revision))),
@@ -115,6 +131,14 @@ impl Cache {
             }
         }
         self.moved.notify_waiters();
+    }
+
+    /// Remembers what this server just wrote. A revision writes one key.
+    pub fn wrote(&self, entry: &Arc<Entry>) {
+        let mut state = self.locked();
+        if entry.revision > state.revision {
+            state.written.insert(entry.revision, entry.clone());
+        }
     }
 
     /// Waits until the collection was listed for the first time.

@@ -172,7 +172,12 @@ fn kubectl_runs_describes_and_deletes_pods() {
             &["pod/a condition met"],
         )
         .await;
-        live.shows("delete pod a", "", &["pod \"a\" deleted"]).await;
+        let binding = json!({"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "worker1"}});
+        live.lab.post(&format!("{PODS}/a/binding"), binding).await;
+        live.shows("logs a", "", &["a on worker1"]).await;
+        live.shows("delete pod a --wait=false", "", &["pod \"a\" deleted"]).await;
+        live.shows("get pods", "", &["a      0/1     Terminating"]).await;
+        live.shows("delete pod a --grace-period=0 --force", "", &["pod \"a\" force deleted"]).await;
         live.shows("run a --image=nginx --restart=Never", "", &["pod/a created"]).await;
         let (watched, ()) = tokio::join!(live.kubectl("get pods -w --request-timeout=3s", ""), async {
             tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -198,6 +203,12 @@ fn kubectl_sees_discovery_nodes_and_events() {
         live.shows("drain worker1", "", &["node/worker1 drained"]).await;
         live.shows("get ns", "", &["kube-system       Active"]).await;
         live.shows("get events", "", &["No resources found in default namespace."]).await;
+        let event = json!({"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"},
+            "reason": "Scheduled", "message": "Successfully assigned default/p to worker1", "type": "Normal"});
+        live.lab.post("/api/v1/namespaces/default/events", event).await;
+        let line = "<unknown>   Normal   Scheduled   pod/p    Successfully assigned default/p to worker1";
+        live.shows("get events", "", &["LAST SEEN   TYPE     REASON      OBJECT   MESSAGE", line]).await;
+        live.shows("events", "", &["Successfully assigned"]).await;
         live.shows("get pods -A", "", &["No resources found"]).await;
         live.shows("get --raw /readyz", "", &["ok"]).await;
     });
