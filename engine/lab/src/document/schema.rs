@@ -15,7 +15,10 @@ type Check = fn(&str) -> Result<(), String>;
 
 /// Formats of strings: how each is checked.
 const FORMATS: &[(&str, Check)] = &[
-    ("duration", |text| if is_template(text) { Ok(()) } else { crate::span::Span::parse(text).map(drop) }),
+    ("duration", |text| match text.starts_with("${") {
+        true => Err(format!("`{text}` names no variant of this lab")),
+        false => crate::span::Span::parse(text).map(drop),
+    }),
     ("rate", |text| crate::span::Rate::parse(text).map(drop)),
     ("cel", |text| {
         labkit_expr::Environment::new().compile(text).map(drop).map_err(|error| error.to_string())
@@ -23,10 +26,6 @@ const FORMATS: &[(&str, Check)] = &[
     ("command", |text| crate::words::split(text).map(drop)),
     ("template", crate::template::check),
 ];
-
-fn is_template(text: &str) -> bool {
-    text.starts_with("${") && text.ends_with('}')
-}
 
 /// A compiled schema.
 pub(crate) struct Checker {
@@ -53,12 +52,13 @@ impl Checker {
         for error in self.validator.iter_errors(value) {
             self.explain(document, &error, &mut problems);
         }
+        problems.sort_by_key(|problem| problem.span.start);
         problems
     }
 
     fn explain(&self, document: &Document, error: &ValidationError<'_>, problems: &mut Vec<Diagnostic>) {
         let pointer = error.instance_path().as_str();
-        let name = pointer.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("the file");
+        let name = named(pointer);
         let found = described(error.instance());
         let at = |part, message: String| document.problem(pointer, part, message);
         let problem = match error.kind() {
@@ -80,17 +80,20 @@ impl Checker {
             }
             ValidationErrorKind::Type { kind } => at(
                 Part::Value,
-                format!("`{name}`: expected {}, found {found}", self.expected_type(error, kind)),
+                format!("{name}expected {}, found {found}", self.expected_type(error, kind)),
             ),
             ValidationErrorKind::Constant { expected_value } => {
-                at(Part::Value, format!("`{name}`: expected {}, found {found}", described(expected_value)))
+                at(Part::Value, format!("{name}expected {}, found {found}", described(expected_value)))
             }
             ValidationErrorKind::Enum { options } => {
+                if let Some([only]) = options.as_array().map(Vec::as_slice) {
+                    return problems.push(at(Part::Value, format!("{name}expected {}, found {found}", described(only))));
+                }
                 let options: Vec<&str> =
                     options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let problem = at(
                     Part::Value,
-                    format!("`{name}`: found {found}; expected one of {}", list_of(options.clone())),
+                    format!("{name}found {found}; expected one of {}", list_of(options.clone())),
                 );
                 match error.instance().as_str().and_then(|text| did_you_mean(text, options)) {
                     Some(near) => problem.with_help(format!("did you mean `{near}`?")),
@@ -103,20 +106,20 @@ impl Checker {
                     FORMATS.iter().find(|(name, _)| name == format).and_then(|(_, check)| check(text).err());
                 at(
                     Part::Value,
-                    format!("`{name}`: {}", why.unwrap_or_else(|| format!("{found} is no {format}"))),
+                    format!("{name}{}", why.unwrap_or_else(|| format!("{found} is no {format}"))),
                 )
             }
             ValidationErrorKind::Pattern { .. } => {
                 let hint = self.sibling(error, &["description"]).and_then(Value::as_str).unwrap_or_default();
-                let problem = at(Part::Value, format!("`{name}`: {found} is not of the expected form"));
+                let problem = at(Part::Value, format!("{name}{found} is not of the expected form"));
                 if hint.is_empty() { problem } else { problem.with_help(hint) }
             }
             ValidationErrorKind::MinItems { .. } => {
-                at(Part::Key, format!("`{name}`: the list is empty; at least one is needed"))
+                at(Part::Key, format!("{name}the list is empty; at least one is needed"))
             }
-            ValidationErrorKind::MinLength { .. } => at(Part::Value, format!("`{name}`: the text is empty")),
+            ValidationErrorKind::MinLength { .. } => at(Part::Value, format!("{name}the text is empty")),
             ValidationErrorKind::Custom { message, .. } => at(Part::Key, message.clone()),
-            _ => at(Part::Value, format!("`{name}`: {error}")),
+            _ => at(Part::Value, format!("{name}{error}")),
         };
         problems.push(problem);
     }
@@ -147,9 +150,9 @@ impl Checker {
                     });
                 let mut types: Vec<String> = types.collect();
                 types.dedup();
-                let name = here.rsplit('/').next().unwrap_or_default();
+                let name = named(here);
                 let message = format!(
-                    "`{name}`: expected {}, found {}",
+                    "{name}expected {}, found {}",
                     types.join(" or "),
                     described(error.instance())
                 );
@@ -197,6 +200,16 @@ impl Checker {
     fn sibling(&self, error: &ValidationError<'_>, path: &[&str]) -> Option<&Value> {
         let (parent, _keyword) = error.schema_path().as_str().rsplit_once('/')?;
         path.iter().try_fold(self.schema.pointer(parent)?, |value, field| value.get(field))
+    }
+}
+
+/// The field that a pointer ends in, for the beginning of a message: "`points`: "; of a list's item, the list's.
+fn named(pointer: &str) -> String {
+    let mut segments = pointer.rsplit('/').filter(|segment| !segment.is_empty());
+    match (segments.next(), segments.next()) {
+        (None, _) => String::new(),
+        (Some(index), Some(list)) if index.parse::<usize>().is_ok() => format!("`{list}[{index}]`: "),
+        (Some(name), _) => format!("`{name}`: "),
     }
 }
 
