@@ -41,11 +41,6 @@ impl ImageName {
         };
         Ok(ImageName { repository: with_host(path), suffix })
     }
-
-    /// The repository and what a catalogue may call it: with or without the tag.
-    pub(crate) fn keys(&self) -> [String; 2] {
-        [self.to_string(), self.repository.clone()]
-    }
 }
 
 impl fmt::Display for ImageName {

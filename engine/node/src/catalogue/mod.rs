@@ -16,7 +16,7 @@ use crate::image_name::ImageName;
 /// Images by name. A name without a tag stands for every tag that is not there itself.
 ///
 /// An image that is not in the catalogue can be pulled, and its containers run forever, serve nothing and
-/// end on SIGTERM: it is not for us to say that an image does not exist. Only where its name contains
+/// end on SIGTERM: it is not for us to say that an image does not exist. Only where its name or tag contains
 /// `missing`, `nonexistent` or `doesnotexist` does the registry not find it.
 ///
 /// A container's command goes before its image. These are understood: `sleep 30`, `sleep infinity`, `true`,
@@ -128,6 +128,8 @@ pub struct LaterAnswer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+/// Words in the name of an image that no registry has.
+const ABSENT: [&str; 3] = ["missing", "nonexistent", "doesnotexist"];
 /// 50 MB, when nobody says.
 const SIZE_DEFAULT: u64 = 50_000_000;
 
@@ -158,25 +160,24 @@ impl Catalogue {
 
     /// What the catalogue says of an image; see [`Catalogue`] for one that it does not have.
     pub fn find(&self, name: &ImageName) -> Cow<'_, Image> {
-        let is_that = |wanted: &str, key: &str| match key.contains([':', '@']) {
-            true => ImageName::parse(key).is_ok_and(|known| known.to_string() == wanted),
-            false => ImageName::parse(key).is_ok_and(|known| known.repository == wanted),
-        };
-        let known = name
-            .keys()
-            .into_iter()
-            .find_map(|wanted| self.0.iter().find(|(key, _)| is_that(&wanted, key)).map(|(_, image)| image));
-        match known {
-            Some(image) => Cow::Borrowed(image),
-            None => Cow::Owned(Image { pull: unknown_pull(name), ..Image::default() }),
+        let with_tag = |key: &str| key.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+        let parsed = |key: &str| ImageName::parse(key).ok();
+        let exact = self.0.iter().find(|(key, _)| with_tag(key) && parsed(key).as_ref() == Some(name));
+        if let Some((_, image)) = exact {
+            return Cow::Borrowed(image);
+        }
+        let is_absent = ABSENT.iter().any(|word| name.to_string().contains(word));
+        let same_repository =
+            |key: &str| parsed(key).is_some_and(|known| known.repository == name.repository);
+        let of_any_tag = self.0.iter().find(|(key, _)| !with_tag(key) && same_repository(key));
+        match of_any_tag.map(|(_, image)| image) {
+            Some(image) if !is_absent => Cow::Borrowed(image),
+            image => {
+                let pull = Pull { takes: None, fails: is_absent.then_some(PullFailure::NotFound) };
+                Cow::Owned(Image { pull, ..image.cloned().unwrap_or_default() })
+            }
         }
     }
-}
-
-fn unknown_pull(name: &ImageName) -> Pull {
-    let text = name.to_string();
-    let absent = ["missing", "nonexistent", "doesnotexist"].iter().any(|word| text.contains(word));
-    Pull { takes: None, fails: absent.then_some(PullFailure::NotFound) }
 }
 
 impl PullFailure {
@@ -260,6 +261,7 @@ mod tests {
         let catalogue = Catalogue::builtin();
         assert_eq!(find(&catalogue, "my/own:7").pull.fails, None);
         assert_eq!(find(&catalogue, "my/own:missing").pull.fails, Some(PullFailure::NotFound));
+        assert_eq!(find(&catalogue, "nginx:nonexistent").pull.fails, Some(PullFailure::NotFound));
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Dispatcher {
         }
         let (Some(pod), Some(uid)) = (change.new, new) else { return };
         let kubelet = &self.kubelet;
+        // The task of a new worker is spawned in the scope of this change, and so knows its cause.
         let worker = self.workers.entry(uid).or_insert_with_key(|uid| {
             let (sender, inbox) = mpsc::unbounded_channel();
             let worker = PodWorker::new(kubelet.clone(), pod.clone(), id_of(&pod, &change.key, uid));

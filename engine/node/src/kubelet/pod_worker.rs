@@ -82,18 +82,21 @@ impl PodWorker {
 
     pub async fn run(mut self, mut inbox: Inbox) {
         let mut pending = Vec::new();
-        let mut wake = None;
+        let mut wake = Some(Instant::now());
         loop {
+            let mut is_due = false;
             let mut cause = None;
-            if pending.is_empty() {
-                cause = self.wait(&mut inbox, wake).await;
-            }
-            while let Ok(note) = inbox.try_recv() {
-                pending.push(note);
-            }
-            for (note, because) in pending.drain(..) {
-                self.take(note);
-                cause = because.or(cause);
+            while !is_due {
+                if pending.is_empty() {
+                    is_due = self.wait(&mut inbox, &mut pending, wake).await;
+                }
+                while let Ok(note) = inbox.try_recv() {
+                    pending.push(note);
+                }
+                for (note, because) in pending.drain(..) {
+                    is_due |= self.take(note, because);
+                    cause = because.or(cause);
+                }
             }
             while let Ok((container, verdict)) = self.verdicts.1.try_recv() {
                 self.judge(container, verdict);
@@ -112,27 +115,42 @@ impl PodWorker {
         }
     }
 
-    /// Waits for a note, a verdict or the moment to look again.
-    async fn wait(&mut self, inbox: &mut Inbox, wake: Option<Instant>) -> Option<RecordId> {
+    /// Waits for a note, a verdict or the moment to look again. Returns whether it is time to look.
+    async fn wait(
+        &mut self,
+        inbox: &mut Inbox,
+        pending: &mut Vec<(Note, Option<RecordId>)>,
+        wake: Option<Instant>,
+    ) -> bool {
         tokio::select! {
             biased;
-            Some((note, cause)) = inbox.recv() => {
-                self.take(note);
-                cause
+            Some(note) = inbox.recv() => {
+                pending.push(note);
+                false
             }
             Some((container, verdict)) = self.verdicts.1.recv() => {
                 self.judge(container, verdict);
-                None
+                true
             }
-            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => None,
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => true,
         }
     }
 
-    fn take(&mut self, note: Note) {
+    /// Takes in what is told. Returns whether there may be something to do: not when only the status of the
+    /// pod changed, for that is our own doing or is put right by the status manager.
+    fn take(&mut self, note: Note, cause: Option<RecordId>) -> bool {
         match note {
-            Note::Pod(pod) => self.pod = pod,
-            Note::Gone => self.is_gone = true,
-            Note::Runtime => {}
+            Note::Pod(pod) => {
+                let differs = is_changed(&self.pod, &pod);
+                self.pod = pod;
+                self.kubelet.statuses.observe(&self.id.key, &self.pod, cause);
+                differs
+            }
+            Note::Gone => {
+                self.is_gone = true;
+                true
+            }
+            Note::Runtime => true,
         }
     }
 
@@ -224,7 +242,6 @@ impl PodWorker {
         let (key, uid) = (&self.id.key, &self.id.uid);
         self.kubelet.machine.report(uid, key, &status);
         self.kubelet.statuses.set(key, uid, &status, is_terminal, current_cause());
-        self.kubelet.statuses.observe(key, &self.pod, current_cause());
         self.reported = Some(status);
     }
 
@@ -305,20 +322,18 @@ impl PodWorker {
                 biased;
                 _ = join_all(stops) => break,
                 // A second delete may shorten the grace period.
-                Some((note, _)) = inbox.recv() => self.take(note),
+                Some((note, cause)) = inbox.recv() => drop(self.take(note, cause)),
             }
         }
         machine.stop_pod_sandbox(&self.id.uid);
         self.waiting.clear();
         if !self.is_gone {
             self.report(&machine.pod(&self.id.uid), true);
+            self.kubelet.statuses.observe(&self.id.key, &self.pod, current_cause());
         }
         while !self.is_gone {
             let Some((note, cause)) = inbox.recv().await else { return };
-            if let Note::Pod(pod) = &note {
-                self.kubelet.statuses.observe(&self.id.key, pod, cause);
-            }
-            self.take(note);
+            self.take(note, cause);
         }
         self.kubelet.statuses.forget(&self.id.key, &self.id.uid);
         machine.remove_pod(&self.id.uid);
@@ -340,6 +355,16 @@ impl PodWorker {
 }
 
 const UNPROVEN: Health = Health { started: false, ready: false };
+
+/// Whether anything but the status differs.
+fn is_changed(old: &Pod, new: &Pod) -> bool {
+    let (a, b) = (&old.metadata, &new.metadata);
+    old.spec != new.spec
+        || a.labels != b.labels
+        || a.annotations != b.annotations
+        || a.deletion_timestamp != b.deletion_timestamp
+        || a.deletion_grace_period_seconds != b.deletion_grace_period_seconds
+}
 
 /// Collects notes until one of them says that the pod is to go.
 async fn hear_of_end(inbox: &mut Inbox, pending: &mut Vec<(Note, Option<RecordId>)>) {
