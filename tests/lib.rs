@@ -1,4 +1,5 @@
 //! What the end-to-end tests share: random faults, live clusters with the real clients, the course's labs.
 
 pub mod chaos;
+pub mod course;
 pub mod live;

@@ -38,10 +38,10 @@ fn idle_345_virtual_seconds() {
 }
 
 /// Grading a lab's solution, from the loaded folder to the report.
-#[divan::bench(args = labkit_tests::lab_names())]
+#[divan::bench(args = labkit_tests::course::lab_names())]
 fn grade(bencher: divan::Bencher, name: &str) {
-    let lab = labkit_tests::lab(name);
-    bencher.bench(|| labkit_tests::grade(&lab, &lab.solution, 1));
+    let lab = labkit_tests::course::lab(name);
+    bencher.bench(|| labkit_tests::course::grade_own(&lab, "solution", &lab.solution, 1));
 }
 
 /// Resident set of this process, in MB, as Linux tells it.
