@@ -166,7 +166,7 @@ impl Client {
         let extra =
             [("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", resource_version)];
         let path = format!("{}{}", resource.path(&params.namespace, None), params.query(&extra));
-        let response = self.link.send(self.request(Method::GET, &path, None, ""), true).await?;
+        let response = self.link.send(self.request(Method::GET, &path, None, "")).await?;
         if !response.status().is_success() {
             return Err(failure(response).await);
         }
@@ -260,7 +260,7 @@ impl Client {
         target: &str,
         body: Option<Value>,
     ) -> Result<(u16, Bytes), Error> {
-        let response = self.link.send(self.request(method, target, body, JSON), false).await?;
+        let response = self.link.send(self.request(method, target, body, JSON)).await?;
         let code = response.status().as_u16();
         Ok((code, whole(response.into_body()).await))
     }
@@ -282,7 +282,7 @@ impl Client {
         body: Option<Value>,
         content_type: &str,
     ) -> Result<Bytes, Error> {
-        let response = self.link.send(self.request(method, path, body, content_type), false).await?;
+        let response = self.link.send(self.request(method, path, body, content_type)).await?;
         if !response.status().is_success() {
             return Err(failure(response).await);
         }

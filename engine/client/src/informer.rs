@@ -49,7 +49,8 @@ impl<K> Clone for Store<K> {
     }
 }
 
-/// An informer: its task, its copy, and those who want to hear of changes. Clones share it.
+/// An informer: its task, its copy, and those who want to hear of changes. Clones share it. Once nobody has a
+/// handle to it or hears of its changes any more, its task ends with the next change.
 #[derive(Debug)]
 pub struct Informer<K> {
     shared: Arc<Shared<K>>,
@@ -205,7 +206,7 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
     async fn run(self) {
         let mut backoff = BACKOFF_FIRST;
         let mut version: Option<String> = None;
-        loop {
+        while !self.is_abandoned() {
             let attempt = self.attempt(&mut version).await;
             match attempt {
                 // The server ended the watch in good order: go on from where it stopped.
@@ -219,6 +220,11 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
                 }
             }
         }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        Arc::strong_count(&self.shared) == 1
+            && self.shared.locked().subscribers.iter().all(|one| one.is_closed())
     }
 
     /// Lists if there is no version to go on from, then watches until the stream ends.
@@ -269,7 +275,9 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
     /// Returns whether there was an event.
     async fn follow(&self, stream: &mut WatchStream, version: &mut Option<String>) -> Result<bool, Error> {
         let mut progressed = false;
-        while let Some(event) = stream.next_raw().await {
+        while let Some(event) = stream.next_raw().await
+            && !self.is_abandoned()
+        {
             let event = event?;
             progressed = true;
             let (key, at) = head(&event.object)?;

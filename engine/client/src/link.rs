@@ -2,6 +2,7 @@
 //! breaks it off, a cut link leaves it waiting, and each message is in the trace.
 
 use std::fmt::Debug;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ use tower::ServiceExt;
 
 use crate::client::Error;
 use crate::service::{Body, Chunk, Note, Request, Response, Transport};
+
+/// How long a stream may be silent on a broken link: client-go pings an idle connection after 30 s and gives
+/// the answer 15 s.
+const PING_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Which API server a client reaches: a load balancer, handed in by the cluster.
 pub trait ApiServers: Debug + Send + Sync {
@@ -106,11 +111,8 @@ impl HttpRequest {
 }
 
 impl Link {
-    /// Sends a request and waits for its answer; `streams` requests have no deadline.
-    pub async fn send(&self, request: Request, streams: bool) -> Result<Response, Error> {
-        if streams {
-            return self.exchange(request).await;
-        }
+    /// Sends a request and waits for its answer. Of a stream only the beginning has a deadline.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
         let answer = tokio::time::timeout(self.timeout, self.exchange(request)).await;
         answer.unwrap_or_else(|_| Err(Error::Timeout { after: self.timeout }))
     }
@@ -159,15 +161,19 @@ impl Link {
         caused_by(Some(id), self.world.network().transmit(server.name(), &self.from, answer)).await.map(drop)
     }
 
-    /// Makes each chunk of a stream travel over the link; its record becomes the cause of what follows.
+    /// Makes each chunk of a stream travel over the link; its record becomes the cause of what follows. A
+    /// link that holds one back too long breaks the stream: the client is to ask again from where it was.
     fn deliver_stream(&self, server: &Component, response: Response) -> Response {
         let (link, server) = (self.clone(), server.clone());
         response.map(|body| match body {
             Body::Full(bytes) => Body::Full(bytes),
-            Body::Stream(chunks) => Body::Stream(Box::pin(chunks.then(move |chunk| {
-                let (link, server) = (link.clone(), server.clone());
-                async move { link.deliver(&server, chunk).await }
-            }))),
+            Body::Stream(chunks) => {
+                let delivered = chunks.then(move |chunk| {
+                    let (link, server) = (link.clone(), server.clone());
+                    async move { tokio::time::timeout(PING_TIMEOUT, link.deliver(&server, chunk)).await.ok() }
+                });
+                Body::Stream(Box::pin(delivered.take_while(|chunk| ready(chunk.is_some())).filter_map(ready)))
+            }
         })
     }
 

@@ -21,17 +21,19 @@ pub async fn run(client: Client, config: ControllerManagerConfig) {
         retry_period: config.leader_elect_retry_period,
         ..LeaderElection::new("kube-system", NAME, &config.identity)
     };
-    let leader_elect = config.leader_elect;
+    let config = Arc::new(config);
     let mut elector = Elector::new(&client, NAME, election);
-    let context = Context::new(client, Arc::new(config));
-    if !leader_elect {
-        let _running = Running::start(&context);
-        return std::future::pending().await;
-    }
     loop {
-        elector.acquire().await;
-        let _running = Running::start(&context);
-        elector.hold().await;
+        if config.leader_elect {
+            elector.acquire().await;
+        }
+        // Informers of its own for each term, as a new process has: what an old one showed may be long past.
+        let _running = Running::start(&Context::new(client.clone(), config.clone()));
+        if config.leader_elect {
+            elector.hold().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

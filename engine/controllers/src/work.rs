@@ -3,12 +3,18 @@
 
 use std::convert::Infallible;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use labkit_client::{Change, WorkQueue};
 use labkit_sim::caused_by;
 use tokio::sync::mpsc::UnboundedReceiver;
+
+/// From a key's turn to its reconcile: about what a real process takes to get there. What else is under way,
+/// such as the watch event of the last write, arrives meanwhile, and the reconcile does not act on a cache
+/// that is about to change.
+const PICK_UP: Duration = Duration::from_millis(1);
 
 /// Why a reconcile did not come to its end; it is tried again after a back-off.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +44,12 @@ where
                 queue.done(&key);
             }
             (key, cause) = queue.next(), if running.len() < workers => {
-                let reconciling = caused_by(cause, reconcile(key.clone()));
-                running.push(async move { (key, reconciling.await) });
+                let reconcile = &reconcile;
+                running.push(async move {
+                    tokio::time::sleep(PICK_UP).await;
+                    let outcome = caused_by(cause, reconcile(key.clone())).await;
+                    (key, outcome)
+                });
             }
         }
     }

@@ -118,3 +118,21 @@ fn the_same_seed_gives_the_same_trace() {
     assert_eq!(history(11), first);
     assert_ne!(history(12), first);
 }
+
+#[test]
+fn a_manager_that_was_cut_off_catches_up_with_what_it_missed() {
+    run(3, |lab| async move {
+        lab.manager_with(0, ControllerManagerConfig::default());
+        lab.nodes(1).await;
+        lab.deployment("web", 2).await;
+        lab.available("web", 2).await;
+        let groups = vec![["controllerManager/0".to_owned()].into(), ["apiServer/0".to_owned()].into()];
+        let cut = lab.world.network().add(labkit_sim::Rule::Partition { groups });
+        lab.patch::<Deployment>("web", json!({"spec": {"replicas": 4}})).await;
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        lab.world.network().remove(cut);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        lab.available("web", 4).await;
+        assert!(lab.events("NodeNotReady").await.is_empty(), "it did not hear, but did not judge either");
+    });
+}
