@@ -49,6 +49,34 @@ fn pages_are_true_at_one_revision() {
 }
 
 #[test]
+fn a_page_of_a_revision_that_is_compacted_away_is_gone() {
+    lab(|lab| async move {
+        for name in ["a", "b", "c"] {
+            lab.post(CONFIG_MAPS, config_map(name)).await;
+        }
+        let first = lab.get(&format!("{CONFIG_MAPS}?limit=1")).await;
+        let token = first["metadata"]["continue"].as_str().unwrap();
+        let newest = lab.post(CONFIG_MAPS, config_map("d")).await;
+        lab.etcd
+            .client("test")
+            .compact(newest["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap())
+            .await
+            .unwrap();
+        let (code, status) =
+            lab.json("GET", &format!("{CONFIG_MAPS}?limit=1&continue={token}"), Value::Null).await;
+        assert_eq!((code, &status["reason"]), (410, &json!("Expired")));
+        lab.refused(
+            "GET",
+            &format!("{CONFIG_MAPS}?resourceVersion=2&resourceVersionMatch=Exact"),
+            Value::Null,
+            410,
+            "The resourceVersion for the provided list is too old.",
+        )
+        .await;
+    });
+}
+
+#[test]
 fn a_list_is_at_least_as_new_as_it_is_asked_to_be() {
     lab(|lab| async move {
         let created = lab.post(CONFIG_MAPS, config_map("a")).await;

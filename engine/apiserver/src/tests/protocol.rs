@@ -107,6 +107,46 @@ fn health_follows_the_store() {
     });
 }
 
+#[test]
+fn a_store_without_quorum_is_told_in_etcds_words_and_recovers() {
+    lab_of(3, |lab| async move {
+        lab.post(CONFIG_MAPS, config_map("before")).await;
+        lab.etcd.kill("etcd1").await.unwrap();
+        lab.etcd.kill("etcd2").await.unwrap();
+        let (code, status) = lab.json("POST", CONFIG_MAPS, config_map("a")).await;
+        let message = status["message"].as_str().unwrap();
+        assert!(code == 500 && message.starts_with("etcdserver: "), "{code} {message}");
+        // The cache still answers those who are content with it.
+        let cached = lab.get(&format!("{CONFIG_MAPS}?resourceVersion=0")).await;
+        assert_eq!(cached["items"].as_array().unwrap().len(), 1);
+        lab.etcd.start("etcd1").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        lab.post(CONFIG_MAPS, config_map("after")).await;
+        let mut events =
+            lab.watch(&format!("{CONFIG_MAPS}?watch=true&fieldSelector=metadata.name%3Dafter")).await;
+        assert_eq!(events.line().await, "ADDED after");
+    });
+}
+
+#[test]
+fn objects_come_as_yaml_or_as_metadata_alone() {
+    lab(|lab| async move {
+        lab.post(CONFIG_MAPS, config_map("a")).await;
+        let response =
+            lab.send("GET", &format!("{CONFIG_MAPS}/a"), &[("accept", "application/yaml")], "").await;
+        assert_eq!(response.headers()["content-type"], "application/yaml");
+        let text = String::from_utf8(whole(response).to_vec()).unwrap();
+        assert!(text.contains("data:\n  key: value\n"), "{text}");
+        let accept = [("accept", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")];
+        let list: Value =
+            serde_json::from_slice(&whole(lab.send("GET", CONFIG_MAPS, &accept, "").await)).unwrap();
+        assert_eq!(
+            (&list["kind"], list["items"][0].get("data")),
+            (&json!("PartialObjectMetadataList"), None)
+        );
+    });
+}
+
 /// Everything that was said in a world in which much happens at once.
 fn trace() -> String {
     let text = std::sync::Mutex::new(String::new());
