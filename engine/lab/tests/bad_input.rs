@@ -35,7 +35,10 @@ fn problems_with(path: &str, bytes: Vec<u8>) -> Vec<Diagnostic> {
 fn the_good_lab_is_good() {
     let lab = load_lab(&good(), "good").unwrap_or_else(|problems| panic!("{}", render_plain(&problems)));
     assert_eq!(lab.lab.points_max(), 2);
-    assert_eq!(labkit_lab::lint_lab(&lab, 2).problems, ["there are 1 wrong submissions; a lab has at least two"]);
+    assert_eq!(
+        labkit_lab::lint_lab(&lab, 2).problems,
+        ["there are 1 wrong submissions; a lab has at least two"]
+    );
 }
 
 #[test]

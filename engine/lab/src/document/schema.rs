@@ -78,16 +78,16 @@ impl Checker {
                     None => problem,
                 }
             }
-            ValidationErrorKind::Type { kind } => at(
-                Part::Value,
-                format!("{name}expected {}, found {found}", self.expected_type(error, kind)),
-            ),
+            ValidationErrorKind::Type { kind } => {
+                at(Part::Value, format!("{name}expected {}, found {found}", self.expected_type(error, kind)))
+            }
             ValidationErrorKind::Constant { expected_value } => {
                 at(Part::Value, format!("{name}expected {}, found {found}", described(expected_value)))
             }
             ValidationErrorKind::Enum { options } => {
                 if let Some([only]) = options.as_array().map(Vec::as_slice) {
-                    return problems.push(at(Part::Value, format!("{name}expected {}, found {found}", described(only))));
+                    return problems
+                        .push(at(Part::Value, format!("{name}expected {}, found {found}", described(only))));
                 }
                 let options: Vec<&str> =
                     options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -104,10 +104,7 @@ impl Checker {
                 let text = error.instance().as_str().unwrap_or_default();
                 let why =
                     FORMATS.iter().find(|(name, _)| name == format).and_then(|(_, check)| check(text).err());
-                at(
-                    Part::Value,
-                    format!("{name}{}", why.unwrap_or_else(|| format!("{found} is no {format}"))),
-                )
+                at(Part::Value, format!("{name}{}", why.unwrap_or_else(|| format!("{found} is no {format}"))))
             }
             ValidationErrorKind::Pattern { .. } => {
                 let hint = self.sibling(error, &["description"]).and_then(Value::as_str).unwrap_or_default();
@@ -151,11 +148,8 @@ impl Checker {
                 let mut types: Vec<String> = types.collect();
                 types.dedup();
                 let name = named(here);
-                let message = format!(
-                    "{name}expected {}, found {}",
-                    types.join(" or "),
-                    described(error.instance())
-                );
+                let message =
+                    format!("{name}expected {}, found {}", types.join(" or "), described(error.instance()));
                 problems.push(document.problem(here, Part::Value, message));
             }
         }

@@ -1,74 +1,72 @@
 //! What was done in a live lab, as steps that can be replayed: those of `labkit` itself, and what came in from
 //! outside clients, with waits between them.
 
+mod objects;
+mod writes;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::run::Run;
+use crate::run::{Run, millis};
 use crate::span::Span;
 use crate::steps::{Step, Wait};
 
 /// Notes what is done, with its time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     notes: Arc<Mutex<Notes>>,
 }
 
 #[derive(Debug, Default)]
 struct Notes {
-    task: String,
-    /// When the present task began.
-    began: Duration,
-    steps: Vec<Note>,
-}
-
-#[derive(Debug, Clone)]
-struct Note {
-    task: String,
-    /// Since the task began.
-    after: Duration,
-    step: Step,
+    /// The tasks that have begun, and when.
+    tasks: Vec<(String, Duration)>,
+    steps: Vec<(Duration, Step)>,
 }
 
 impl Recorder {
-    pub fn start(_run: &Arc<Run>) -> Recorder {
-        Recorder { notes: Arc::default() }
+    /// Notes from now on what outside clients write.
+    pub fn start(run: &Arc<Run>) -> Recorder {
+        let recorder = Recorder { notes: Arc::default() };
+        run.spawn(writes::follow(run.clone(), recorder.clone()));
+        recorder
     }
 
     pub fn begin_task(&self, id: &str, at: Duration) {
-        let mut notes = self.locked();
-        notes.task = id.to_owned();
-        notes.began = at;
+        self.locked().tasks.push((id.to_owned(), at));
     }
 
-    pub fn note(&self, at: Duration, step: Step) {
-        let mut notes = self.locked();
-        let note = Note { task: notes.task.clone(), after: at.saturating_sub(notes.began), step };
-        notes.steps.push(note);
+    /// Notes a step. A submission holds only what its lab allows, so nothing else is kept.
+    pub fn note(&self, run: &Run, at: Duration, step: Step) {
+        let (verb, _) = step.verb();
+        if run.lab.submission.allow.iter().any(|allowed| allowed == verb) {
+            self.locked().steps.push((at, step));
+        }
     }
 
     /// Everything so far, with waits in between so that each step comes as late in its task as it was done.
-    pub async fn steps(&self) -> Vec<Step> {
-        let notes = self.locked().steps.clone();
+    pub fn steps(&self) -> Vec<Step> {
+        let notes = self.locked();
+        let mut noted = notes.steps.clone();
+        noted.sort_by_key(|(at, _)| *at);
         let mut steps = Vec::new();
-        let (mut task, mut now) = (String::new(), Duration::ZERO);
-        for note in notes {
-            if note.task != task {
-                (task, now) = (note.task.clone(), Duration::ZERO);
+        let (mut task, mut now) = (None, Duration::ZERO);
+        for (at, step) in noted {
+            let of = notes.tasks.iter().rev().find(|(_, began)| *began <= at).or(notes.tasks.first());
+            let Some((id, began)) = of else { continue };
+            if task.as_ref() != Some(id) {
+                (task, now) = (Some(id.clone()), *began);
             }
-            let pause = Duration::from_millis(crate::run::millis(note.after.saturating_sub(now)));
+            let pause = Duration::from_millis(millis(at.saturating_sub(now)));
             if !pause.is_zero() {
                 steps.push(Step {
-                    task: Some(task.clone()),
+                    task: task.clone(),
                     wait: Some(Wait::For(Span(pause))),
                     ..Step::default()
                 });
             }
-            now = now.max(note.after);
-            if let Some(by) = note.step.fast_forward {
-                now += by.0;
-            }
-            steps.push(Step { task: Some(task.clone()), ..note.step });
+            now = now.max(at) + step.fast_forward.map_or(Duration::ZERO, |by| by.0);
+            steps.push(Step { task: task.clone(), ..step });
         }
         steps
     }

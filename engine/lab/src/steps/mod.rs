@@ -27,13 +27,17 @@ use crate::span::Span;
 use crate::verbs::verbs;
 
 pub use answer::AnswerStep;
+pub use apply::Apply;
+pub use create::Create;
 pub use delete::Delete;
+pub use etcdctl::Etcdctl;
 pub use heal::Heal;
 pub use load::LoadStep;
 pub(crate) use load::write_of;
 pub use manifest::Manifest;
 pub(crate) use manifest::documents_of as manifest_documents;
 pub use patch::{Patch, PatchType};
+pub use replace::Replace;
 pub use scale::Scale;
 pub use start::Start;
 pub use stop::Stop;
