@@ -7,8 +7,7 @@ use labkit_api::ObjectKey;
 use labkit_client::{Store, WorkQueue};
 
 use crate::context::Context;
-use crate::replica_set::is_namespace_terminating;
-use crate::work::{Failed, each, work};
+use crate::work::{Failed, each, is_namespace_terminating, work};
 
 const DEFAULT: &str = "default";
 

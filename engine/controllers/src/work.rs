@@ -25,6 +25,12 @@ pub(crate) enum Failed {
     Because(String),
 }
 
+/// Whether a create was refused because its namespace is going away.
+pub(crate) fn is_namespace_terminating(error: &labkit_client::Error) -> bool {
+    let causes = error.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
+    causes.is_some_and(|causes| causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
+}
+
 /// Reconciles keys from `queue`, up to `workers` at a time and never one key twice at a time. A failed one
 /// comes again after its back-off.
 pub(crate) async fn work<K, F>(queue: &WorkQueue<K>, workers: usize, reconcile: impl Fn(K) -> F) -> Infallible

@@ -13,8 +13,7 @@ use super::rollout::{self, Resize};
 use super::{scaling, status};
 use crate::objects::{is_being_deleted, key, name};
 use crate::owners::{self, claim_all};
-use crate::replica_set::is_namespace_terminating;
-use crate::work::Failed;
+use crate::work::{Failed, is_namespace_terminating};
 
 impl Deployments {
     pub(super) async fn reconcile(&self, key: ObjectKey) -> Result<(), Failed> {

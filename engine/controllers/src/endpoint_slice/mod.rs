@@ -18,8 +18,7 @@ use crate::context::Context;
 use crate::objects::{is_being_deleted, key, name};
 use crate::owners;
 use crate::pods::{is_ready, is_terminated, node_name};
-use crate::replica_set::is_namespace_terminating;
-use crate::work::{Failed, each, work};
+use crate::work::{Failed, each, is_namespace_terminating, work};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";

@@ -1,9 +1,11 @@
 //! node-lifecycle-controller: from silent nodes to Unknown conditions, taints and pods that are not ready.
 //! Counterpart: `pkg/controller/nodelifecycle`.
 //!
+//! - `conditions`: the NoSchedule taints that go with a node's conditions.
 //! - `health`: what leases and node statuses say, one look at a time.
 //! - `zones`: how fast nodes may be tainted, and when not at all.
 
+mod conditions;
 mod health;
 mod zones;
 
@@ -22,7 +24,7 @@ use self::zones::{Disruption, Zones};
 use crate::context::Context;
 use crate::objects::{key, name, uid};
 use crate::pods::{condition, condition_patch, node_name};
-use crate::taints::{self, NO_EXECUTE, NO_SCHEDULE, NOT_READY, UNREACHABLE, taint};
+use crate::taints::{self, NO_EXECUTE, NOT_READY, UNREACHABLE, taint};
 use crate::work::{Failed, each, work};
 
 const UPDATE_WORKERS: usize = 8;
@@ -259,16 +261,7 @@ impl NodeLifecycle {
 
     async fn taint_no_schedule(&self, node: String) -> Result<(), Failed> {
         let Some(node) = self.nodes.get(&ObjectKey::new("", &node)) else { return Ok(()) };
-        let wanted = condition_taints(&node);
-        let present = taints::of(&node);
-        let missing = |taint: &&Taint| !present.iter().any(|present| taints::same(present, taint));
-        let add: Vec<Taint> = wanted.iter().filter(missing).cloned().collect();
-        let surplus = |taint: &&Taint| {
-            taint.effect == NO_SCHEDULE
-                && CONDITION_TAINTS.iter().any(|(_, _, key)| *key == taint.key)
-                && !wanted.iter().any(|wanted| taints::same(wanted, taint))
-        };
-        let remove: Vec<Taint> = present.iter().filter(surplus).cloned().collect();
+        let (add, remove) = conditions::taint_changes(&node);
         if add.is_empty() && remove.is_empty() {
             return Ok(());
         }
@@ -361,48 +354,4 @@ impl NodeLifecycle {
 fn counts_for_disruption(node: &Node) -> bool {
     let excluded = "node.kubernetes.io/exclude-disruption";
     !node.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(excluded))
-}
-
-/// Condition, its value, and the NoSchedule taint that goes with it.
-const CONDITION_TAINTS: [(&str, &str, &str); 7] = [
-    ("Ready", "False", NOT_READY),
-    ("Ready", "Unknown", UNREACHABLE),
-    ("MemoryPressure", "True", "node.kubernetes.io/memory-pressure"),
-    ("DiskPressure", "True", "node.kubernetes.io/disk-pressure"),
-    ("NetworkUnavailable", "True", "node.kubernetes.io/network-unavailable"),
-    ("PIDPressure", "True", "node.kubernetes.io/pid-pressure"),
-    ("", "", UNSCHEDULABLE),
-];
-/// The taint of a cordoned node, which no condition asks for.
-const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
-
-fn condition_taints(node: &Node) -> Vec<Taint> {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    let wanted = |(type_, status, _): &&(&str, &str, &str)| {
-        conditions.iter().any(|condition| condition.type_ == *type_ && condition.status == *status)
-    };
-    let mut taints: Vec<Taint> =
-        CONDITION_TAINTS.iter().filter(wanted).map(|(_, _, key)| taint(key, NO_SCHEDULE)).collect();
-    if node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true) {
-        taints.push(taint(UNSCHEDULABLE, NO_SCHEDULE));
-    }
-    taints
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn conditions_and_a_cordon_become_no_schedule_taints() {
-        let node = json!({"spec": {"unschedulable": true}, "status": {"conditions": [
-            {"type": "Ready", "status": "Unknown"}, {"type": "DiskPressure", "status": "True"},
-            {"type": "MemoryPressure", "status": "Unknown"},
-        ]}});
-        let node: Node = serde_json::from_value(node).unwrap();
-        let keys: Vec<String> = condition_taints(&node).into_iter().map(|taint| taint.key).collect();
-        assert_eq!(keys, [UNREACHABLE, "node.kubernetes.io/disk-pressure", UNSCHEDULABLE]);
-    }
 }

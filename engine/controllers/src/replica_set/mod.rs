@@ -1,10 +1,10 @@
 //! replicaset-controller: as many pods as each ReplicaSet wants. Counterpart: `pkg/controller/replicaset`.
 
 mod ranking;
+mod slow_start;
 mod status;
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::expectations::Expectations;
 use crate::objects::{is_being_deleted, key, name, uid};
 use crate::owners::{self, claim_all, controller_of, controller_reference};
 use crate::pods::{is_active, is_ready};
-use crate::work::{Failed, each, work};
+use crate::work::{Failed, each, is_namespace_terminating, work};
 
 /// At most so many pods are made or deleted in one reconcile.
 const BURST: usize = 500;
@@ -181,7 +181,7 @@ impl ReplicaSets {
             Plan::Create(count) => {
                 let owner = key(replica_set);
                 self.expectations.expect(&owner, count, BTreeSet::new());
-                let (created, outcome) = slow_start(count, || self.create_pod(replica_set)).await;
+                let (created, outcome) = slow_start::create(count, || self.create_pod(replica_set)).await;
                 for _ in created..count {
                     self.expectations.creation_observed(&owner);
                 }
@@ -286,12 +286,6 @@ impl ReplicaSets {
     }
 }
 
-/// Whether a create was refused because its namespace is going away.
-pub(crate) fn is_namespace_terminating(error: &labkit_client::Error) -> bool {
-    let causes = error.status().and_then(|status| status.details.as_ref()).map(|details| &details.causes);
-    causes.is_some_and(|causes| causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
-}
-
 fn pod_from_template(replica_set: &ReplicaSet) -> Pod {
     let template = replica_set.spec.as_ref().and_then(|spec| spec.template.clone()).unwrap_or_default();
     let from = template.metadata.unwrap_or_default();
@@ -307,51 +301,5 @@ fn pod_from_template(replica_set: &ReplicaSet) -> Pod {
         },
         spec: template.spec,
         status: None,
-    }
-}
-
-/// Calls `create` in batches of 1, 2, 4 and so on, and stops after a batch with a failure: if nothing can be
-/// made, few requests find that out. Returns how many succeeded.
-async fn slow_start<F>(count: usize, create: impl Fn() -> F) -> (usize, Result<(), Failed>)
-where
-    F: Future<Output = Result<(), Failed>>,
-{
-    let (mut succeeded, mut batch) = (0, 1);
-    while succeeded < count {
-        let size = batch.min(count - succeeded);
-        let outcomes = join_all((0..size).map(|_| create())).await;
-        succeeded += outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        if let Err(failed) = outcomes.into_iter().collect::<Result<(), Failed>>() {
-            return (succeeded, Err(failed));
-        }
-        batch *= 2;
-    }
-    (succeeded, Ok(()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn creation_starts_slowly_and_stops_at_the_first_bad_batch() {
-        let calls = RefCell::new(0);
-        let create = |fail_from: usize| {
-            let calls = &calls;
-            move || async move {
-                *calls.borrow_mut() += 1;
-                if *calls.borrow() > fail_from { Err(Failed::Because("quota".into())) } else { Ok(()) }
-            }
-        };
-        let (created, outcome) = slow_start(10, create(usize::MAX)).await;
-        assert!(outcome.is_ok());
-        assert_eq!((created, calls.replace(0)), (10, 10));
-        let (created, outcome) = slow_start(10, create(0)).await;
-        assert!(outcome.is_err());
-        assert_eq!((created, calls.replace(0)), (0, 1), "one request was enough to see that nothing works");
-        let (created, _) = slow_start(10, create(4)).await;
-        assert_eq!((created, calls.replace(0)), (4, 7), "1 + 2 went well, 1 of 4 too");
     }
 }

@@ -315,3 +315,43 @@ fn only_the_last_of_many_edits_counts_when_nobody_watched() {
         assert_eq!(lab.replica_sets().await.len(), 1);
     });
 }
+
+#[test]
+fn a_pod_counts_as_available_after_its_min_ready_seconds() {
+    run(10, |lab| async move {
+        lab.manager();
+        lab.nodes(2).await;
+        let mut object = deployment("web", 2);
+        object["spec"]["minReadySeconds"] = json!(15);
+        let started = lab.world.clock().elapsed();
+        lab.create::<Deployment>(object).await;
+        let ready = lab
+            .until(Duration::from_secs(30), "two are ready", || async { lab.ready_pods().await == 2 })
+            .await;
+        assert!(ready - started < Duration::from_secs(3));
+        let available = lab.available("web", 2).await;
+        let after = (available - ready).as_secs_f64();
+        assert!((14.0..=17.0).contains(&after), "available after {after} s");
+    });
+}
+
+#[test]
+fn a_hundred_pods_are_made_in_batches_without_losing_count() {
+    run(11, |lab| async move {
+        lab.manager();
+        lab.nodes(3).await;
+        lab.deployment("web", 100).await;
+        lab.available("web", 100).await;
+        let conflicts = lab
+            .world
+            .trace()
+            .records()
+            .iter()
+            .filter(|record| record.payload.kind() == "409 Conflict")
+            .count();
+        assert!(conflicts < 20, "{conflicts} conflicts");
+        lab.patch::<Deployment>("web", json!({"spec": {"replicas": 0}})).await;
+        lab.available("web", 0).await;
+        lab.until(Duration::from_secs(10), "all are gone", || async { lab.pods().await.is_empty() }).await;
+    });
+}

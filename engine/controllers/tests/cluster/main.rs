@@ -8,3 +8,4 @@ mod namespaces;
 mod nodes;
 mod process;
 mod replica_sets;
+mod soak;
