@@ -1,31 +1,8 @@
 //! The course in this repository: it loads, and each lab proves itself over several seeds.
 
-use std::path::{Path, PathBuf};
+use labkit_lab::{GradeOptions, LabFolder, Language, Verdict, grade, lint_lab};
 
-use labkit_lab::{
-    Files, GradeOptions, LabFolder, Language, Verdict, grade, lint_lab, load_lab, render_plain,
-};
-
-struct Folder(PathBuf);
-
-impl Files for Folder {
-    fn read(&self, path: &str) -> std::io::Result<Vec<u8>> {
-        std::fs::read(self.0.join(path))
-    }
-
-    fn list(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.0.join(folder)).into_iter().flatten().flatten();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
-}
-
-fn lab(path: &str) -> LabFolder {
-    let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs");
-    load_lab(&Folder(labs), path).unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems)))
-}
+use crate::lab;
 
 fn seeds() -> u64 {
     std::env::var("LABKIT_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(3)
