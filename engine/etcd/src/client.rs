@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::api::*;
 use crate::cluster::Cluster;
 use crate::error::{Code, EtcdError};
-use crate::server;
+use crate::server::{self, Patience};
 use crate::watch::Watcher;
 
 /// etcdctl's `--command-timeout`.
@@ -111,9 +111,8 @@ impl Client {
 
     /// Begins a watch. Returns when the member has begun it; the first response says `created`.
     pub async fn watch(&self, r: WatchRequest) -> Result<Watcher, EtcdError> {
-        tokio::time::timeout(self.deadline, Watcher::begin(self.clone(), r))
-            .await
-            .unwrap_or(Err(EtcdError::DeadlineExceeded))
+        let begun = tokio::time::timeout(self.deadline, Watcher::begin(self.clone(), r)).await;
+        begun.map_err(|_elapsed| EtcdError::DeadlineExceeded)
     }
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {
@@ -160,14 +159,17 @@ impl Client {
 
     async fn attempts(&self, request: Request) -> Answer {
         let repeatable = is_repeatable(&request);
+        let patience = if self.endpoints.len() > 1 { Patience::OneElection } else { Patience::Endless };
         loop {
             let (turn, endpoint) = self.endpoint();
-            let error = match server::call(&self.cluster, &self.from, endpoint, request.clone()).await {
-                Err(error) if error.code() == Code::Unavailable => error,
-                answer => return answer,
-            };
+            let error =
+                match server::call(&self.cluster, &self.from, endpoint, request.clone(), patience).await {
+                    Err(error) if error.code() == Code::Unavailable => error,
+                    answer => return answer,
+                };
             self.next_endpoint(turn).await;
-            if !repeatable && !matches!(error, EtcdError::Refused { .. }) {
+            // Of a write it must be certain that nothing was begun.
+            if !repeatable && !matches!(error, EtcdError::Refused { .. } | EtcdError::NoLeader) {
                 return Err(error);
             }
         }

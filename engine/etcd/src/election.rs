@@ -25,9 +25,9 @@ pub(crate) struct Timer {
     elapsed: u32,
     /// The member stands for election after that many; drawn anew each time.
     timeout: u32,
-    /// Whether the leader that Raft names is believed to be there.
-    leader_alive: bool,
-    /// When this member became leader, if it is, and what it knows of its followers since.
+    /// The leader that was heard and is believed to be there still.
+    leader: Option<u64>,
+    /// While Raft has this member for the leader: since when, and what it knows of its followers.
     led_since: Option<Duration>,
     followers: BTreeMap<u64, Follower>,
 }
@@ -39,16 +39,14 @@ struct Follower {
 }
 
 impl Timer {
-    pub fn new(election_ticks: u32, rng: &mut Rng) -> Timer {
-        let mut timer = Timer {
-            election_ticks,
-            elapsed: 0,
-            timeout: 0,
-            leader_alive: false,
-            led_since: None,
-            followers: BTreeMap::new(),
-        };
+    pub fn new(election_ticks: u32, members: usize, rng: &mut Rng) -> Timer {
+        let (leader, led_since, followers) = (None, None, BTreeMap::new());
+        let mut timer = Timer { election_ticks, elapsed: 0, timeout: 0, leader, led_since, followers };
         timer.restart(rng);
+        if members == 1 {
+            // As `advanceTicks` in `etcdserver/raft.go`: there is no leader to be heard of.
+            timer.elapsed = election_ticks;
+        }
         timer
     }
 
@@ -68,33 +66,41 @@ impl Timer {
             return false;
         }
         self.restart(rng);
-        self.leader_alive = false;
+        self.leader = None;
         true
     }
 
-    pub fn heard_from_leader(&mut self) {
+    pub fn leader(&self) -> Option<u64> {
+        self.leader
+    }
+
+    pub fn heard_from_leader(&mut self, leader: u64) {
         self.elapsed = 0;
-        self.leader_alive = true;
-        self.led_since = None;
+        self.leader = Some(leader);
     }
 
     pub fn granted_a_vote(&mut self) {
         self.elapsed = 0;
-    }
-
-    pub fn leader_alive(&self) -> bool {
-        self.leader_alive
+        self.leader = None;
     }
 
     /// Whether the leader was heard so lately that no other is wanted.
     fn in_lease(&self) -> bool {
-        self.leader_alive && self.elapsed < self.election_ticks
+        self.leader.is_some() && self.elapsed < self.election_ticks
     }
 
-    pub fn lead(&mut self, now: Duration) {
-        if self.led_since.is_none() {
-            self.led_since = Some(now);
-            self.followers.clear();
+    /// Raft has elected this member, `id`.
+    pub fn lead(&mut self, id: u64, now: Duration) {
+        self.leader = Some(id);
+        self.led_since = Some(now);
+        self.followers.clear();
+    }
+
+    /// Raft has this member for a leader no longer, if it ever had.
+    pub fn step_down(&mut self) {
+        if self.led_since.take().is_some() {
+            self.leader = None;
+            self.elapsed = 0;
         }
     }
 
@@ -108,12 +114,12 @@ impl Timer {
         self.followers.get(&follower)?.commit_told
     }
 
-    /// Whether, at the leader, a quorum of `members` answered within the last `election_timeout`.
-    pub fn check_quorum(&mut self, members: usize, now: Duration, election_timeout: Duration) {
+    /// At the leader, `id`: it leads as long as a quorum of `members` answered within `election_timeout`.
+    pub fn check_quorum(&mut self, id: u64, members: usize, now: Duration, election_timeout: Duration) {
         let Some(since) = self.led_since else { return };
         let lately = |at: Duration| now.saturating_sub(at) <= election_timeout;
         let answered = self.followers.values().filter(|follower| lately(follower.answered_at)).count();
-        self.leader_alive = lately(since) || answered + 1 > members / 2;
+        self.leader = (lately(since) || answered + 1 > members / 2).then_some(id);
         self.elapsed = 0;
     }
 }
@@ -154,7 +160,7 @@ async fn stand(cluster: Arc<Cluster>, member: Arc<Member>) {
             None => return,
         }
     }
-    if !member.leader_alive() {
+    if member.leader().id.is_none() {
         // A member whose Raft has ended cannot be elected.
         let _ = member.raft().trigger().elect().await;
     }

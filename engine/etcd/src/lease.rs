@@ -12,10 +12,11 @@ use crate::error::EtcdError;
 /// The longest time to live, in seconds (`lease.MaxLeaseTTL`).
 pub(crate) const TTL_MAX: i64 = 9_000_000_000;
 
-/// How often the leader looks for expired leases, and how many it revokes at once (`expiredLeaseRetry
-/// Interval`, `leaseRevokeRate / 2`).
+/// How often the leader looks for expired leases (`runLoop`), how many it revokes at once (`leaseRevokeRate / 2`),
+/// and when it tries again (`expiredLeaseRetryInterval`).
 pub(crate) const EXPIRY_SCAN: Duration = Duration::from_millis(500);
-pub(crate) const REVOKED_PER_SCAN_MAX: usize = 500;
+const REVOKED_PER_SCAN_MAX: usize = 500;
+const REVOKE_RETRY: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lease {
@@ -84,6 +85,8 @@ impl Lessor {
 pub(crate) struct Countdown {
     /// `None` while this member does not lead. Times are since the world began.
     expiries: Option<BTreeMap<i64, Duration>>,
+    /// When the revocation of an expired lease was last begun.
+    revoked_at: BTreeMap<i64, Duration>,
 }
 
 impl Countdown {
@@ -95,7 +98,7 @@ impl Countdown {
     }
 
     pub fn demote(&mut self) {
-        self.expiries = None;
+        *self = Countdown::default();
     }
 
     /// Starts the lease's time over. Nothing happens off the leader.
@@ -109,6 +112,7 @@ impl Countdown {
         if let Some(expiries) = &mut self.expiries {
             expiries.remove(&id);
         }
+        self.revoked_at.remove(&id);
     }
 
     /// What is left of a lease; `None` when this member does not count it.
@@ -116,12 +120,14 @@ impl Countdown {
         Some(self.expiries.as_ref()?.get(&id)?.saturating_sub(now))
     }
 
-    /// The leases whose time is over, the longest ago first.
-    pub fn expired(&self, now: Duration) -> Vec<i64> {
-        let mut expired: Vec<(Duration, i64)> =
-            self.expiries.iter().flatten().filter(|(_, at)| **at <= now).map(|(id, at)| (*at, *id)).collect();
+    /// The leases whose time is over and that are to be revoked now, the longest ago first.
+    pub fn take_expired(&mut self, now: Duration) -> Vec<i64> {
+        let retry = |id| self.revoked_at.get(id).is_none_or(|at| *at + REVOKE_RETRY <= now);
+        let expired = self.expiries.iter().flatten().filter(|(id, at)| **at <= now && retry(id));
+        let mut expired: Vec<(Duration, i64)> = expired.map(|(id, at)| (*at, *id)).collect();
         expired.sort_unstable();
         expired.truncate(REVOKED_PER_SCAN_MAX);
+        self.revoked_at.extend(expired.iter().map(|(_, id)| (*id, now)));
         expired.into_iter().map(|(_, id)| id).collect()
     }
 }
@@ -155,7 +161,9 @@ mod tests {
         assert_eq!(new.remaining(7, at(8)), None);
         new.promote(&lessor, at(8), at(1));
         assert_eq!(new.remaining(7, at(8)), Some(at(11)));
-        assert!(new.expired(at(18)).is_empty());
-        assert_eq!(new.expired(at(19)), [7]);
+        assert!(new.take_expired(at(18)).is_empty());
+        assert_eq!(new.take_expired(at(19)), [7]);
+        assert!(new.take_expired(at(20)).is_empty(), "its revocation is under way");
+        assert_eq!(new.take_expired(at(22)), [7]);
     }
 }

@@ -283,10 +283,10 @@ fn event(event: &crate::api::Event) -> Value {
     json!({"type": kind, "key": text(&event.kv.key), "revision": event.kv.mod_revision})
 }
 
-/// How long a lost segment takes to be sent again, and how often that is tried before a connection counts
-/// as dead (about gRPC's keepalive).
+/// How long a lost segment takes to be sent again at first; each time twice as long. After the last attempt,
+/// half a minute after the first, the connection counts as dead.
 const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
-const RETRANSMITS_MAX: usize = 30;
+const ATTEMPTS_MAX: u32 = 6;
 
 /// Why a message on a connection did not get through.
 #[derive(Debug)]
@@ -303,8 +303,9 @@ pub(crate) async fn deliver(
     to: &str,
     message: &Message,
 ) -> Result<RecordId, Undelivered> {
-    for _ in 0..RETRANSMITS_MAX {
-        match tokio::time::timeout(RETRANSMIT_AFTER, network.transmit(from, to, message.clone())).await {
+    for attempt in 0..ATTEMPTS_MAX {
+        let patience = RETRANSMIT_AFTER * 2_u32.pow(attempt);
+        match tokio::time::timeout(patience, network.transmit(from, to, message.clone())).await {
             Ok(Ok(id)) => return Ok(id),
             Ok(Err(LinkError::Refused { .. })) => return Err(Undelivered::Refused),
             Err(_lost) => {}

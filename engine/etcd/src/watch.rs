@@ -15,10 +15,12 @@ use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::Member;
 use crate::payload::{self, deliver};
+use crate::server;
 
-/// A member that knows of no leader for that many election timeouts ends the streams that require one
-/// (`maxNoLeaderCnt` in `v3rpc/interceptor.go`).
-const LEADERLESS_MAX: u32 = 3;
+/// How long a stream is silent before its client asks whether the member is still there, and how long the
+/// member has to answer (the API server's keepalive of its connection to etcd).
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The watch id of a response to a request for progress (`clientv3.InvalidWatchID`).
 const ALL_WATCHES: i64 = -1;
@@ -37,12 +39,12 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) async fn begin(client: Client, mut request: WatchRequest) -> Result<Watcher, EtcdError> {
-        let (stream, turn, created) = open(&client, &request).await?;
+    pub(crate) async fn begin(client: Client, mut request: WatchRequest) -> Watcher {
+        let (stream, turn, created) = open(&client, &request).await;
         if request.start_revision == 0 {
             request.start_revision = created.header.revision + 1;
         }
-        Ok(Watcher { client, request, stream, turn, created: Some(created), ended: false })
+        Watcher { client, request, stream, turn, created: Some(created), ended: false }
     }
 
     /// The next response; the first one says `created`. When the member is gone, the watch goes on at the next
@@ -55,12 +57,14 @@ impl Watcher {
             return None;
         }
         loop {
-            let Some(Ok(response)) = self.stream.responses.recv().await else {
+            let received = tokio::select! {
+                biased;
+                response = self.stream.responses.recv() => response,
+                () = member_lost(&self.client, &self.stream.member) => None,
+            };
+            let Some(Ok(response)) = received else {
                 self.client.next_endpoint(self.turn).await;
-                match open(&self.client, &self.request).await {
-                    Ok((stream, turn, _created)) => (self.stream, self.turn) = (stream, turn),
-                    Err(error) => return Some(Err(error)),
-                }
+                (self.stream, self.turn, _) = open(&self.client, &self.request).await;
                 continue;
             };
             if let Some(last) = response.events.last() {
@@ -78,12 +82,29 @@ impl Watcher {
     }
 }
 
+/// Returns when the stream was silent for long, and the member did not answer.
+async fn member_lost(client: &Client, member: &Member) {
+    loop {
+        tokio::time::sleep(KEEPALIVE_TIME).await;
+        let Ok(true) = tokio::time::timeout(KEEPALIVE_TIMEOUT, answers(client, member)).await else { return };
+    }
+}
+
+/// Whether the member answers a ping, which leaves no record.
+async fn answers(client: &Client, member: &Member) -> bool {
+    let network = client.cluster().world.network();
+    network.pass(client.from(), &member.name).await.is_ok()
+        && member.component.spawn(async {}).await.is_ok()
+        && network.pass(&member.name, client.from()).await.is_ok()
+}
+
 /// Opens the watch at the first member that takes it.
-async fn open(client: &Client, request: &WatchRequest) -> Result<(Stream, usize, WatchResponse), EtcdError> {
+async fn open(client: &Client, request: &WatchRequest) -> (Stream, usize, WatchResponse) {
     loop {
         let (turn, endpoint) = client.endpoint();
-        if let Some((stream, created)) = open_at(client, endpoint, request).await {
-            return Ok((stream, turn, created));
+        let opened = open_at(client, endpoint, request);
+        if let Ok(Some((stream, created))) = tokio::time::timeout(KEEPALIVE_TIMEOUT, opened).await {
+            return (stream, turn, created);
         }
         client.next_endpoint(turn).await;
     }
@@ -115,6 +136,7 @@ pub(crate) struct Stream {
     pub commands: mpsc::UnboundedSender<Command>,
     /// Ends when the member is gone; before, an error says why.
     pub responses: mpsc::UnboundedReceiver<Result<WatchResponse, EtcdError>>,
+    member: Arc<Member>,
 }
 
 impl Stream {
@@ -131,7 +153,7 @@ impl Stream {
             client: sender,
         };
         drop(member.component.spawn(pump.run()));
-        Stream { commands, responses }
+        Stream { commands, responses, member: member.clone() }
     }
 }
 
@@ -153,9 +175,8 @@ impl Pump {
             let _ = self.client.send(Err(EtcdError::NoLeader));
             return;
         }
-        let leaderless =
-            leaderless(self.member.clone(), LEADERLESS_MAX * self.cluster.config.election_timeout);
-        let mut leaderless = std::pin::pin!(leaderless);
+        let (cluster, member) = (self.cluster.clone(), self.member.clone());
+        let mut leaderless = std::pin::pin!(server::given_up(&cluster, &member));
         loop {
             tokio::select! {
                 biased;
@@ -216,16 +237,5 @@ impl Pump {
         let network = self.cluster.world.network();
         let delivered = caused_by(cause, deliver(network, &self.member.name, &self.to, &message)).await;
         delivered.is_ok() && self.client.send(Ok(response)).is_ok()
-    }
-}
-
-/// Returns when the member has known of no leader for `long`.
-async fn leaderless(member: Arc<Member>, long: Duration) {
-    let mut leader = member.watch_leader();
-    loop {
-        // The member holds the sender, and outlives this.
-        let _ = leader.wait_for(|leader| leader.id.is_none()).await;
-        let found = leader.wait_for(|leader| leader.id.is_some());
-        let Ok(_) = tokio::time::timeout(long, found).await else { return };
     }
 }

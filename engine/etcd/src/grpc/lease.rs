@@ -12,7 +12,8 @@ use super::etcdserverpb::{
     LeaseTimeToLiveResponse,
 };
 use super::{CLIENT, Endpoint, answered};
-use crate::{api, server};
+use crate::api;
+use crate::server::{self, Patience};
 
 #[tonic::async_trait]
 impl Lease for Endpoint {
@@ -42,7 +43,7 @@ impl Lease for Endpoint {
         let mut requests = request.into_inner();
         Ok(Response::new(Box::pin(async_stream::try_stream! {
             while let Some(LeaseKeepAliveRequest { id }) = requests.message().await? {
-                let answer = server::call(&cluster, CLIENT, member, api::Request::LeaseKeepAlive { id }).await;
+                let answer = server::call(&cluster, CLIENT, member, api::Request::LeaseKeepAlive { id }, Patience::Endless).await;
                 if let api::Response::LeaseKeepAlive(response) = answer.map_err(super::status)? {
                     yield response.into();
                 }

@@ -13,6 +13,7 @@ mod watch;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -27,7 +28,7 @@ use crate::api::{Answer, Request};
 use crate::cluster::{Cluster, Etcd};
 use crate::error::{EtcdError, UnknownMember};
 use crate::member::Member;
-use crate::server;
+use crate::server::{self, Patience};
 
 mod mvccpb {
     tonic::include_proto!("mvccpb");
@@ -44,6 +45,9 @@ const CLIENT: &str = "etcdctl";
 /// Largest message that is read: etcd's largest request and gRPC's overhead.
 const MESSAGE_BYTES_MAX: usize = 1_572_864 + 512 * 1024;
 
+/// The wait after an accept that failed.
+const ACCEPT_RETRY: Duration = Duration::from_millis(10);
+
 /// Serves a member's clients on `listener` from now on, over restarts of the member: while it is down, its
 /// connections are closed. Returns at once. The work is done in the member's scope, so a kill breaks it off.
 ///
@@ -59,8 +63,11 @@ pub async fn serve(
     let tls = tls.map(|config| TlsAcceptor::from(with_http2(config)));
     labkit_sim::spawn(async move {
         loop {
-            // A failed accept concerns one client only: it has gone again, or the process has no descriptor free.
-            let Ok((socket, _)) = listener.accept().await else { continue };
+            let Ok((socket, _)) = listener.accept().await else {
+                // That client has gone again, or the process has no descriptor free.
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            };
             let Some(member) = cluster.running(id) else { continue };
             let connection = connection(socket, tls.clone(), routes(&cluster, &member));
             drop(member.component.spawn(connection));
@@ -137,7 +144,7 @@ impl Endpoint {
         if requires_leader(request) && self.member.leader().id.is_none() {
             return Err(EtcdError::NoLeader);
         }
-        server::call(&self.cluster, CLIENT, self.member.id, call).await
+        server::call(&self.cluster, CLIENT, self.member.id, call, Patience::Endless).await
     }
 }
 

@@ -26,7 +26,7 @@ impl Watch for Endpoint {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let require_leader = requires_leader(&request);
         let client: Arc<str> = CLIENT.into();
-        let watch::Stream { commands, mut responses } =
+        let watch::Stream { commands, mut responses, .. } =
             watch::Stream::open(&self.cluster, &self.member, &client, require_leader);
         let (refusals, mut refused) = mpsc::unbounded_channel();
         labkit_sim::spawn(self.clone().listen(request.into_inner(), commands, refusals));

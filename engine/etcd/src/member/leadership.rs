@@ -10,19 +10,21 @@ use crate::election::Timer;
 use crate::error::EtcdError;
 use crate::payload::Message;
 
-/// Whom a member takes for the leader.
+/// Whom a member takes for the leader. Times are since the world began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Leader {
     pub id: Option<u64>,
-    /// When the present leader, or the last one, became known.
-    pub since: Duration,
+    /// When the present leader, or else the last one, became known.
+    pub known_since: Duration,
+    /// When the last leader was lost.
+    pub lost_at: Duration,
 }
 
 /// The error of a request that the member gave up on.
 pub(crate) fn timed_out(started: Duration, leader: Leader, election_timeout: Duration) -> EtcdError {
     // As `parseProposeCtxErr`: a leader that is newer than the request means that an older one was lost.
-    let lost_at = leader.since.saturating_sub(2 * election_timeout);
-    if started > lost_at && started < leader.since {
+    let lost_at = leader.known_since.saturating_sub(2 * election_timeout);
+    if started > lost_at && started < leader.known_since {
         EtcdError::TimedOutDueToLeaderFailure
     } else {
         EtcdError::TimedOut
@@ -33,10 +35,6 @@ impl Member {
     pub fn with_timer<T>(&self, act: impl FnOnce(&mut Timer, &mut Rng) -> T) -> T {
         self.component
             .random(|rng| act(&mut self.timer.lock().expect("no panic happens under this lock"), rng))
-    }
-
-    pub fn leader_alive(&self) -> bool {
-        self.with_timer(|timer, _| timer.leader_alive())
     }
 
     /// The leader as this member sees it.
@@ -55,25 +53,35 @@ impl Member {
         known.id.expect("waited for it")
     }
 
+    /// Waits until no leader has been known for `long`.
+    pub async fn wait_leaderless(&self, long: Duration) {
+        let mut leader = self.leader.subscribe();
+        loop {
+            let lost = leader.wait_for(|leader| leader.id.is_none()).await.map(|leader| leader.lost_at);
+            let lost_at = lost.expect("the member holds the sender");
+            let left = (lost_at + long).saturating_sub(self.now());
+            let found = leader.wait_for(|leader| leader.id.is_some());
+            let Ok(_) = tokio::time::timeout(left, found).await else { return };
+        }
+    }
+
     /// One tick; true when it is time to stand for election.
     pub async fn tick(&self) -> bool {
-        if self.is_elected() {
+        let stands = if self.is_elected() {
             // Fails only when Raft has ended, and then there is nothing to beat for.
             let _ = self.raft().trigger().heartbeat().await;
-            let (members, now) = (self.members, self.now());
-            self.with_timer(|timer, _| timer.check_quorum(members, now, self.election_timeout));
-            self.refresh();
-            return false;
-        }
-        let stands = self.with_timer(Timer::tick);
-        if stands {
-            self.refresh();
-        }
+            let (id, members, now) = (self.id, self.members, self.now());
+            self.with_timer(|timer, _| timer.check_quorum(id, members, now, self.election_timeout));
+            false
+        } else {
+            self.with_timer(Timer::tick)
+        };
+        self.refresh();
         stands
     }
 
-    pub fn heard_from_leader(&self) {
-        self.with_timer(|timer, _| timer.heard_from_leader());
+    pub fn heard_from_leader(&self, leader: u64) {
+        self.with_timer(|timer, _| timer.heard_from_leader(leader));
         self.refresh();
     }
 
@@ -88,22 +96,23 @@ impl Member {
 
     pub fn granted_a_vote(&self) {
         self.with_timer(|timer, _| timer.granted_a_vote());
+        self.refresh();
     }
 
     /// Follows what Raft says of itself, until it ends.
     pub async fn follow_raft(&self) {
         let mut server = self.raft().server_metrics();
-        let mut term_led = 0;
+        let mut term_led = None;
         loop {
             let term = self.term();
-            if self.is_elected() && term_led != term {
-                term_led = term;
+            if !self.is_elected() {
+                term_led = None;
+                self.with_timer(|timer, _| timer.step_down());
+            } else if term_led != Some(term) {
+                term_led = Some(term);
                 self.world.trace().record(&self.name, &self.name, Message::BecomeLeader { term });
-                let (members, now) = (self.members, self.now());
-                self.with_timer(|timer, _| {
-                    timer.lead(now);
-                    timer.check_quorum(members, now, self.election_timeout);
-                });
+                let (id, now) = (self.id, self.now());
+                self.with_timer(|timer, _| timer.lead(id, now));
             }
             self.refresh();
             if server.changed().await.is_err() {
@@ -112,18 +121,19 @@ impl Member {
         }
     }
 
-    /// Brings the leader as this member sees it up to date, and with it the countdown of leases.
+    /// Tells who waits for it whom the timer has for the leader now; leases count down at the leader only.
     fn refresh(&self) {
-        let Some(engine) = self.raft.get() else { return };
-        let named = engine.server.borrow().current_leader;
-        let id = named.filter(|_| self.leader_alive());
+        let id = self.with_timer(|timer, _| timer.leader());
         let now = self.now();
         let led_before = self.leader().id == Some(self.id);
         self.leader.send_if_modified(|leader| {
             let changed = leader.id != id;
-            if changed {
-                *leader = Leader { id, since: if id.is_some() { now } else { leader.since } };
+            match (leader.id, id) {
+                (_, Some(_)) if changed => leader.known_since = now,
+                (Some(_), None) => leader.lost_at = now,
+                _ => {}
             }
+            leader.id = id;
             changed
         });
         let leads = id == Some(self.id);

@@ -74,7 +74,8 @@ pub(crate) struct State {
 impl Member {
     pub fn new(world: &World, component: Component, id: u64, cluster_id: u64, config: &EtcdConfig) -> Member {
         let ticks = config.election_timeout.as_millis() / config.heartbeat_interval.as_millis().max(1);
-        let timer = component.random(|rng| Timer::new(u32::try_from(ticks).unwrap_or(u32::MAX), rng));
+        let timer = component
+            .random(|rng| Timer::new(u32::try_from(ticks).unwrap_or(u32::MAX), config.members.into(), rng));
         let state = State {
             store: Store::new(lease_ttl_min(config)),
             watchers: Watchers::default(),

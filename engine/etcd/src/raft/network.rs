@@ -91,10 +91,11 @@ impl RaftNetwork<TypeConfig> for Link {
             heartbeat,
         };
         let cause = rpc.entries.iter().find_map(cause_of);
+        let leader = self.member.id;
         let append = |peer: Arc<Member>| async move {
             let response = peer.raft().append_entries(rpc).await?;
             if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-                peer.heard_from_leader();
+                peer.heard_from_leader(leader);
             }
             Ok(response)
         };
@@ -124,9 +125,10 @@ impl RaftNetwork<TypeConfig> for Link {
             offset: rpc.offset,
             bytes: rpc.data.len(),
         };
+        let leader = self.member.id;
         let install = |peer: Arc<Member>| async move {
             let response = peer.raft().install_snapshot(rpc).await?;
-            peer.heard_from_leader();
+            peer.heard_from_leader(leader);
             Ok(response)
         };
         let answer = |response: &InstallSnapshotResponse<u64>| Message::InstallSnapshotResponse {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use labkit_sim::ComponentState;
+use labkit_etcd::WatchRequest;
+use labkit_sim::{ComponentState, Rule};
 
 use super::*;
 
@@ -177,4 +178,56 @@ fn five_members_survive_the_loss_of_two() {
         }
         assert_eq!(put(&client, "k", "2").await, Ok(3));
     });
+}
+
+#[test]
+fn a_client_of_all_members_leaves_the_one_that_is_cut_off() {
+    virtually(10, |world| async move {
+        let etcd = boot(&world, 3).await;
+        let client = etcd.client("apiserver").with_deadline(Duration::from_secs(30));
+        let mut watcher = client.watch(WatchRequest::key("k")).await.unwrap();
+        isolate(&world, &etcd, "etcd1");
+        let began = world.clock().elapsed();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        put(&client, "k", "1").await.unwrap();
+        let took = world.clock().elapsed() - began;
+        assert!(took < Duration::from_secs(6), "no leader, and on to the next: {took:?}");
+        while watcher.next().await.unwrap().unwrap().events.is_empty() {}
+    });
+}
+
+#[test]
+fn a_watch_leaves_a_member_that_is_paused() {
+    virtually(11, |world| async move {
+        let etcd = boot(&world, 3).await;
+        let mut watcher = etcd.client("apiserver").watch(WatchRequest::key("k")).await.unwrap();
+        etcd.pause("etcd1").unwrap();
+        new_leader(&world, &etcd, "etcd1").await;
+        put(&etcd.client_of_member("etcdctl", "etcd2"), "k", "1").await.unwrap();
+        let began = world.clock().elapsed();
+        while watcher.next().await.unwrap().unwrap().events.is_empty() {}
+        let took = world.clock().elapsed() - began;
+        assert!(took >= Duration::from_secs(40) && took < Duration::from_secs(42), "{took:?}");
+    });
+}
+
+#[test]
+fn links_that_delay_and_lose_only_slow_things_down() {
+    for seed in seeds() {
+        virtually(seed, |world| async move {
+            let etcd = boot(&world, 3).await;
+            let client = etcd.client("apiserver").with_deadline(Duration::from_secs(60));
+            world.network().add(Rule::Delay { from: None, to: None, by: Duration::from_millis(60) });
+            let apiserver = Some("apiserver".to_owned());
+            world.network().add(Rule::Drop { from: apiserver, to: None, probability: 0.3 });
+            let mut watcher = client.watch(WatchRequest::prefix("k")).await.unwrap();
+            for n in 0..10 {
+                assert_eq!(put(&client, &format!("k{n}"), "v").await, Ok(n + 2), "seed {seed}");
+            }
+            let mut seen = 0;
+            while seen < 10 {
+                seen += watcher.next().await.unwrap().unwrap().events.len();
+            }
+        });
+    }
 }
