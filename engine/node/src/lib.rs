@@ -13,8 +13,9 @@
 //! Nothing polls: a worker sleeps until something happens or until the moment that it computed.
 //!
 //! Absent: volumes, ConfigMaps and Secrets in containers, exec and gRPC probes, exec and attach, hooks,
-//! sidecars, ephemeral containers, static pods, eviction under pressure, image garbage collection,
-//! kube-proxy and DNS. A pod that asks for a volume starts as if it were mounted.
+//! sidecars, ephemeral containers, readiness gates, active deadlines, admission by the node, static pods,
+//! eviction under pressure, image garbage collection, kube-proxy and DNS. A pod that asks for a volume starts
+//! as if it were mounted.
 
 pub mod catalogue;
 pub mod config;

@@ -28,7 +28,7 @@ impl PodWorker {
         init: Option<usize>,
         main: Vec<usize>,
     ) -> Option<Instant> {
-        let Some(spec) = self.pod.spec.clone() else { return None };
+        let spec = self.pod.spec.clone()?;
         let init = init
             .and_then(|index| spec.init_containers.as_ref()?.get(index))
             .map(|container| (container, true));

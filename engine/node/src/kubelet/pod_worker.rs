@@ -40,6 +40,9 @@ pub(crate) enum Note {
     Runtime,
 }
 
+/// A container's id, and what its probes have come to.
+type Judged = (String, Verdict);
+
 pub(crate) type Inbox = mpsc::UnboundedReceiver<(Note, Option<RecordId>)>;
 
 /// A pod's worker. It forgets everything when the kubelet ends.
@@ -57,7 +60,7 @@ pub(crate) struct PodWorker {
     health: BTreeMap<String, Health>,
     unhealthy: BTreeMap<String, String>,
     probing: BTreeMap<String, JoinHandle<()>>,
-    verdicts: (mpsc::UnboundedSender<(String, Verdict)>, mpsc::UnboundedReceiver<(String, Verdict)>),
+    verdicts: (mpsc::UnboundedSender<Judged>, mpsc::UnboundedReceiver<Judged>),
 }
 
 impl PodWorker {

@@ -1,7 +1,9 @@
 //! Kubelets that stop, machines that lose their power.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use labkit_sim::Rule;
 use serde_json::{Value, json};
 
 use crate::lab::{self, condition};
@@ -91,5 +93,25 @@ fn a_machine_that_lost_its_power_starts_its_pods_anew() {
             events.iter().any(|event| event.starts_with("Rebooted: Node worker1 has been rebooted")),
             "{events:#?}"
         );
+    });
+}
+
+#[test]
+fn a_kubelet_that_was_cut_off_catches_up_when_the_link_is_healed() {
+    lab::run(1, 1, |lab| async move {
+        lab.container("web", "nginx", json!({})).await;
+        lab.until_ready("web").await;
+        let groups = ["kubelet/worker1", "apiServer/0"].map(|name| BTreeSet::from([name.to_owned()]));
+        let cut = lab.world.network().add(Rule::Partition { groups: groups.to_vec() });
+        lab.container("later", "nginx", json!({})).await;
+        lab.delete("web", None).await;
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert!(lab.get("web").await["metadata"]["deletionTimestamp"].is_string());
+        assert_eq!(lab.records("ContainerDied").len(), 0, "the containers do not notice");
+        lab.world.network().remove(cut);
+        let healed = lab.world.clock().elapsed();
+        lab.until_ready("later").await;
+        lab.until("it is gone", async |lab| lab.get("web").await.is_null()).await;
+        assert!(lab.world.clock().elapsed() - healed < Duration::from_secs(60));
     });
 }

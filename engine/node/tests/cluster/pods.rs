@@ -194,3 +194,18 @@ fn pods_of_other_schedulers_wait_and_pods_with_a_node_need_none() {
         assert_eq!(lab.decision("placed"), None);
     });
 }
+
+#[test]
+fn a_readiness_that_another_wrote_is_put_right() {
+    lab::run(1, 1, |lab| async move {
+        lab.container("web", "nginx", json!({})).await;
+        lab.until_ready("web").await;
+        let unready = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+        let pods = lab.client.api::<k8s_openapi::api::core::v1::Pod>();
+        pods.patch("default", "web", Some("status"), unready).await.unwrap();
+        lab.until("it is ready again", async |lab| {
+            condition(&lab.get("web").await, "Ready")["status"] == "True"
+        })
+        .await;
+    });
+}
