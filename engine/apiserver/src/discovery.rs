@@ -3,9 +3,8 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use labkit_api::{GroupVersionKind, Verb};
-use labkit_client::{Body, Response};
+use labkit_client::Response;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::kinds::kind::VERBS;
 use crate::kinds::{KINDS, Kind, group_versions};
@@ -105,20 +104,9 @@ fn aggregated(headers: &HeaderMap, core: bool, version: &str) -> Response {
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
         "items": items,
     });
-    let body = to_json(&list);
-    let etag = format!("\"{:X}\"", Sha256::digest(&body));
-    let is_known = headers.get(http::header::IF_NONE_MATCH).is_some_and(|known| *known == *etag);
     let content_type = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
-    let mut response = if is_known {
-        let mut response = Response::new(Body::Full(bytes::Bytes::new()));
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        respond::whole(StatusCode::OK, &content_type, body)
-    };
-    let headers = response.headers_mut();
-    headers.insert(http::header::ETAG, HeaderValue::from_str(&etag).expect("quotes and hexadecimal digits"));
-    headers.insert(http::header::VARY, HeaderValue::from_static("Accept"));
+    let mut response = respond::with_etag(headers, &content_type, to_json(&list));
+    response.headers_mut().insert(http::header::VARY, HeaderValue::from_static("Accept"));
     response
 }
 

@@ -1,8 +1,8 @@
 //! The least of OpenAPI v3 that lets kubectl leave validation to the server: the operations that write, with
 //! their kind and the query parameters `dryRun` and `fieldValidation`. Schemas are absent.
 
-use http::{HeaderMap, HeaderValue, StatusCode};
-use labkit_client::{Body, Response};
+use http::{HeaderMap, HeaderValue};
+use labkit_client::Response;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -20,20 +20,10 @@ pub(crate) fn serve(headers: &HeaderMap, rest: &[&str], query: &Query) -> Respon
         }
         _ => return respond::page_not_found(),
     };
-    let body = to_json(&document);
-    let etag = format!("\"{:X}\"", Sha256::digest(&body));
-    let is_known = headers.get(http::header::IF_NONE_MATCH).is_some_and(|known| *known == *etag);
-    let mut response = if is_known {
-        let mut response = Response::new(Body::Full(bytes::Bytes::new()));
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        respond::whole(StatusCode::OK, "application/json", body)
-    };
-    let headers = response.headers_mut();
-    headers.insert(http::header::ETAG, HeaderValue::from_str(&etag).expect("quotes and hexadecimal digits"));
+    let mut response = respond::with_etag(headers, "application/json", to_json(&document));
     if !query.get("hash").is_empty() {
-        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        let forever = HeaderValue::from_static("public, immutable");
+        response.headers_mut().insert(http::header::CACHE_CONTROL, forever);
     }
     response
 }
@@ -57,8 +47,9 @@ fn document(group: &str, version: &str) -> Value {
     for kind in KINDS.iter().filter(|kind| kind.group == group && kind.version == version) {
         let scope = if kind.is_namespaced() { "/namespaces/{namespace}" } else { "" };
         let collection = format!("/{}{scope}/{}", path_of(group, version), kind.plural);
-        paths.insert(collection.clone(), json!({"post": operation(kind, "create")}));
-        let object = json!({"put": operation(kind, "replace"), "patch": operation(kind, "patch")});
+        paths.insert(collection.clone(), json!({"post": operation(kind, "create", "post")}));
+        let object =
+            json!({"put": operation(kind, "replace", "put"), "patch": operation(kind, "patch", "patch")});
         paths.insert(format!("{collection}/{{name}}"), object);
     }
     json!({
@@ -67,10 +58,9 @@ fn document(group: &str, version: &str) -> Value {
     })
 }
 
-fn operation(kind: &Kind, verb: &str) -> Value {
+fn operation(kind: &Kind, verb: &str, action: &str) -> Value {
     let parameter =
         |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
-    let action = if verb == "create" { "post" } else { if verb == "replace" { "put" } else { "patch" } };
     json!({
         "operationId": format!("{verb}{}{}", kind.kind, kind.version),
         "parameters": [parameter("dryRun"), parameter("fieldManager"), parameter("fieldValidation")],

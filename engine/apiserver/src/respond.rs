@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use labkit_api::Status;
 use labkit_client::{Body, Response};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::kinds::Kind;
 use crate::negotiate::{Encoding, View};
@@ -122,6 +123,18 @@ pub(crate) fn status(status: &Status) -> Response {
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
         response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
     }
+    response
+}
+
+/// A body that a client may keep: who has it already gets 304 and nothing.
+pub(crate) fn with_etag(headers: &HeaderMap, content_type: &str, body: Bytes) -> Response {
+    let etag = format!("\"{:X}\"", Sha256::digest(&body));
+    let is_known = headers.get(http::header::IF_NONE_MATCH).is_some_and(|known| *known == *etag);
+    let (code, body) =
+        if is_known { (StatusCode::NOT_MODIFIED, Bytes::new()) } else { (StatusCode::OK, body) };
+    let mut response = whole(code, content_type, body);
+    let etag = HeaderValue::from_str(&etag).expect("quotes and hexadecimal digits");
+    response.headers_mut().insert(http::header::ETAG, etag);
     response
 }
 

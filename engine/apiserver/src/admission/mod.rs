@@ -31,20 +31,12 @@ impl Attributes<'_> {
     }
 }
 
-struct Plugin {
-    #[expect(dead_code, reason = "the list is read by people too")]
-    name: &'static str,
-    admit: fn(&mut Attributes<'_>) -> Result<(), Status>,
-}
+type Admit = fn(&mut Attributes<'_>) -> Result<(), Status>;
 
-static PLUGINS: &[Plugin] = &[
-    Plugin { name: "NamespaceLifecycle", admit: namespace_lifecycle::admit },
-    Plugin { name: "ServiceAccount", admit: service_account::admit },
-    Plugin { name: "Priority", admit: priority::admit },
-    Plugin { name: "DefaultTolerationSeconds", admit: default_toleration_seconds::admit },
-];
+static PLUGINS: &[Admit] =
+    &[namespace_lifecycle::admit, service_account::admit, priority::admit, default_toleration_seconds::admit];
 
 /// Runs every plugin; the first refusal stands.
 pub(crate) fn admit(mut attributes: Attributes<'_>) -> Result<(), Status> {
-    PLUGINS.iter().try_for_each(|plugin| (plugin.admit)(&mut attributes))
+    PLUGINS.iter().try_for_each(|admit| admit(&mut attributes))
 }

@@ -44,6 +44,10 @@ impl Live {
 
     /// Runs `kubectl ARGUMENTS` with a file on its standard input; its output, both streams.
     async fn kubectl(&self, arguments: &str, input: &str) -> String {
+        self.kubectl_with(arguments, input, &[]).await
+    }
+
+    async fn kubectl_with(&self, arguments: &str, input: &str, variables: &'static [(&str, &str)]) -> String {
         let (home, config) = (self.home.path().to_owned(), self.config.clone());
         let file = self.home.path().join("input.yaml");
         std::fs::write(&file, input).unwrap();
@@ -52,7 +56,12 @@ impl Live {
         let run = move || {
             let mut command = Command::new("timeout");
             let command = command.arg("10").arg("kubectl").arg("--kubeconfig").arg(config).args(arguments);
-            command.env("HOME", home).env_remove("KUBECONFIG").output().unwrap()
+            command
+                .env("HOME", home)
+                .env_remove("KUBECONFIG")
+                .envs(variables.iter().copied())
+                .output()
+                .unwrap()
         };
         let output = tokio::task::spawn_blocking(run).await.unwrap();
         let text = [output.stdout, output.stderr].concat();
@@ -211,6 +220,50 @@ fn kubectl_sees_discovery_nodes_and_events() {
         live.shows("events", "", &["Successfully assigned"]).await;
         live.shows("get pods -A", "", &["No resources found"]).await;
         live.shows("get --raw /readyz", "", &["ok"]).await;
+    });
+}
+
+#[test]
+fn what_kubectl_asks_is_in_the_trace_and_the_cause_of_what_follows() {
+    live(|live| async move {
+        live.shows("create deployment cd --image=nginx", "", &["deployment.apps/cd created"]).await;
+        let records = live.lab.world.trace().records();
+        let asked = records.iter().find(|record| record.payload.kind() == "POST").unwrap();
+        assert_eq!((&*asked.from, &*asked.to), ("kubectl", "apiserver"));
+        assert_eq!(asked.payload.fields()["user"], "kubernetes-admin");
+        let caused = |record: &&labkit_sim::Record| record.cause == Some(asked.id);
+        let to: Vec<&str> = records.iter().filter(caused).map(|record| &*record.to).collect();
+        assert!(to.contains(&"etcd1") && to.contains(&"kubectl"), "{to:?}");
+    });
+}
+
+#[test]
+fn kubectl_speaks_http_1_too() {
+    live(|live| async move {
+        let http1 = &[("DISABLE_HTTP2", "1")];
+        let output = live.kubectl_with("get ns", "", http1).await;
+        assert!(output.contains("kube-node-lease   Active"), "{output}");
+        let output = live.kubectl_with("get ns -w --request-timeout=2s", "", http1).await;
+        assert!(output.contains("kube-node-lease   Active"), "{output}");
+    });
+}
+
+#[test]
+fn a_kill_of_the_server_breaks_its_connections() {
+    live(|live| async move {
+        let watch = live.kubectl("get ns -w", "");
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            live.lab.component.kill().await;
+            live.lab.world.clock().elapsed()
+        };
+        let (watched, killed) = tokio::join!(watch, kill);
+        assert!(watched.contains("default"), "{watched}");
+        assert!(
+            live.lab.world.clock().elapsed() < killed + Duration::from_secs(5),
+            "kubectl waits for a dead server"
+        );
+        live.shows("get ns", "", &["was refused"]).await;
     });
 }
 
