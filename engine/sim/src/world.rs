@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use tokio::runtime::RngSeed;
+
 use crate::clock::{Clock, Pace};
 use crate::disk::Disk;
 use crate::network::Network;
@@ -35,6 +37,9 @@ struct Registry {
     bugs: Vec<String>,
 }
 
+#[cfg(not(tokio_unstable))]
+compile_error!("labkit seeds Tokio's own lots: build with --cfg tokio_unstable, as .cargo/config.toml says (does RUSTFLAGS hide it?)");
+
 /// Makes a current-thread runtime of that pace and a world on it, runs `body` in the scope of a component
 /// called `driver`, then ends every component.
 pub fn run<F, Fut>(pace: Pace, seed: u64, body: F) -> Fut::Output
@@ -47,6 +52,7 @@ where
     if pace == Pace::Virtual {
         builder.start_paused(true);
     }
+    builder.rng_seed(RngSeed::from_bytes(&seed.to_le_bytes()));
     let runtime = builder.build().expect("the host gives a runtime its file descriptors");
     runtime.block_on(async {
         let world = World::new(pace, seed);
