@@ -111,7 +111,10 @@ pub fn command(screen: &Screen) -> Command {
         "도움말 출력. --help 는 -h 보다 자세합니다"
     );
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).global(true).help(help);
-    let mut command = Arguments::command().disable_help_flag(true).arg(help);
+    let version = say!(screen.language, "Print version", "버전 출력");
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version).help(version);
+    let mut command =
+        Arguments::command().disable_help_flag(true).disable_version_flag(true).arg(help).arg(version);
     let color =
         if screen.has_color() || screen.has_color_errors() { ColorChoice::Auto } else { ColorChoice::Never };
     command = command.color(color).max_term_width(100);

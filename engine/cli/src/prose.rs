@@ -37,7 +37,8 @@ fn plain<'a>(lines: impl Iterator<Item = &'a str>) -> String {
                     last.push(' ');
                     last.push_str(&line);
                 }
-                _ if is_rule(&line) => {}
+                // What stands above it is the table's head, which a list does not need.
+                _ if is_rule(&line) => drop(out.pop()),
                 _ => out.push(cells(&line)),
             }
             joins = !line.starts_with('|');
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn each_part_is_found_and_made_plain() {
-        assert_eq!(introduction(README), "First line, second line.\n\n- answer: what\n- `a`: all");
+        assert_eq!(introduction(README), "First line, second line.\n\n- `a`: all");
         assert_eq!(task(README, "one"), "Do this:\n\n    kubectl get pods");
         assert_eq!(task(README, "two"), "Then that.");
         assert_eq!(task(README, "three"), "");

@@ -143,20 +143,22 @@ fn width() -> usize {
 /// Breaks paragraphs at blanks into lines of at most `width` columns, each after `indent`. Lines of the text
 /// that begin with blanks are kept as they are: they are code.
 pub fn wrap(text: &str, width: usize, indent: &str) -> String {
-    let room = width.saturating_sub(indent.width()).max(10);
+    let room = width.saturating_sub(columns(indent)).max(10);
     let mut out = String::new();
     for line in text.lines() {
-        if line.starts_with(' ') || line.width() <= room {
+        if line.starts_with(' ') || columns(line) <= room {
             push_line(&mut out, indent, line);
             continue;
         }
+        // What belongs to an item of a list stands under its text.
+        let hanging = if line.starts_with("- ") { "  " } else { "" };
         let mut current = String::new();
         for word in line.split_whitespace() {
-            if !current.is_empty() && current.width() + 1 + word.width() > room {
+            if !current.trim().is_empty() && columns(&current) + 1 + columns(word) > room {
                 push_line(&mut out, indent, &current);
-                current.clear();
+                current = hanging.to_owned();
             }
-            if !current.is_empty() {
+            if !current.trim().is_empty() {
                 current.push(' ');
             }
             current.push_str(word);
@@ -164,6 +166,13 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> String {
         push_line(&mut out, indent, &current);
     }
     out
+}
+
+/// How many columns a text takes; colours take none.
+fn columns(text: &str) -> usize {
+    let mut parts = text.split('\u{1b}');
+    let plain = parts.next().unwrap_or_default().width();
+    plain + parts.map(|part| part.split_once('m').map_or(0, |(_, text)| text.width())).sum::<usize>()
 }
 
 fn push_line(out: &mut String, indent: &str, line: &str) {
@@ -174,9 +183,9 @@ fn push_line(out: &mut String, indent: &str, line: &str) {
     out.push('\n');
 }
 
-/// `text`, filled with blanks to `columns`; Korean characters take two.
-pub fn pad(text: &str, columns: usize) -> String {
-    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
+/// `text`, filled with blanks to `width`; Korean characters take two.
+pub fn pad(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(columns(text))))
 }
 
 /// `text`, cut to `columns`.
@@ -213,6 +222,8 @@ mod tests {
         let text = "one two three four\n  $ a line of code that is longer than the rest\n";
         let expected = "> one two\n> three four\n>   $ a line of code that is longer than the rest\n";
         assert_eq!(wrap(text, 14, "> "), expected);
+        assert_eq!(wrap("- one two three", 9, ""), "- one two\n  three\n");
+        assert_eq!(wrap("\u{1b}[1mone\u{1b}[0m two", 10, ""), "\u{1b}[1mone\u{1b}[0m two\n");
     }
 
     #[test]

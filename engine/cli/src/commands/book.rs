@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, TableComponent,
+    presets,
+};
 use include_dir::{Dir, include_dir};
 use labkit_book::{BookError, BuildOptions};
 use labkit_lab::{GradeOptions, LoadedCourse, Report, grade};
@@ -155,32 +158,39 @@ impl Built {
     }
 }
 
-/// The results, one row a lab.
+/// The results, one row a lab; a narrow terminal gets names for titles, and no times.
 fn table(screen: &Screen, reports: &[Report]) -> String {
-    let language = screen.language;
+    let (language, is_wide) = (screen.language, screen.width >= 60);
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    for line in [TableComponent::HeaderLines, TableComponent::MiddleHeaderIntersections] {
+        table.set_style(line, '─');
+    }
     table.set_width(u16::try_from(screen.prose_width()).unwrap_or(80));
-    let heads = [
+    let mut heads = vec![
         say!(language, "Lab", "실습"),
         say!(language, "Solution", "모범 답안"),
-        say!(language, "Virtual time", "가상 시간"),
         say!(language, "Result", "결과"),
     ];
-    table.set_header(heads.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+    if is_wide {
+        heads.insert(2, say!(language, "Virtual time", "가상 시간"));
+    }
+    table.set_header(heads.into_iter().map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
     for report in reports {
         let (word, color) = match (report.bugs.is_empty(), report.passed()) {
             (false, _) => (say!(language, "engine bug", "엔진 버그"), Color::Red),
             (true, true) => (say!(language, "✓ full marks", "✓ 만점"), Color::Green),
             (true, false) => (say!(language, "✗ not full", "✗ 만점 아님"), Color::Red),
         };
-        let points = format!("{}/{}", report.points, report.points_max);
-        table.add_row(vec![
-            Cell::new(report.title.for_language(language)),
-            Cell::new(points).set_alignment(CellAlignment::Right),
-            Cell::new(span(report.virtual_ms)).set_alignment(CellAlignment::Right),
-            Cell::new(word).fg(color),
-        ]);
+        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        let title = if is_wide { report.title.for_language(language) } else { &report.lab };
+        let mut cells = vec![Cell::new(title), right(format!("{}/{}", report.points, report.points_max))];
+        cells.extend(is_wide.then(|| right(span(report.virtual_ms))));
+        cells.push(Cell::new(word).fg(color));
+        table.add_row(cells);
+    }
+    if !is_wide && let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
     }
     if screen.has_color() {
         table.enforce_styling();

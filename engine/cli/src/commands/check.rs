@@ -43,6 +43,9 @@ fn print(screen: &Screen, checked: &Checked) {
     let ink = if checked.points == checked.points_max { Ink::Green } else { Ink::Yellow };
     let label = say!(language, "points", "점");
     screen.print(&format!("\n{} {label}", screen.paint(ink, &points)));
+    if checked.questions.iter().any(|question| !question.is_right) {
+        screen.print("");
+    }
     print_questions(screen, &checked.questions);
     for bug in &checked.bugs {
         screen
@@ -65,7 +68,7 @@ fn print_check(screen: &Screen, check: &CheckView) {
     let head = format!("{title}  {points}  {word}");
     let wrapped = wrap(&head, screen.prose_width(), "    ");
     screen.print(&format!("  {} {}", screen.paint(ink, mark), wrapped.trim_start()));
-    if matches!(check.verdict, Mark::Passed | Mark::SoFar | Mark::Skipped) {
+    if matches!(check.verdict, Mark::Passed | Mark::SoFar | Mark::Skipped) || check.unanswered.is_some() {
         return;
     }
     let expected = say!(language, "expected", "기대");
@@ -105,7 +108,7 @@ pub fn print_questions(screen: &Screen, questions: &[Question]) {
         return;
     }
     let language = screen.language;
-    screen.print(&format!("\n{}", screen.paint(Ink::Bold, &say!(language, "Questions", "질문"))));
+    screen.print(&screen.paint(Ink::Bold, &say!(language, "Questions", "질문")));
     for question in open {
         let title = question.title.for_language(language);
         let given = question.answer.as_ref().map(|answer| {

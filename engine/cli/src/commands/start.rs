@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use labkit_lab::LabFolder;
 
 use crate::arguments::{Global, StartArguments};
+use crate::commands::status::print_env;
 use crate::course::{self, Found};
 use crate::daemon::{self, Announcement, Order, Ready, quoted};
 use crate::failure::{Exit, Failure, Outcome};
@@ -192,9 +193,7 @@ fn say_ready(screen: &Screen, lab: &LabFolder, ready: &Ready) {
             "사용할 터미널마다 아래 줄을, 또는 `. {file}` 을 입력하세요:"
         ),
     );
-    for (name, value) in ready.env.iter().filter(|(name, _)| name != "LABKIT_LAB") {
-        screen.print(&screen.paint(Ink::Cyan, &format!("  export {name}={}", quoted(value))));
-    }
+    print_env(screen, &ready.env);
     screen.print_prose(
         "",
         &say!(

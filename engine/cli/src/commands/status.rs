@@ -4,6 +4,7 @@ use crate::arguments::LiveArguments;
 use crate::commands::live::{ask, span};
 use crate::control::replies::{ComponentState, ComponentView, FaultView, Status};
 use crate::control::{Request, choose};
+use crate::daemon::quoted;
 use crate::failure::{Exit, Outcome};
 use crate::screen::{Ink, Screen, pad, say};
 
@@ -97,7 +98,7 @@ pub fn print_faults(screen: &Screen, faults: &[FaultView]) {
 
 /// The lines that point kubectl and etcdctl at the lab.
 pub fn print_env(screen: &Screen, env: &[(String, String)]) {
-    for (name, value) in env {
-        screen.print(&format!("  export {name}={value}"));
+    for (name, value) in env.iter().filter(|(name, _)| name != "LABKIT_LAB") {
+        screen.print(&screen.paint(Ink::Cyan, &format!("  export {name}={}", quoted(value))));
     }
 }

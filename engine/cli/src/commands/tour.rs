@@ -93,21 +93,41 @@ impl Tour<'_> {
         let (target, at) = (&fault.target, clock(fault.at_ms));
         let load = &report.tables.loads["writer"];
         let count = |name: &str| load[name].as_u64().unwrap_or_default();
-        let (done, unknown) = (count("acknowledged"), count("unknown") + count("failed"));
-        let outage = clock(count("outageMs"));
+        let (done, unsure) = (count("acknowledged"), count("unknown") + count("failed"));
+        let elected = story(report)
+            .into_iter()
+            .find(|entry| entry.kind == "BecomeLeader")
+            .map_or(0, |entry| entry.at_ms);
+        let elected = clock(elected.saturating_sub(fault.at_ms));
         self.say(&say!(
             language,
             "A writer puts a hundred keys a second. At {at} we kill {target}, which leads.",
             "쓰는 이가 1초에 백 번 put 합니다. {at} 에 리더인 {target} 을 죽입니다."
         ));
-        self.say(&say!(language, "For {outage} nobody could promise anything: {unknown} writes got no acknowledgement. {done} did, and all of those are still there.", "{outage} 동안 아무도 약속할 수 없었습니다. 쓰기 {unknown}개는 확인받지 못했고, 확인받은 {done}개는 모두 그대로 있습니다."));
+        self.say(&say!(
+            language,
+            "{elected} later the others have a new leader. {done} writes were acknowledged, and all of them are still there. {unsure} under way got no acknowledgement: it may be there, or not.",
+            "{elected} 뒤에 나머지가 새 리더를 뽑았습니다. 확인받은 쓰기 {done}개는 모두 그대로 있습니다. 진행 중이던 {unsure}개는 확인받지 못했습니다. 남아 있을 수도, 없을 수도 있습니다.",
+        ));
     }
 
     fn timeline(&self, report: &Report) {
         let language = self.screen.language;
         self.head(&say!(language, "3. What the members said to each other", "3. 멤버들이 서로 한 말"));
+        let crash = report.faults.first();
+        let mut told = false;
         for entry in story(report) {
-            self.print_entry(entry, report.faults.first().map_or(0, |fault| fault.at_ms));
+            if let Some(crash) = crash.filter(|crash| !told && entry.at_ms > crash.at_ms) {
+                let at = format!("{:>6}", clock(crash.at_ms));
+                let line = format!("  {} {}", pad(&crash.target, 13), crash.verb);
+                self.screen.print(&format!(
+                    "{}{}",
+                    self.screen.paint(Ink::Dim, &at),
+                    self.screen.paint(Ink::Red, &line)
+                ));
+                told = true;
+            }
+            self.print_entry(entry, told);
             if self.pauses {
                 std::thread::sleep(PAUSE / 6);
             }
@@ -119,7 +139,7 @@ impl Tour<'_> {
         ));
     }
 
-    fn print_entry(&self, entry: &TimelineEntry, crash_ms: u64) {
+    fn print_entry(&self, entry: &TimelineEntry, after_crash: bool) {
         let screen = self.screen;
         let at = format!("{:>6}", clock(entry.at_ms));
         let who = if entry.from == entry.to {
@@ -127,13 +147,13 @@ impl Tour<'_> {
         } else {
             format!("{} → {}", entry.from, entry.to)
         };
-        let room = screen.prose_width().saturating_sub(8 + 17);
+        let room = screen.prose_width().saturating_sub(8 + 14);
         let text = cut(&entry.text, room);
-        let ink = if entry.at_ms < crash_ms { Ink::Dim } else { Ink::Cyan };
+        let ink = if after_crash { Ink::Cyan } else { Ink::Dim };
         screen.print(&format!(
             "{}  {} {}",
             screen.paint(Ink::Dim, &at),
-            pad(&who, 16),
+            pad(&who, 13),
             screen.paint(ink, &text)
         ));
     }
@@ -173,11 +193,12 @@ impl Tour<'_> {
             ("labkit check", say!(language, "done, not yet, and why", "된 것, 아직인 것, 그 이유")),
         ];
         for (command, what) in lines {
-            screen.print(&format!(
-                "  {}  {}",
-                screen.paint(Ink::Cyan, &pad(command, 28)),
-                screen.paint(Ink::Dim, &what)
-            ));
+            let (command, what) = (screen.paint(Ink::Cyan, &pad(command, 28)), screen.paint(Ink::Dim, &what));
+            if screen.width < 60 {
+                screen.print(&format!("  {}\n    {what}", command.trim_end()));
+            } else {
+                screen.print(&format!("  {command}  {what}"));
+            }
         }
     }
 }

@@ -110,6 +110,8 @@ pub struct CheckView {
     pub points: u32,
     pub points_max: u32,
     pub verdict: Mark,
+    /// The question that it is about, where no answer was given yet.
+    pub unanswered: Option<String>,
     pub expected: String,
     pub actual: String,
     pub error: Option<String>,

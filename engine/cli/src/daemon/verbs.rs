@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use labkit_lab::checks::Check;
 use labkit_lab::faults::FaultSpec;
 use labkit_lab::span::Span;
 use labkit_lab::{CheckReport, FaultReport, Language, Report, Task, Text, Verdict};
@@ -108,7 +109,12 @@ fn task_view(live: &Live, task: &Task, checks: &[CheckReport]) -> TaskView {
         title: task.title.clone(),
         text: Text { en: text(Language::En).unwrap_or_default(), ko: text(Language::Ko).unwrap_or_default() },
         begun: true,
-        checks: checks.iter().map(check_view).collect(),
+        checks: task
+            .checks
+            .iter()
+            .zip(checks)
+            .map(|(check, report)| CheckView { unanswered: unanswered(check, report), ..check_view(report) })
+            .collect(),
     }
 }
 
@@ -125,11 +131,17 @@ fn check_view(check: &CheckReport) -> CheckView {
             Verdict::Failed => Mark::Failed,
             Verdict::Skipped => Mark::Skipped,
         },
+        unanswered: None,
         expected: check.expected.clone(),
         actual: check.actual.clone(),
         error: check.error.clone(),
         hint: check.hint.clone(),
     }
+}
+
+/// The question of a check that still waits for an answer.
+fn unanswered(check: &Check, report: &CheckReport) -> Option<String> {
+    check.answer.as_ref().filter(|_| report.verdict == Verdict::NotYet).map(|answer| answer.id.clone())
 }
 
 /// The questions of these tasks, with what was answered.

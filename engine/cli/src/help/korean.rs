@@ -104,7 +104,6 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("lang", "언어, en 또는 ko [기본값: LANG에 따름]."),
     ("json", "프로그램을 위한 JSON 출력."),
     ("no_color", "색 없음. NO_COLOR=1 과 같습니다."),
-    ("version", "버전 출력."),
     ("fast", "멈춤 없이 한 번에 출력."),
     ("lab", "실습의 이름, 2.4 같은 번호, 또는 폴더 경로."),
     ("foreground", "이 터미널에 머물기. Ctrl-C 로 끝납니다."),
@@ -136,11 +135,11 @@ pub(super) fn translate(command: Command) -> Command {
     );
     let command = COMMANDS.iter().fold(command, |command, (path, about, more)| {
         at(command, path, |command| match more.is_empty() {
-            true => command.about(*about),
-            false => command.about(*about).long_about(format!("{about}\n\n{more}")),
+            true => command.about(short(about)),
+            false => command.about(short(about)).long_about(format!("{about}\n\n{more}")),
         })
     });
-    headings(arguments(command.disable_version_flag(false), ""))
+    headings(arguments(command, ""))
 }
 
 fn arguments(command: Command, path: &str) -> Command {
@@ -151,13 +150,18 @@ fn arguments(command: Command, path: &str) -> Command {
         found.or_else(|| ARGUMENTS.iter().find(|(key, _)| *key == id)).map(|(_, help)| *help)
     };
     let command = command.mut_args(|argument| match korean(argument.get_id().as_str()) {
-        Some(help) if argument.get_help().is_some() => argument.help(help),
+        Some(help) if argument.get_help().is_some() => argument.help(short(help)),
         _ => argument,
     });
     command.mut_subcommands(|command| {
         let path = format!("{path} {}", command.get_name());
         arguments(command, &path)
     })
+}
+
+/// One line ends without a full stop, as clap has it.
+fn short(text: &'static str) -> &'static str {
+    text.strip_suffix('.').unwrap_or(text)
 }
 
 fn headings(command: Command) -> Command {

@@ -1,5 +1,7 @@
 //! `labkit` as its users meet it: the binary itself, with a home folder of its own.
 
+#[cfg(feature = "book")]
+mod book;
 mod home;
 mod live;
 mod usage;
