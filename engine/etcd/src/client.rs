@@ -125,6 +125,10 @@ impl Client {
         Client { endpoints: endpoints.into(), turn, ..self.clone() }
     }
 
+    pub(crate) fn now(&self) -> Duration {
+        self.cluster.world.clock().elapsed()
+    }
+
     pub(crate) fn endpoints(&self) -> &[u64] {
         &self.endpoints
     }

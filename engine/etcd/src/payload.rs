@@ -1,4 +1,18 @@
 //! What the store's messages look like in the trace.
+//!
+//! | kind | fields |
+//! |---|---|
+//! | `AppendEntries` | `term` `prevIndex` `entries` (how many) `commit` `heartbeat` (it tells nothing new) |
+//! | `AppendEntriesResponse` | `term` `success` `heartbeat` |
+//! | `PreVote` `Vote` | `term` `lastIndex`; their `...Response`: `term` `granted` |
+//! | `BecomeLeader` | `term`; a member to itself |
+//! | `InstallSnapshot` | `term` `lastIndex` `offset` `bytes`; its `...Response`: `term` |
+//! | `Propose` | `request` `key`: a follower hands a change to the leader |
+//! | `ReadIndex` | none; its `...Response`: `index` |
+//! | `Range` `Put` `DeleteRange` `Txn` `Compact` `Watch` | `key` and more; from a client to a member |
+//! | `LeaseGrant` `LeaseRevoke` `LeaseKeepAlive` `LeaseTimeToLive` `LeaseLeases` `Status` `MemberList` | `id` |
+//! | `...Response` of these | `revision` and more, or `error` with etcd's text |
+//! | `WatchResponse` | `revision` `events`: `[{type, key, revision}]` |
 
 use std::time::Duration;
 

@@ -33,6 +33,8 @@ pub struct Watcher {
     request: WatchRequest,
     stream: Stream,
     turn: usize,
+    /// When the member last gave a sign of life, since the world began.
+    heard_at: Duration,
     /// The first response, until it was handed out.
     created: Option<WatchResponse>,
     ended: bool,
@@ -44,11 +46,12 @@ impl Watcher {
         if request.start_revision == 0 {
             request.start_revision = created.header.revision + 1;
         }
-        Watcher { client, request, stream, turn, created: Some(created), ended: false }
+        let heard_at = client.now();
+        Watcher { client, request, stream, turn, heard_at, created: Some(created), ended: false }
     }
 
     /// The next response; the first one says `created`. When the member is gone, the watch goes on at the next
-    /// one where it was broken off. `None` after a response that says `canceled`.
+    /// one where it was broken off. `None` after a response that says `canceled`. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<WatchResponse, EtcdError>> {
         if let Some(created) = self.created.take() {
             return Some(Ok(created));
@@ -60,8 +63,9 @@ impl Watcher {
             let received = tokio::select! {
                 biased;
                 response = self.stream.responses.recv() => response,
-                () = member_lost(&self.client, &self.stream.member) => None,
+                () = member_lost(&self.client, &self.stream.member, &mut self.heard_at) => None,
             };
+            self.heard_at = self.client.now();
             let Some(Ok(response)) = received else {
                 self.client.next_endpoint(self.turn).await;
                 (self.stream, self.turn, _) = open(&self.client, &self.request).await;
@@ -83,10 +87,11 @@ impl Watcher {
 }
 
 /// Returns when the stream was silent for long, and the member did not answer.
-async fn member_lost(client: &Client, member: &Member) {
+async fn member_lost(client: &Client, member: &Member, heard_at: &mut Duration) {
     loop {
-        tokio::time::sleep(KEEPALIVE_TIME).await;
+        tokio::time::sleep((*heard_at + KEEPALIVE_TIME).saturating_sub(client.now())).await;
         let Ok(true) = tokio::time::timeout(KEEPALIVE_TIMEOUT, answers(client, member)).await else { return };
+        *heard_at = client.now();
     }
 }
 

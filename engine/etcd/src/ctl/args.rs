@@ -107,14 +107,20 @@ impl Args {
         })
     }
 
-    pub fn format(&self) -> Result<Format, Failure> {
-        match self.text("write-out") {
-            None | Some("simple") => Ok(Format::Simple),
-            Some("fields") => Ok(Format::Fields),
-            Some("json") => Ok(Format::Json),
-            Some("table") => Ok(Format::Table),
-            Some(_) => Err(Failure::new("unsupported output format")),
+    /// How to print: one of the formats that the command knows.
+    pub fn format(&self, known: &[Format]) -> Result<Format, Failure> {
+        let name = self.text("write-out").unwrap_or("simple");
+        let format = match name {
+            "simple" => Format::Simple,
+            "fields" => Format::Fields,
+            "json" => Format::Json,
+            "table" => Format::Table,
+            _ => return Err(Failure::bad_feature("unsupported output format")),
+        };
+        if known.contains(&format) {
+            return Ok(format);
         }
+        Err(Failure::bad_feature(format!("{name} not supported as output format")))
     }
 
     /// The client for this command: at the named endpoints, with the given time.

@@ -7,6 +7,8 @@ use super::{Failure, print};
 use crate::api::{DeleteRangeRequest, PutRequest, RangeRequest, SortOrder, SortTarget, prefix_range};
 use crate::client::Client;
 
+const FORMATS: &[Format] = &[Format::Simple, Format::Fields, Format::Json];
+
 pub(super) const PUT_FLAGS: &[Flag] = &[
     Flag::value("lease"),
     Flag::switch("prev-kv"),
@@ -52,9 +54,10 @@ pub(super) async fn put(client: &Client, args: &Args) -> Result<String, Failure>
         ignore_lease: args.is_set("ignore-lease"),
         ..PutRequest::new(key.clone(), value)
     };
+    let format = args.format(FORMATS)?;
     let response = client.put(request).await?;
     let mut out = String::new();
-    match args.format()? {
+    match format {
         Format::Json => {
             let prev_kv = response.prev_kv.as_ref().map(print::key_value);
             let object =
@@ -74,7 +77,7 @@ pub(super) async fn put(client: &Client, args: &Args) -> Result<String, Failure>
 }
 
 pub(super) async fn get(client: &Client, args: &Args) -> Result<String, Failure> {
-    let format = args.format()?;
+    let format = args.format(FORMATS)?;
     if args.is_set("count-only") && !matches!(format, Format::Fields | Format::Json) {
         return Err(Failure::bad_args("--count-only is only for `--write-out=fields`"));
     }
@@ -145,9 +148,10 @@ pub(super) async fn del(client: &Client, args: &Args) -> Result<String, Failure>
     let usage = "del command needs one argument as key and an optional argument as range_end";
     let (key, range_end) = keys(args, usage)?;
     let request = DeleteRangeRequest { key, range_end, prev_kv: args.is_set("prev-kv") };
+    let format = args.format(FORMATS)?;
     let response = client.delete_range(request).await?;
     let mut out = String::new();
-    match args.format()? {
+    match format {
         Format::Json => {
             let prev_kvs: Vec<_> = response.prev_kvs.iter().map(print::key_value).collect();
             let object = print::object([
@@ -192,6 +196,7 @@ fn keys(args: &Args, usage: &str) -> Result<(Bytes, Bytes), Failure> {
 }
 
 pub(super) async fn compaction(client: &Client, args: &Args) -> Result<String, Failure> {
+    args.format(&[Format::Simple])?;
     let [revision] = args.positional.as_slice() else {
         return Err(Failure::bad_args("compaction command needs 1 argument"));
     };

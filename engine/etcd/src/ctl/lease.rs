@@ -1,6 +1,6 @@
 //! `lease grant`, `revoke`, `timetolive`, `keep-alive --once` and `list`.
 
-use super::args::Args;
+use super::args::{Args, Format};
 use super::{Failure, print};
 use crate::client::Client;
 use crate::payload::lease_id;
@@ -15,6 +15,7 @@ pub(super) fn id_of(text: &str) -> Result<i64, Failure> {
 }
 
 fn one_id(args: &Args, usage: &str) -> Result<i64, Failure> {
+    args.format(&[Format::Simple])?;
     match args.positional.as_slice() {
         [id] => id_of(id),
         _ => Err(Failure::bad_args(usage)),
@@ -22,6 +23,7 @@ fn one_id(args: &Args, usage: &str) -> Result<i64, Failure> {
 }
 
 pub(super) async fn grant(client: &Client, args: &Args) -> Result<String, Failure> {
+    args.format(&[Format::Simple])?;
     let [ttl] = args.positional.as_slice() else {
         return Err(Failure::bad_args("lease grant command needs TTL argument"));
     };
@@ -73,7 +75,8 @@ pub(super) async fn keep_alive(client: &Client, args: &Args) -> Result<String, F
     Ok(format!("lease {} keepalived with TTL({})\n", lease_id(id), lease.ttl))
 }
 
-pub(super) async fn list(client: &Client) -> Result<String, Failure> {
+pub(super) async fn list(client: &Client, args: &Args) -> Result<String, Failure> {
+    args.format(&[Format::Simple])?;
     let leases = client.leases().await?.leases;
     let mut out = format!("found {} leases\n", leases.len());
     leases.iter().for_each(|id| out.push_str(&format!("{}\n", lease_id(*id))));

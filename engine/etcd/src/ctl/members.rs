@@ -1,8 +1,10 @@
 //! `endpoint status`, `endpoint health` and `member list`.
 
+use serde_json::{Value, json};
+
 use super::args::{Args, Format};
 use super::{Failure, print};
-use crate::api::{RangeRequest, StatusResponse};
+use crate::api::{MemberInfo, RangeRequest, StatusResponse};
 use crate::client::Client;
 use crate::error::EtcdError;
 
@@ -24,35 +26,43 @@ fn endpoints(client: &Client, args: &Args) -> Vec<(String, Client)> {
         .collect()
 }
 
+const FORMATS: &[Format] = &[Format::Simple, Format::Json, Format::Table];
+
+const STATUS_HEADINGS: [&str; 10] = [
+    "ENDPOINT",
+    "ID",
+    "VERSION",
+    "DB SIZE",
+    "IS LEADER",
+    "IS LEARNER",
+    "RAFT TERM",
+    "RAFT INDEX",
+    "RAFT APPLIED INDEX",
+    "ERRORS",
+];
+
 pub(super) async fn status(client: &Client, args: &Args) -> Result<String, Failure> {
-    let format = args.format()?;
-    let mut rows = Vec::new();
+    let format = args.format(FORMATS)?;
+    let mut found = Vec::new();
     let mut failed = String::new();
     for (endpoint, client) in endpoints(client, args) {
         match client.status().await {
-            Ok(status) => rows.push(status_row(endpoint, &status)),
+            Ok(status) => found.push((endpoint, status)),
             Err(error) => {
-                failed.push_str(&format!("Failed to get the status of endpoint {endpoint} ({error})\n"))
+                failed.push_str(&format!("Failed to get the status of endpoint {endpoint} ({error})\n"));
             }
         }
     }
-    let headings = [
-        "ENDPOINT",
-        "ID",
-        "VERSION",
-        "DB SIZE",
-        "IS LEADER",
-        "IS LEARNER",
-        "RAFT TERM",
-        "RAFT INDEX",
-        "RAFT APPLIED INDEX",
-        "ERRORS",
-    ];
+    let rows: Vec<Vec<String>> =
+        found.iter().map(|(endpoint, status)| status_row(endpoint, status)).collect();
     let stdout = match format {
-        Format::Table => print::table(&headings, &rows),
-        Format::Simple | Format::Fields | Format::Json => {
-            rows.iter().map(|row| format!("{}\n", row.join(", "))).collect()
+        Format::Table => print::table(&STATUS_HEADINGS, &rows),
+        Format::Json => {
+            let statuses: Vec<Value> =
+                found.iter().map(|(endpoint, status)| status_json(endpoint, status)).collect();
+            format!("{}\n", Value::from(statuses))
         }
+        Format::Simple | Format::Fields => rows.iter().map(|row| format!("{}\n", row.join(", "))).collect(),
     };
     if failed.is_empty() {
         return Ok(stdout);
@@ -60,9 +70,25 @@ pub(super) async fn status(client: &Client, args: &Args) -> Result<String, Failu
     Err(Failure { stdout, stderr: failed, ..Failure::new("") })
 }
 
-fn status_row(endpoint: String, status: &StatusResponse) -> Vec<String> {
+fn status_json(endpoint: &str, status: &StatusResponse) -> Value {
+    let fields = print::object([
+        ("header", print::header(&status.header)),
+        ("version", status.version.clone().into()),
+        ("dbSize", status.db_size.into()),
+        ("leader", status.leader.into()),
+        ("raftIndex", status.raft_index.into()),
+        ("raftTerm", status.raft_term.into()),
+        ("raftAppliedIndex", status.raft_applied_index.into()),
+        ("errors", status.errors.clone().into()),
+        ("dbSizeInUse", status.db_size_in_use.into()),
+        ("isLearner", status.is_learner.into()),
+    ]);
+    json!({"Endpoint": endpoint, "Status": fields})
+}
+
+fn status_row(endpoint: &str, status: &StatusResponse) -> Vec<String> {
     vec![
-        endpoint,
+        endpoint.to_owned(),
         format!("{:x}", status.header.member_id),
         status.version.clone(),
         print::human_bytes(status.db_size),
@@ -76,6 +102,7 @@ fn status_row(endpoint: String, status: &StatusResponse) -> Vec<String> {
 }
 
 pub(super) async fn health(client: &Client, args: &Args) -> Result<String, Failure> {
+    args.format(&[Format::Simple])?;
     let mut stdout = String::new();
     let mut healthy = true;
     for (endpoint, client) in endpoints(client, args) {
@@ -95,25 +122,40 @@ pub(super) async fn health(client: &Client, args: &Args) -> Result<String, Failu
     if healthy { Ok(stdout) } else { Err(Failure { stdout, ..Failure::new("unhealthy cluster") }) }
 }
 
+const MEMBER_HEADINGS: [&str; 6] = ["ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER"];
+
 pub(super) async fn list(client: &Client, args: &Args) -> Result<String, Failure> {
-    let members = client.member_list().await?.members;
-    let row = |member: &crate::api::MemberInfo| {
-        vec![
-            format!("{:x}", member.id),
-            "started".to_owned(),
-            member.name.clone(),
-            member.peer_urls.join(","),
-            member.client_urls.join(","),
-            member.is_learner.to_string(),
-        ]
-    };
-    let rows: Vec<Vec<String>> = members.iter().map(row).collect();
-    Ok(match args.format()? {
-        Format::Table => {
-            print::table(&["ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER"], &rows)
+    let format = args.format(FORMATS)?;
+    let response = client.member_list().await?;
+    let rows: Vec<Vec<String>> = response.members.iter().map(member_row).collect();
+    Ok(match format {
+        Format::Table => print::table(&MEMBER_HEADINGS, &rows),
+        Format::Json => {
+            let members: Vec<Value> = response.members.iter().map(member_json).collect();
+            let header = print::header(&response.header);
+            format!("{}\n", print::object([("header", header), ("members", members.into())]))
         }
-        Format::Simple | Format::Fields | Format::Json => {
-            rows.iter().map(|row| format!("{}\n", row.join(", "))).collect()
-        }
+        Format::Simple | Format::Fields => rows.iter().map(|row| format!("{}\n", row.join(", "))).collect(),
     })
+}
+
+fn member_row(member: &MemberInfo) -> Vec<String> {
+    vec![
+        format!("{:x}", member.id),
+        "started".to_owned(),
+        member.name.clone(),
+        member.peer_urls.join(","),
+        member.client_urls.join(","),
+        member.is_learner.to_string(),
+    ]
+}
+
+fn member_json(member: &MemberInfo) -> Value {
+    print::object([
+        ("ID", member.id.into()),
+        ("name", member.name.clone().into()),
+        ("peerURLs", member.peer_urls.clone().into()),
+        ("clientURLs", member.client_urls.clone().into()),
+        ("isLearner", member.is_learner.into()),
+    ])
 }

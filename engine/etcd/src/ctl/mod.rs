@@ -20,7 +20,7 @@ use crate::error::EtcdError;
 pub struct CtlOutput {
     pub stdout: String,
     pub stderr: String,
-    /// 0, 1 for an error, 128 for bad arguments.
+    /// 0, 1 for an error, 4 for a format that a command cannot print, 128 for bad arguments.
     pub code: i32,
 }
 
@@ -38,6 +38,11 @@ struct Failure {
 impl Failure {
     fn new(message: impl Into<String>) -> Failure {
         Failure { message: message.into(), code: 1, stdout: String::new(), stderr: String::new() }
+    }
+
+    /// `ExitBadFeature`.
+    fn bad_feature(message: impl Into<String>) -> Failure {
+        Failure { code: 4, ..Failure::new(message) }
     }
 
     /// `ExitBadArgs`.
@@ -100,7 +105,7 @@ async fn dispatch(client: &Client, args: &[&str]) -> Result<String, Failure> {
         ["lease", "revoke"] => lease::revoke(&client, &args).await,
         ["lease", "timetolive"] => lease::time_to_live(&client, &args).await,
         ["lease", "keep-alive"] => lease::keep_alive(&client, &args).await,
-        ["lease", "list"] => lease::list(&client).await,
+        ["lease", "list"] => lease::list(&client, &args).await,
         ["endpoint", "status"] => members::status(&client, &args).await,
         ["endpoint", "health"] => members::health(&client, &args).await,
         ["member", "list"] => members::list(&client, &args).await,

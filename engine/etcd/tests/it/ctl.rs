@@ -163,3 +163,23 @@ fn leases_and_members_are_shown_as_etcdctl_does() {
         assert_eq!(down.stderr, "Failed to get the status of endpoint etcd3 (context deadline exceeded)\n");
     });
 }
+
+#[test]
+fn members_and_endpoints_are_shown_as_json() {
+    virtually(1, |world| async move {
+        let etcd = boot(&world, 1).await;
+        let client = etcd.client("etcdctl");
+        let status = ctl::run(&client, &["endpoint", "status", "-w", "json"]).await.stdout;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!(status[0]["Endpoint"], "etcd1:2379");
+        assert_eq!(status[0]["Status"]["version"], "3.5.16");
+        let members = ctl::run(&client, &["member", "list", "-w=json"]).await.stdout;
+        let members: serde_json::Value = serde_json::from_str(&members).unwrap();
+        assert_eq!(members["members"][0]["name"], "etcd1");
+        let refused = ctl::run(&client, &["get", "foo", "-w", "table"]).await;
+        assert_eq!(
+            (refused.stderr.as_str(), refused.code),
+            ("Error: table not supported as output format\n", 4)
+        );
+    });
+}
