@@ -12,14 +12,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client", &["api", "sim"]),
     ("pki", &["sim"]),
     ("expr", &["api"]),
-    ("apiserver", &["api", "sim", "etcd", "client", "pki", "expr"]),
+    ("apiserver", &["api", "sim", "etcd", "client"]),
     ("controllers", &["api", "sim", "client", "pki"]),
     ("scheduler", &["api", "sim", "client"]),
     ("node", &["api", "sim", "client"]),
     ("cluster", &["sim", "api", "etcd", "client", "pki", "expr", "apiserver", "controllers", "scheduler", "node"]),
     ("lab", &["cluster", "api", "sim", "expr"]),
     ("book", &["lab"]),
-    ("cli", &["book", "lab", "cluster"]),
+    ("cli", &["book", "lab", "cluster", "sim"]),
 ];
 
 fn dependencies(manifest: &str) -> BTreeSet<String> {
