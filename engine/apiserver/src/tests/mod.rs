@@ -1,6 +1,7 @@
 //! The server in process, in virtual time, on a store of one member.
 
 mod deletion;
+mod hostile;
 mod kinds;
 #[cfg(feature = "edge")]
 mod kubectl;

@@ -191,6 +191,6 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
     let first = trace();
     assert!(first.len() > 10_000);
     for _ in 0..5 {
-        assert_eq!(trace() == first, true, "another run said something else");
+        assert!(trace() == first, "another run said something else");
     }
 }
