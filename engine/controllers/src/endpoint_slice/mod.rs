@@ -106,7 +106,8 @@ impl EndpointSlices {
         let mut written = self.written();
         let stale = written.iter().find(|(slice, version)| {
             let shown = self.slices.get(slice).map(|slice| version_of(&slice));
-            slice.namespace == namespace && shown < **version || version.is_none() && shown.is_some()
+            let is_stale = if version.is_some() { shown < **version } else { shown.is_some() };
+            slice.namespace == namespace && is_stale
         });
         if let Some((slice, _)) = stale {
             return Err(Failed::Because(format!("EndpointSlice informer cache is out of date at {slice}")));
