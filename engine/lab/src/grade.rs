@@ -18,9 +18,12 @@ use crate::report::{CheckReport, ComponentRow, Report, Tables, TaskReport, Verdi
 use crate::run::{Judged, Run, Watch, millis};
 use crate::steps::Step;
 use crate::submission::Submission;
+use crate::text::Text;
 
+/// How old a graded world may be when a submission's step ends. What a step does after that has failed.
+const STEPS_MAX: Duration = Duration::from_secs(6 * 3600);
 /// The longest that a graded run may take, in its own time.
-const RUN_MAX: Duration = Duration::from_secs(26 * 3600);
+const RUN_MAX: Duration = Duration::from_secs(12 * 3600);
 
 /// How to grade.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,18 +60,23 @@ pub fn grade(lab: &LabFolder, submission: &Submission, options: &GradeOptions) -
 
 /// A report in which nothing happened: every check failed.
 pub(crate) fn empty(lab: &Lab, seed: u64, submission: &str) -> Report {
-    let check = |check: &Check| CheckReport {
-        id: check.id.clone(),
-        title: check.title.clone(),
-        points: 0,
-        points_max: check.points,
-        verdict: Verdict::Failed,
-        expected: String::new(),
-        actual: "the run did not get here".to_owned(),
-        error: None,
-        hint: None,
-        at_ms: 0,
-        evidence: Value::Null,
+    let not_reached = Text::new("the run did not get here", "실행이 여기까지 오지 못했습니다");
+    let check = |check: &Check| {
+        let report = CheckReport {
+            id: check.id.clone(),
+            title: check.title.clone(),
+            points: 0,
+            points_max: check.points,
+            verdict: Verdict::Failed,
+            expected: String::new(),
+            actual: String::new(),
+            in_korean: None,
+            error: None,
+            hint: None,
+            at_ms: 0,
+            evidence: Value::Null,
+        };
+        report.says(&Text::default(), &not_reached)
     };
     let task =
         |task: &Task| TaskReport { id: task.id.clone(), checks: task.checks.iter().map(check).collect() };
@@ -104,7 +112,7 @@ async fn play(
             return report;
         }
     };
-    let run = Run::new(lab, cluster, options.trusted, options.reveal_answers);
+    let run = Run::new(lab, cluster, options.trusted, options.reveal_answers, STEPS_MAX);
     let played = tokio::time::timeout(RUN_MAX, replay(&run, submission, &mut report)).await;
     if played.is_err() {
         report.bugs.push(format!("the run took more than {RUN_MAX:?} of its own time"));
@@ -223,15 +231,21 @@ pub(crate) fn verdicts(task: &Task, judged: Vec<Judged>) -> Vec<CheckReport> {
             report_of(task, check, judged)
         } else {
             let names: Vec<&str> = skipped_for.iter().map(|id| id.as_str()).collect();
+            let names = names.join(", ");
+            let expected = judged.finding.expected.clone();
+            let actual = Text::new(
+                &format!("skipped, because {names} did not pass"),
+                &format!("{names} 항목을 통과하지 못해 건너뜀"),
+            );
             CheckReport {
                 verdict: Verdict::Skipped,
                 points: 0,
-                actual: format!("skipped, because {} did not pass", names.join(", ")),
                 error: None,
                 hint: None,
                 evidence: Value::Null,
                 ..report_of(task, check, judged)
             }
+            .says(&expected, &actual)
         };
         reports.push(report);
     }
@@ -251,19 +265,21 @@ fn report_of(task: &Task, check: &Check, judged: Judged) -> CheckReport {
         let hint = task.hints.iter().find(|hint| hint.after_failed.as_deref() == Some(&check.id));
         hint.map(crate::lab::Hint::text)
     });
-    CheckReport {
+    let report = CheckReport {
         id: check.id.clone(),
         title: check.title.clone(),
         points,
         points_max: check.points,
         verdict: if passed { Verdict::Passed } else { Verdict::Failed },
-        expected: finding.expected,
-        actual: finding.actual,
+        expected: String::new(),
+        actual: String::new(),
+        in_korean: None,
         error: finding.error.filter(|_| !passed),
         hint: hint.filter(|_| !passed),
         at_ms: millis(at),
         evidence: finding.evidence,
-    }
+    };
+    report.says(&finding.expected, &finding.actual)
 }
 
 /// Fills in what the whole run tells.

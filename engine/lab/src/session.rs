@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use labkit_cluster::{Cluster, TimelineEntry};
 use labkit_sim::Seed;
@@ -72,7 +73,7 @@ impl Session {
     /// Does the setup and begins the first task.
     pub async fn start(lab: LabFolder, cluster: Cluster, seed: u64) -> Session {
         let (drawn, variants) = lab.drawn(Seed(seed));
-        let run = Run::new(drawn, cluster, false, false);
+        let run = Run::new(drawn, cluster, false, false, Duration::MAX);
         let mut trouble = Vec::new();
         set_up(&run, &mut trouble).await;
         let recorder = Recorder::start(&run);
@@ -182,10 +183,14 @@ impl Session {
                 match state.done.get(&number) {
                     Some(checks) if number != index => task.checks = checks.clone(),
                     _ if number == index => task.checks = present.clone(),
-                    _ => task.checks.iter_mut().for_each(|check| {
-                        check.verdict = Verdict::NotYet;
-                        check.actual = "this task has not begun".to_owned();
-                    }),
+                    _ => {
+                        let not_begun = Text::new("this task has not begun", "아직 시작하지 않은 과제입니다");
+                        let waiting = |check: CheckReport| {
+                            CheckReport { verdict: Verdict::NotYet, ..check }
+                                .says(&Text::default(), &not_begun)
+                        };
+                        task.checks = task.checks.drain(..).map(waiting).collect();
+                    }
                 }
             }
             report.bugs.extend(state.setup_trouble.iter().cloned());

@@ -45,9 +45,34 @@ pub struct Text {
     pub ko: String,
 }
 
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text::plain(text)
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text::plain(text)
+    }
+}
+
 impl Text {
     pub fn new(en: &str, ko: &str) -> Text {
         Text { en: en.to_owned(), ko: ko.to_owned() }
+    }
+
+    /// A text in the words of a tool, the same in every language.
+    pub fn plain(text: impl Into<String>) -> Text {
+        let en = text.into();
+        Text { ko: en.clone(), en }
+    }
+
+    /// Texts one after the other, language by language.
+    pub(crate) fn joined<'a>(texts: impl IntoIterator<Item = &'a Text>, separator: &str) -> Text {
+        let (en, ko): (Vec<&str>, Vec<&str>) =
+            texts.into_iter().map(|text| (text.en.as_str(), text.ko.as_str())).unzip();
+        Text { en: en.join(separator), ko: ko.join(separator) }
     }
 
     pub fn for_language(&self, language: Language) -> &str {

@@ -12,6 +12,7 @@ use super::{CheckVerb, Finding};
 use crate::cel::Condition;
 use crate::run::Run;
 use crate::template::plain_text;
+use crate::text::Text;
 
 /// `answer: {id: leader, equals: "etcd.leader.name"}`. Text is compared without regard to case and to blanks
 /// around it; a number may be given as text, a number of seconds as a duration such as 1400ms.
@@ -40,20 +41,29 @@ pub struct AnswerCheck {
 impl CheckVerb for AnswerCheck {
     fn find<'a>(&'a self, run: &'a Arc<Run>) -> BoxFuture<'a, Finding> {
         Box::pin(async move {
-            let hidden = format!("the answer `{}` as the run shows it", self.id);
+            let hidden = Text::new(
+                &format!("the answer `{}` as the run shows it", self.id),
+                &format!("실행 결과와 일치하는 답 `{}`", self.id),
+            );
             let Some(answer) = run.answered(&self.id) else {
-                return Finding::one(false, hidden, "no answer");
+                return Finding::one(false, hidden, Text::new("no answer", "답이 없습니다"));
             };
             let right = match self.right(run).await {
                 Ok(right) => right,
                 Err(error) => {
-                    return Finding { actual: plain_text(&answer), ..Finding::failed(hidden, error) };
+                    return Finding {
+                        actual: Text::plain(plain_text(&answer)),
+                        ..Finding::failed(hidden, error)
+                    };
                 }
             };
             let holds = right.iter().any(|right| self.accepts(right, &answer));
             let expected = match (holds, run.reveals_answers()) {
                 (false, false) => hidden,
-                _ => right.iter().map(plain_text).collect::<Vec<_>>().join(" or "),
+                _ => {
+                    let right: Vec<Text> = right.iter().map(plain_text).map(Text::plain).collect();
+                    Text::joined(&right, " / ")
+                }
             };
             let mut evidence = json!({"answer": answer});
             if run.observed(&self.id).is_some() {

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{CheckVerb, Finding};
 use crate::objects::ObjectRef;
 use crate::run::Run;
+use crate::text::Text;
 
 /// `count: {of: {kind: Pod, labelSelector: app=web}, is: 3}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,13 +57,15 @@ pub(super) fn within(count: u64, is: Option<u64>, at_least: Option<u64>, at_most
         && at_most.is_none_or(|most| count <= most)
 }
 
-pub(super) fn expected(is: Option<u64>, at_least: Option<u64>, at_most: Option<u64>, what: &str) -> String {
+pub(super) fn expected(is: Option<u64>, at_least: Option<u64>, at_most: Option<u64>, what: &str) -> Text {
     let number = match (is, at_least, at_most) {
-        (Some(is), ..) => is.to_string(),
-        (_, Some(least), Some(most)) => format!("{least} to {most}"),
-        (_, Some(least), None) => format!("at least {least}"),
-        (_, None, Some(most)) => format!("at most {most}"),
-        (None, None, None) => "any number of".to_owned(),
+        (Some(is), ..) => Text::new(&format!("{is}"), &format!("{is}개")),
+        (_, Some(least), Some(most)) => {
+            Text::new(&format!("{least} to {most}"), &format!("{least}~{most}개"))
+        }
+        (_, Some(least), None) => Text::new(&format!("at least {least}"), &format!("{least}개 이상")),
+        (_, None, Some(most)) => Text::new(&format!("at most {most}"), &format!("{most}개 이하")),
+        (None, None, None) => Text::new("any number of", "몇 개든"),
     };
-    format!("{number} {what}")
+    Text { en: format!("{} {what}", number.en), ko: format!("{what} {}", number.ko) }
 }

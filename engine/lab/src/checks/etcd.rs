@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::count::{expected, within};
 use super::{CheckVerb, Finding};
 use crate::run::Run;
+use crate::text::Text;
 
 /// `etcd: {members: 3, leader: true, termGrew: true}`: all that is named must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -70,11 +71,18 @@ impl CheckVerb for EtcdCheck {
             if let Some(expected) = self.members {
                 let running =
                     members.iter().filter(|member| member.state == ComponentState::Running).count() as u64;
-                let said = format!("{expected} members running");
-                conditions.push(Finding::one(running == expected, said, format!("{running} running")));
+                let said = Text::new(
+                    &format!("{expected} members running"),
+                    &format!("실행 중인 멤버 {expected}개"),
+                );
+                conditions.push(Finding::one(
+                    running == expected,
+                    said,
+                    Text::new(&format!("{running} running"), &format!("{running}개 실행 중")),
+                ));
             }
             if let Some(expected) = self.leader {
-                let said = if expected { "a leader" } else { "no leader" };
+                let said = if expected { Text::new("a leader", "리더 있음") } else { leader_text(None) };
                 conditions.push(Finding::one(
                     leader.is_some() == expected,
                     said,
@@ -83,19 +91,26 @@ impl CheckVerb for EtcdCheck {
             }
             if let Some(expected) = self.leader_changed {
                 let changed = leader.is_some() && leader != began.leader;
-                let said = if expected { "another leader than before" } else { "the same leader as before" };
-                let before = began.leader.as_deref().unwrap_or("nobody");
-                let actual = format!("{}, before {before}", leader_text(leader.as_deref()));
+                let said = match expected {
+                    true => Text::new("another leader than before", "이전과 다른 리더"),
+                    false => Text::new("the same leader as before", "이전과 같은 리더"),
+                };
+                let before = began.leader.as_deref().unwrap_or("-");
+                let now = leader_text(leader.as_deref());
+                let actual = Text {
+                    en: format!("{}, before {before}", now.en),
+                    ko: format!("{}, 이전에는 {before}", now.ko),
+                };
                 conditions.push(Finding::one(changed == expected, said, actual));
             }
             if let Some(expected) = self.term_grew {
                 let grew = term > began.term;
-                let said = if expected {
-                    format!("a term above {}", began.term)
-                } else {
-                    format!("term {}", began.term)
+                let before = began.term;
+                let said = match expected {
+                    true => Text::new(&format!("a term above {before}"), &format!("{before}보다 큰 term")),
+                    false => Text::plain(format!("term {before}")),
                 };
-                conditions.push(Finding::one(grew == expected, said, format!("term {term}")));
+                conditions.push(Finding::one(grew == expected, said, Text::plain(format!("term {term}"))));
             }
             for keys in &self.keys {
                 conditions.push(keys.find(run).await);
@@ -111,8 +126,11 @@ impl CheckVerb for EtcdCheck {
     }
 }
 
-fn leader_text(leader: Option<&str>) -> String {
-    leader.map_or_else(|| "no leader".to_owned(), |leader| format!("leader {leader}"))
+fn leader_text(leader: Option<&str>) -> Text {
+    match leader {
+        Some(leader) => Text::new(&format!("leader {leader}"), &format!("리더 {leader}")),
+        None => Text::new("no leader", "리더 없음"),
+    }
 }
 
 impl KeysCheck {
@@ -127,7 +145,7 @@ impl KeysCheck {
         let at_least = self.at_least.or(self.count.is_none().then_some(1));
         let mut said = expected(self.count, at_least, None, &what);
         if let Some(value) = &self.value {
-            said = format!("{what} = {value}");
+            said = Text::plain(format!("{what} = {value}"));
         }
         match run.cluster.etcd_client("grader").range(request).await {
             Err(error) => Finding::failed(said, error.to_string()),
@@ -137,8 +155,8 @@ impl KeysCheck {
                 let holds = within(count, self.count, at_least, None)
                     && (self.value.is_none() || self.value == first);
                 let actual = match (&self.value, first) {
-                    (Some(_), Some(value)) => format!("{what} = {value}"),
-                    _ => format!("{count} found"),
+                    (Some(_), Some(value)) => Text::plain(format!("{what} = {value}")),
+                    _ => Text::new(&format!("{count} found"), &format!("{count}개 있음")),
                 };
                 Finding::one(holds, said, actual)
             }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{CheckVerb, Finding};
 use crate::objects::ObjectRef;
 use crate::run::Run;
+use crate::text::Text;
 
 /// `event: {reason: NodeNotReady, regarding: {kind: Node, name: worker2}}`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,9 +49,15 @@ impl CheckVerb for EventCheck {
                         .take(3)
                         .collect();
                     let actual = match (matching.first(), same_reason.as_slice()) {
-                        (Some(event), _) => event["message"].as_str().unwrap_or_default().to_owned(),
-                        (None, []) => format!("none of {} events has that reason", events.len()),
-                        (None, messages) => format!("with that reason only: {}", messages.join(" / ")),
+                        (Some(event), _) => Text::plain(event["message"].as_str().unwrap_or_default()),
+                        (None, []) => Text::new(
+                            &format!("none of {} events has that reason", events.len()),
+                            &format!("이벤트 {}개 중 그런 이유를 가진 것이 없음", events.len()),
+                        ),
+                        (None, messages) => Text::new(
+                            &format!("with that reason only: {}", messages.join(" / ")),
+                            &format!("같은 이유의 이벤트는 이것뿐: {}", messages.join(" / ")),
+                        ),
                     };
                     let evidence = json!({"events": matching.iter().take(3).map(|event| event["message"].clone()).collect::<Vec<_>>()});
                     Finding::one(!matching.is_empty(), expected, actual).with_evidence(evidence)
@@ -79,13 +86,15 @@ impl EventCheck {
             && self.source.as_ref().is_none_or(component)
     }
 
-    fn described(&self) -> String {
-        let mut text = format!("an event {}", self.reason);
+    fn described(&self) -> Text {
+        let mut text = Text::new(&format!("an event {}", self.reason), &format!("이벤트 {}", self.reason));
         if let Some(regarding) = &self.regarding {
-            text.push_str(&format!(" about {}", regarding.described()));
+            text.en.push_str(&format!(" about {}", regarding.described()));
+            text.ko.push_str(&format!(", 대상 {}", regarding.described()));
         }
         if let Some(contains) = &self.message_contains {
-            text.push_str(&format!(" that says \"{contains}\""));
+            text.en.push_str(&format!(" that says \"{contains}\""));
+            text.ko.push_str(&format!(", 메시지에 \"{contains}\" 포함"));
         }
         text
     }

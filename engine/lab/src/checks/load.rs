@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{CheckVerb, Finding};
 use crate::run::Run;
 use crate::span::Span;
+use crate::text::Text;
 
 /// `load: {id: writer, acknowledgedLost: 0}`: all that is named must hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,16 +47,26 @@ impl CheckVerb for LoadCheck {
             });
             if let Some(least) = self.acknowledged_at_least {
                 let holds = counts.acknowledged >= least;
-                let said = format!("at least {least} acknowledged writes");
+                let said = Text::new(
+                    &format!("at least {least} acknowledged writes"),
+                    &format!("확인된 쓰기 {least}개 이상"),
+                );
                 conditions.push(Finding::one(holds, said, counts.acknowledged.to_string()));
             }
             if let Some(most) = self.acknowledged_lost {
-                let said = format!("of the acknowledged writes at most {most} lost");
+                let said = Text::new(
+                    &format!("of the acknowledged writes at most {most} lost"),
+                    &format!("확인된 쓰기 중 사라진 것 {most}개 이하"),
+                );
                 conditions.push(match load.lost(&run.cluster.etcd_client("grader")).await {
                     Err(error) => Finding::failed(said, error),
                     Ok(lost) => {
                         evidence["lost"] = json!(lost.iter().take(20).collect::<Vec<_>>());
-                        let actual = format!("{} of {} lost", lost.len(), counts.acknowledged);
+                        let (lost_count, all) = (lost.len(), counts.acknowledged);
+                        let actual = Text::new(
+                            &format!("{lost_count} of {all} lost"),
+                            &format!("{all}개 중 {lost_count}개가 사라짐"),
+                        );
                         // A load that wrote nothing proves nothing.
                         Finding::one(lost.len() as u64 <= most && counts.acknowledged > 0, said, actual)
                     }
@@ -63,8 +74,13 @@ impl CheckVerb for LoadCheck {
             }
             if let Some(most) = self.outage_at_most {
                 let outage = std::time::Duration::from_millis(counts.outage_ms);
-                let actual = format!("{} without one", format_duration(outage));
-                let said = format!("an acknowledged write at least every {most}");
+                let lasted = format_duration(outage);
+                let actual =
+                    Text::new(&format!("{lasted} without one"), &format!("{lasted} 동안 하나도 없음"));
+                let said = Text::new(
+                    &format!("an acknowledged write at least every {most}"),
+                    &format!("적어도 {most}마다 확인된 쓰기 하나"),
+                );
                 conditions.push(Finding::one(outage <= most.0, said, actual));
             }
             Finding::all(conditions).with_evidence(evidence)

@@ -37,8 +37,8 @@ pub(crate) struct Finding {
     /// How many of its conditions hold, of how many.
     pub held: u32,
     pub of: u32,
-    pub expected: String,
-    pub actual: String,
+    pub expected: Text,
+    pub actual: Text,
     /// The last real error on the way, such as an API server that did not answer.
     pub error: Option<String>,
     pub evidence: Value,
@@ -50,7 +50,7 @@ impl Finding {
     }
 
     /// Of one condition.
-    pub fn one(holds: bool, expected: impl Into<String>, actual: impl Into<String>) -> Finding {
+    pub fn one(holds: bool, expected: impl Into<Text>, actual: impl Into<Text>) -> Finding {
         Finding {
             held: u32::from(holds),
             of: 1,
@@ -62,21 +62,23 @@ impl Finding {
     }
 
     /// Nothing could be found out.
-    pub fn failed(expected: impl Into<String>, error: impl Into<String>) -> Finding {
+    pub fn failed(expected: impl Into<Text>, error: impl Into<String>) -> Finding {
         let error = error.into();
-        Finding { error: Some(error), ..Finding::one(false, expected, "could not be found out") }
+        Finding {
+            error: Some(error),
+            ..Finding::one(false, expected, Text::new("could not be found out", "알아낼 수 없었습니다"))
+        }
     }
 
     /// Of several conditions: each with what was expected and what was found.
     pub fn all(conditions: Vec<Finding>) -> Finding {
-        let join = |texts: Vec<&str>| texts.join("; ");
         let wrong: Vec<&Finding> = conditions.iter().filter(|condition| !condition.holds()).collect();
         let shown: Vec<&Finding> = if wrong.is_empty() { conditions.iter().collect() } else { wrong };
         Finding {
             held: conditions.iter().map(|condition| condition.held).sum(),
             of: conditions.iter().map(|condition| condition.of).sum(),
-            expected: join(shown.iter().map(|condition| condition.expected.as_str()).collect()),
-            actual: join(shown.iter().map(|condition| condition.actual.as_str()).collect()),
+            expected: Text::joined(shown.iter().map(|condition| &condition.expected), "; "),
+            actual: Text::joined(shown.iter().map(|condition| &condition.actual), "; "),
             error: conditions.iter().find_map(|condition| condition.error.clone()),
             evidence: Value::Null,
         }

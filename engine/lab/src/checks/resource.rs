@@ -11,6 +11,7 @@ use super::compare::compare;
 use super::{CheckVerb, Finding};
 use crate::objects::ObjectRef;
 use crate::run::Run;
+use crate::text::Text;
 
 /// `resource: {of: {kind: Deployment, name: web}, object: {status: {readyReplicas: 3}}}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,9 +33,9 @@ impl CheckVerb for ResourceCheck {
         Box::pin(async move {
             let described = self.of.described();
             let expected = match (&self.object, self.absent) {
-                (_, true) => format!("no {described}"),
-                (None, _) => described.clone(),
-                (Some(object), _) => format!("{described} with {object}"),
+                (_, true) => Text::new(&format!("no {described}"), &format!("{described} 없음")),
+                (None, _) => Text::plain(described.clone()),
+                (Some(object), _) => with(&described, &object.to_string()),
             };
             let found = match run.grader() {
                 Ok(client) => self.of.get(&client).await,
@@ -42,17 +43,29 @@ impl CheckVerb for ResourceCheck {
             };
             match found {
                 Err(error) => Finding::failed(expected, error),
-                Ok(None) => Finding::one(self.absent, expected, format!("there is no {described}")),
-                Ok(Some(_)) if self.absent => Finding::one(false, expected, format!("{described} is there")),
+                Ok(None) => Finding::one(self.absent, expected, absent(&described)),
+                Ok(Some(_)) if self.absent => Finding::one(false, expected, present(&described)),
                 Ok(Some(actual)) => judged(&described, self.object.as_ref(), &actual),
             }
         })
     }
 }
 
+fn with(described: &str, what: &str) -> Text {
+    Text::plain(format!("{described}: {what}"))
+}
+
+fn absent(described: &str) -> Text {
+    Text::new(&format!("there is no {described}"), &format!("{described} 없음"))
+}
+
+fn present(described: &str) -> Text {
+    Text::new(&format!("{described} is there"), &format!("{described} 있음"))
+}
+
 fn judged(described: &str, expected: Option<&Value>, actual: &Value) -> Finding {
     let Some(expected) = expected else {
-        return Finding::one(true, described, format!("{described} is there"));
+        return Finding::one(true, described, present(&described));
     };
     let (differences, leaves) = compare(expected, actual);
     let side = |of: fn(&super::compare::Difference) -> &str| {
@@ -66,8 +79,8 @@ fn judged(described: &str, expected: Option<&Value>, actual: &Value) -> Finding 
         json!({"path": difference.path, "expected": difference.expected, "actual": difference.actual})
     }).collect::<Vec<_>>()});
     let (expected, actual) = match differences.is_empty() {
-        true => (format!("{described} with {expected}"), "just so".to_owned()),
-        false => (format!("{described} with {}", side(|d| &d.expected)), side(|d| &d.actual)),
+        true => (with(described, &expected.to_string()), Text::new("just so", "그대로임")),
+        false => (with(described, &side(|d| &d.expected)), Text::plain(side(|d| &d.actual))),
     };
     let of = leaves.max(1);
     let held = of - u32::try_from(differences.len()).unwrap_or(of).min(of);

@@ -12,6 +12,7 @@ use labkit_cluster::TimelineEntry;
 use super::compare::compare;
 use super::{CheckVerb, Finding};
 use crate::run::Run;
+use crate::text::Text;
 
 /// `trace: {order: [{from: scheduler/0, kind: POST, text: /binding}, {to: kubelet/worker1, kind: MODIFIED}]}`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,12 +63,16 @@ impl CheckVerb for TraceCheck {
             let held = u32::try_from(met.len()).unwrap_or(of);
             let line = |entry: &TimelineEntry| format!("{} → {}: {}", entry.from, entry.to, entry.text);
             let missing = self.order.get(met.len()).map(MessagePattern::described);
-            let expected =
-                self.order.iter().map(MessagePattern::described).collect::<Vec<_>>().join(", then ");
+            let order: Vec<Text> =
+                self.order.iter().map(MessagePattern::described).map(Text::plain).collect();
+            let expected = Text::joined(&order, " → ");
             let actual = match (missing, met.last()) {
-                (None, _) => "in that order".to_owned(),
-                (Some(missing), None) => format!("no {missing}"),
-                (Some(missing), Some(last)) => format!("no {missing} after {}", line(last)),
+                (None, _) => Text::new("in that order", "그 순서대로임"),
+                (Some(missing), None) => Text::new(&format!("no {missing}"), &format!("{missing} 없음")),
+                (Some(missing), Some(last)) => Text::new(
+                    &format!("no {missing} after {}", line(last)),
+                    &format!("{} 다음에 {missing} 없음", line(last)),
+                ),
             };
             let evidence = json!({"met": met.iter().map(|entry| json!({"id": entry.id, "atMs": entry.at_ms, "line": line(entry)})).collect::<Vec<_>>()});
             Finding { held, of, expected, actual, error: None, evidence }

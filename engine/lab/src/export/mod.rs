@@ -28,7 +28,8 @@ impl Recorder {
     /// Notes from now on what outside clients write.
     pub fn start(run: &Arc<Run>) -> Recorder {
         let recorder = Recorder { notes: Arc::default() };
-        run.spawn(writes::follow(run.clone(), recorder.clone()));
+        let seen = run.cluster.world().trace().last_id();
+        run.spawn(writes::follow(run.clone(), recorder.clone(), seen));
         recorder
     }
 

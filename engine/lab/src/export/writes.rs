@@ -33,10 +33,9 @@ enum Sent {
     Etcd { kind: String, fields: Value },
 }
 
-/// Notes every acknowledged write of an outside client, until the lab ends.
-pub(super) async fn follow(run: Arc<Run>, recorder: Recorder) {
+/// Notes every acknowledged write of an outside client after the record `seen`, until the lab ends.
+pub(super) async fn follow(run: Arc<Run>, recorder: Recorder, mut seen: RecordId) {
     let trace = run.cluster.world().trace().clone();
-    let mut seen = trace.last_id();
     let mut pending: BTreeMap<RecordId, Pending> = BTreeMap::new();
     // The pending write that each record belongs to.
     let mut roots: BTreeMap<RecordId, RecordId> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! Reads a course and its labs. All problems of all files are reported at once.
 
 mod inline;
+mod names;
 mod reader;
 mod readme;
 mod references;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::names::Names;
 use super::reader::{self, Kind, Loaded};
 use super::{inline, join, references};
 use crate::diagnostic::Diagnostic;
@@ -72,7 +73,7 @@ fn load(files: &dyn Files, folder: &str, lab: &Lab, author: Author) -> Result<Su
 fn bad_templates(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     template::expressions(&loaded.value, "", &mut found);
-    let names = references::Names::of(lab);
+    let names = Names::of(lab);
     let submitted: Vec<String> =
         loaded.typed.steps.iter().filter_map(|step| Some(step.fault.as_ref()?.id.clone())).collect();
     let bad =

@@ -10,7 +10,7 @@ use labkit_cluster::TimelineEntry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::text::Text;
+use crate::text::{Language, Text};
 
 pub(crate) use timeline::excerpt;
 
@@ -53,8 +53,11 @@ pub struct CheckReport {
     pub points: u32,
     pub points_max: u32,
     pub verdict: Verdict,
+    /// In English; `in_korean` has the rest.
     pub expected: String,
     pub actual: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_korean: Option<InKorean>,
     /// The last real error on the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -64,6 +67,42 @@ pub struct CheckReport {
     pub at_ms: u64,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub evidence: Value,
+}
+
+/// What a check expected and found, in Korean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InKorean {
+    pub expected: String,
+    pub actual: String,
+}
+
+impl CheckReport {
+    pub fn expected_in(&self, language: Language) -> &str {
+        match (&self.in_korean, language) {
+            (Some(korean), Language::Ko) => &korean.expected,
+            _ => &self.expected,
+        }
+    }
+
+    pub fn actual_in(&self, language: Language) -> &str {
+        match (&self.in_korean, language) {
+            (Some(korean), Language::Ko) => &korean.actual,
+            _ => &self.actual,
+        }
+    }
+
+    /// Says what was expected and found.
+    pub(crate) fn says(self, expected: &Text, actual: &Text) -> CheckReport {
+        let same = expected.en == expected.ko && actual.en == actual.ko;
+        let korean = || InKorean { expected: expected.ko.clone(), actual: actual.ko.clone() };
+        CheckReport {
+            in_korean: (!same).then(korean),
+            expected: expected.en.clone(),
+            actual: actual.en.clone(),
+            ..self
+        }
+    }
 }
 
 /// What became of a check.

@@ -26,8 +26,8 @@ impl Report {
             for check in &task.checks {
                 page.line(2, &head(check, language, column.min(width.saturating_sub(30))));
                 if !check.verdict.is_good() {
-                    page.labelled(words.expected, &check.expected);
-                    page.labelled(words.actual, &check.actual);
+                    page.labelled(words.expected, check.expected_in(language));
+                    page.labelled(words.actual, check.actual_in(language));
                     if let Some(error) = &check.error {
                         page.labelled(words.error, error);
                     }

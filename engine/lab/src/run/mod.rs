@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use labkit_api::duration::format_duration;
 use labkit_cluster::Cluster;
 use labkit_cluster::client::Client;
 use labkit_sim::{Component, RecordId};
@@ -40,6 +41,8 @@ pub(crate) struct Run {
     pub trusted: bool,
     /// Whether reports may tell what the right answer was.
     pub reveal_answers: bool,
+    /// When the world's time is up for what a submission does.
+    pub until: Duration,
     grader: Component,
     pulse: Pulse,
     state: Mutex<State>,
@@ -66,10 +69,11 @@ pub(crate) struct Began {
 }
 
 impl Run {
-    pub fn new(lab: Lab, cluster: Cluster, trusted: bool, reveal_answers: bool) -> Arc<Run> {
+    /// A lab on a booted cluster. Steps may be done until the world is `until` old.
+    pub fn new(lab: Lab, cluster: Cluster, trusted: bool, reveal_answers: bool, until: Duration) -> Arc<Run> {
         let grader = cluster.world().component(GRADER);
         let pulse = Pulse::start(&grader);
-        Arc::new(Run { lab, cluster, trusted, reveal_answers, grader, pulse, state: Mutex::default() })
+        Arc::new(Run { lab, cluster, trusted, reveal_answers, until, grader, pulse, state: Mutex::default() })
     }
 
     /// Spawns a task that lives as long as the lab.
@@ -121,7 +125,10 @@ impl Run {
         let outcome = match if templates { self.filled_in(step).await } else { Ok(step.clone()) } {
             Ok(step) => {
                 let (_, verb) = step.verb();
-                let outcome = verb.run(self, &step).await;
+                let left = self.until.saturating_sub(at);
+                let outcome = tokio::time::timeout(left, verb.run(self, &step)).await;
+                let used_up = || Err(format!("the run's {} are used up", format_duration(self.until)).into());
+                let outcome = outcome.unwrap_or_else(|_| used_up());
                 (verb.command(), outcome)
             }
             Err(error) => (step.verb().1.command(), Err(error.into())),

@@ -22,8 +22,8 @@ impl Pulse {
     pub fn start(grader: &Component) -> Pulse {
         let (sender, beats) = watch::channel(0);
         let trace = grader.world().trace().clone();
+        let mut seen = trace.last_id();
         grader.spawn(async move {
-            let mut seen = trace.last_id();
             let mut own = BTreeSet::new();
             loop {
                 trace.after(seen).await;

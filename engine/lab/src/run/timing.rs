@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Run;
 use crate::checks::{Check, Finding, Timing};
+use crate::text::Text;
 
 /// A check's finding and when it was settled.
 #[derive(Debug, Clone)]
@@ -111,7 +112,11 @@ impl Watch {
 
 /// A `never` reads the other way round.
 pub(crate) fn negated(judged: Judged) -> Judged {
-    let finding = Finding { expected: format!("never: {}", judged.finding.expected), ..judged.finding };
+    let expected = Text {
+        en: format!("never: {}", judged.finding.expected.en),
+        ko: format!("한 번도 없어야 함: {}", judged.finding.expected.ko),
+    };
+    let finding = Finding { expected, ..judged.finding };
     Judged { finding, ..judged }
 }
 

@@ -60,10 +60,18 @@ fn a_report_reads_in_every_format_and_language() {
         "{}",
         unanswered.expected
     );
-    for language in Language::ALL {
-        println!("{}", report.to_text(language, 100));
-        println!("{}", report.to_markdown(language));
-    }
-    println!("{}", report.to_junit());
-    assert!(report.to_text(Language::Ko, 80).contains("실패"));
+    assert!(report.to_markdown(Language::En).contains("| You named the new leader | ✗ failed | 0/2 |"));
+    assert!(report.to_junit().contains("tests=\"6\" failures=\"3\""));
+    let korean = report.to_text(Language::Ko, 80);
+    assert!(korean.contains("실제: 답이 없습니다") && korean.contains("실패"), "{korean}");
+}
+
+#[test]
+fn a_submission_cannot_use_up_more_than_the_runs_time() {
+    let lab = lab("session-2/kill-the-leader");
+    let mut submission = lab.start.clone();
+    submission.steps = (0..5).map(|_| serde_json::from_str(r#"{"wait": "6h"}"#).unwrap()).collect();
+    let report = grade(&lab, &submission, &GradeOptions::default());
+    assert_eq!(report.bugs, Vec::<String>::new());
+    assert_eq!(report.steps[2].error.as_deref(), Some("the run's 6h0m0s are used up"));
 }
