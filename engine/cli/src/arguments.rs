@@ -165,29 +165,71 @@ pub struct FaultArguments {
 #[derive(Debug, Clone, PartialEq, Subcommand)]
 pub enum FaultVerb {
     /// End a process at once, as SIGKILL does. Its disk stays.
-    Kill { target: String },
+    Kill {
+        /// A component: etcd/leader, etcd/etcd1, apiServer, scheduler, kubelet/worker1.
+        target: String,
+    },
     /// Freeze a process, as SIGSTOP does.
-    Pause { target: String },
+    Pause {
+        /// A component: etcd/leader, etcd/etcd1, apiServer, scheduler, kubelet/worker1.
+        target: String,
+    },
     /// Cut a machine's power: node/worker2.
-    PowerOff { target: String },
+    PowerOff {
+        /// A machine: node/worker1.
+        target: String,
+    },
     /// Kill an etcd member and lose what it had not synced to its disk.
-    PowerLoss { target: String },
+    PowerLoss {
+        /// A member of the store: etcd/leader, etcd/etcd1.
+        target: String,
+    },
     /// Let nothing pass between groups: "etcd1 | etcd2, etcd3".
-    Partition { link: String },
+    Partition {
+        /// Two groups or more: "etcd1 | etcd2, etcd3".
+        link: String,
+    },
     /// Make messages between groups late by a duration.
-    Delay { link: String, by: String },
+    Delay {
+        /// Two groups or more: "etcd1 | etcd2, etcd3".
+        link: String,
+        /// A duration: 200ms, 1s.
+        by: String,
+    },
     /// Lose messages between groups with a probability from 0 to 1.
-    Drop { link: String, probability: f64 },
+    Drop {
+        /// Two groups or more: "etcd1 | etcd2, etcd3".
+        link: String,
+        /// How likely each is lost: 0.3.
+        probability: f64,
+    },
     /// Make each sync of an etcd member's disk take that long.
-    SlowDisk { target: String, by: String },
+    SlowDisk {
+        /// A member of the store: etcd/leader, etcd/etcd1.
+        target: String,
+        /// A duration: 200ms, 1s.
+        by: String,
+    },
     /// Let an etcd member's disk take no more.
-    FullDisk { target: String },
+    FullDisk {
+        /// A member of the store: etcd/leader, etcd/etcd1.
+        target: String,
+    },
     /// Take a fault back: the one with that ID, or all.
-    Heal { id: Option<String> },
+    Heal {
+        /// As `labkit fault` lists it [default: all].
+        id: Option<String>,
+    },
     /// Stop a component in good order, until `fault start`.
-    Stop { target: String },
+    Stop {
+        /// A component: etcd/leader, etcd/etcd1, apiServer, scheduler, kubelet/worker1.
+        target: String,
+    },
     /// Start a component that was stopped or killed.
-    Start { target: String },
+    Start {
+        /// A component: etcd/leader, etcd/etcd1, apiServer, scheduler, kubelet/worker1.
+        target: String,
+    },
 }
 
 #[derive(Debug, Args)]

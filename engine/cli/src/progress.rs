@@ -30,11 +30,17 @@ pub fn of(state: &State, course: &str) -> Labs {
     read(&state.progress_file()).unwrap_or_default().remove(course).unwrap_or_default()
 }
 
-/// Notes the points of a lab, if there were never more.
-pub fn note(state: &State, course: &str, lab: &str, reached: Best) -> Result<(), Failure> {
-    let path = state.progress_file();
-    note_in(&path, course, lab, reached)
-        .map_err(|error| Failure::file("note your progress in", &path, &error))
+/// Notes the points of a lab, if there were never more. What cannot be noted is said on stderr and is no
+/// reason to fail: the grade itself stands.
+pub fn note(course: &str, lab: &str, reached: Best) {
+    let noted = State::open().and_then(|state| {
+        let path = state.progress_file();
+        note_in(&path, course, lab, reached)
+            .map_err(|error| Failure::file("note your progress in", &path, &error))
+    });
+    if let Err(failure) = noted {
+        eprintln!("warning: {}", failure.message);
+    }
 }
 
 fn note_in(path: &Path, course: &str, lab: &str, reached: Best) -> io::Result<()> {

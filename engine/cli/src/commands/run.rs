@@ -10,7 +10,6 @@ use crate::course::{self, Found};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::progress::{self, Best};
 use crate::screen::{Ink, Screen, say};
-use crate::state::State;
 use crate::work::Work;
 
 pub fn run(screen: &Screen, global: &Global, arguments: &RunArguments) -> Outcome {
@@ -41,7 +40,7 @@ pub fn run(screen: &Screen, global: &Global, arguments: &RunArguments) -> Outcom
     for ((found, whose), report) in jobs.iter().zip(&reports) {
         if whose.is_students {
             let best = Best { points: report.points, points_max: report.points_max };
-            progress::note(&State::open()?, &found.course, &report.lab, best)?;
+            progress::note(&found.course, &report.lab, best);
         }
     }
     show(screen, arguments, &reports)?;
