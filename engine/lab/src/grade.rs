@@ -21,9 +21,9 @@ use crate::submission::Submission;
 use crate::text::Text;
 
 /// How old a graded world may be when a submission's step ends. What a step does after that has failed.
-const STEPS_MAX: Duration = Duration::from_secs(6 * 3600);
+const STEPS_MAX: Duration = Duration::from_secs(2 * 3600);
 /// The longest that a graded run may take, in its own time.
-const RUN_MAX: Duration = Duration::from_secs(12 * 3600);
+const RUN_MAX: Duration = Duration::from_secs(6 * 3600);
 
 /// How to grade.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,11 +40,16 @@ pub struct GradeOptions {
 /// Grades a submission on a fresh world. The same lab, submission and seed give the same bytes of
 /// [`Report::to_json`]. Makes its own runtime; must not be called from within one.
 pub fn grade(lab: &LabFolder, submission: &Submission, options: &GradeOptions) -> Report {
+    grade_until(lab, submission, options, STEPS_MAX)
+}
+
+/// Grades with another bound for the submission's steps.
+fn grade_until(lab: &LabFolder, submission: &Submission, options: &GradeOptions, until: Duration) -> Report {
     let (drawn, variants) = lab.drawn(Seed(options.seed));
     let graded = catch_unwind(AssertUnwindSafe(|| {
         labkit_sim::run(Pace::Virtual, options.seed, |world| {
             let (drawn, variants) = (drawn.clone(), variants.clone());
-            async move { play(world, drawn, variants, submission, options).await }
+            async move { play(world, drawn, variants, submission, options, until).await }
         })
     }));
     graded.unwrap_or_else(|panic| {
@@ -103,6 +108,7 @@ async fn play(
     variants: BTreeMap<String, Value>,
     submission: &Submission,
     options: &GradeOptions,
+    until: Duration,
 ) -> Report {
     let mut report = empty(&lab, options.seed, &options.submission);
     let cluster = match Cluster::boot(&world, &lab.cluster).await {
@@ -112,7 +118,7 @@ async fn play(
             return report;
         }
     };
-    let run = Run::new(lab, cluster, options.trusted, options.reveal_answers, STEPS_MAX);
+    let run = Run::new(lab, cluster, options.trusted, options.reveal_answers, until);
     let played = tokio::time::timeout(RUN_MAX, replay(&run, submission, &mut report)).await;
     if played.is_err() {
         report.bugs.push(format!("the run took more than {RUN_MAX:?} of its own time"));
@@ -304,4 +310,30 @@ pub(crate) fn finish(run: &Run, report: &mut Report, variants: Value) {
         loads,
         components: run.cluster.components().into_iter().map(row).collect(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::MemoryFiles;
+    use crate::load::load_lab;
+
+    #[test]
+    fn a_submission_cannot_use_up_more_than_the_runs_time() {
+        let files = [
+            ("lab.yaml", include_bytes!("../testdata/good/lab.yaml").as_slice()),
+            ("README.md", include_bytes!("../testdata/good/README.md")),
+            ("README.ko.md", include_bytes!("../testdata/good/README.ko.md")),
+            ("start/submission.yaml", include_bytes!("../testdata/good/start/submission.yaml")),
+            ("solution/submission.yaml", include_bytes!("../testdata/good/solution/submission.yaml")),
+        ];
+        let files = files.map(|(path, bytes)| (path.to_owned(), bytes.to_vec()));
+        let lab = load_lab(&MemoryFiles(files.into()), "").unwrap();
+        let mut submission = lab.start.clone();
+        submission.steps = vec![serde_json::from_str(r#"{"wait": "40s"}"#).unwrap(); 3];
+        let report = grade_until(&lab, &submission, &GradeOptions::default(), Duration::from_secs(60));
+        let errors: Vec<Option<&str>> = report.steps[1..].iter().map(|step| step.error.as_deref()).collect();
+        assert_eq!(errors, [None, Some("the run's 1m0s are used up"), Some("the run's 1m0s are used up")]);
+        assert_eq!((report.bugs.len(), report.virtual_ms), (0, 60_000));
+    }
 }

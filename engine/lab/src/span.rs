@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest span that a lab file may name: a month of virtual time would keep a grader busy for minutes.
-pub const SPAN_MAX: Duration = Duration::from_secs(6 * 3600);
+pub const SPAN_MAX: Duration = Duration::from_secs(2 * 3600);
 
 /// A duration in Kubernetes' notation, such as `500ms`, `40s` or `1m30s`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn spans_are_bounded_and_rates_too() {
         assert_eq!(Span::parse("1m30s").unwrap().0.as_secs(), 90);
-        assert!(Span::parse("7h").unwrap_err().contains("longest"));
+        assert!(Span::parse("3h").unwrap_err().contains("longest"));
         assert_eq!(
             Span::parse("soon").unwrap_err(),
             "`soon` is no duration; write it as `500ms`, `40s` or `1m30s`"

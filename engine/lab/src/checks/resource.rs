@@ -65,7 +65,7 @@ fn present(described: &str) -> Text {
 
 fn judged(described: &str, expected: Option<&Value>, actual: &Value) -> Finding {
     let Some(expected) = expected else {
-        return Finding::one(true, described, present(&described));
+        return Finding::one(true, described, present(described));
     };
     let (differences, leaves) = compare(expected, actual);
     let side = |of: fn(&super::compare::Difference) -> &str| {
