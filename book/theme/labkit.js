@@ -50,7 +50,7 @@
     await loadMermaid();
     window.mermaid.initialize({
       startOnLoad: false, theme: "base", themeVariables: colours(), securityLevel: "strict",
-      sequence: { mirrorActors: false, messageMargin: 26, boxMargin: 6, noteMargin: 7, diagramMarginX: 8, diagramMarginY: 8, actorMargin: 40, width: 120, height: 42, useMaxWidth: true, wrap: false },
+      sequence: { mirrorActors: false, messageMargin: 26, boxMargin: 6, noteMargin: 7, diagramMarginX: 8, diagramMarginY: 8, actorMargin: 24, width: 120, height: 42, useMaxWidth: true, wrap: false },
     });
     for (const [index, drawing] of drawings.entries()) {
       drawing.dataset.source ??= drawing.textContent;
@@ -58,6 +58,9 @@
         const { svg } = await window.mermaid.render(`drawing-${index}`, drawing.dataset.source);
         drawing.innerHTML = svg;
         drawing.classList.add("drawn");
+        // A wide diagram may shrink until its text is as small as a caption; from there on it scrolls.
+        const drawn = drawing.querySelector("svg");
+        drawn.style.minWidth = `${Math.round(drawn.viewBox.baseVal.width * 0.62)}px`;
       } catch (error) {
         drawing.textContent = drawing.dataset.source;
         console.error(error);

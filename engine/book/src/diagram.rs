@@ -6,18 +6,18 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::page::Fault;
-use crate::story::{Manner, Moment, Story};
+use crate::page::{Act, Fault, RunPage};
+use crate::story::{Length, Manner, Moment, Story, tell};
 use crate::words::{Words, span};
 
-/// More arrows than this do not fit a page.
-pub const ARROWS_MAX: usize = 40;
+/// More arrows than this do not fit a page; the last tiers are machinery.
+const LENGTH: Length = Length { moments_max: 40, tier_max: 3 };
 
 /// A wait this long is worth a divider.
 const WAIT_MS: u64 = 1_000;
 
 /// A longer label makes the diagram too wide to read.
-const LABEL_MAX: usize = 56;
+const LABEL_MAX: usize = 64;
 
 /// The diagram, and how much of the run it tells.
 #[derive(Debug, Serialize)]
@@ -29,15 +29,17 @@ pub struct Diagram {
     pub messages: usize,
 }
 
-/// Draws a story.
-pub fn draw(story: &Story<'_>, faults: &[Fault], words: &Words) -> Diagram {
-    let participants = participants(story, faults);
-    let mut drawing = Drawing { participants, words, text: "sequenceDiagram\n".to_owned(), active: 0, told_ms: None };
+/// Draws a run.
+pub fn draw(run: &RunPage, words: &Words) -> Diagram {
+    let story = tell(run, LENGTH);
+    let participants = participants(&story, &run.faults);
+    let mut drawing =
+        Drawing { participants, words, text: "sequenceDiagram\n".to_owned(), active: 0, told_ms: None };
     for index in 0..drawing.participants.len() {
         let name = escape(&drawing.participants[index]);
         writeln!(drawing.text, "  participant p{index} as {name}").expect("a String takes all");
     }
-    let mut marks = marks(faults).into_iter().peekable();
+    let mut marks = marks(run).into_iter().peekable();
     for moment in &story.moments {
         while let Some(mark) = marks.next_if(|mark| mark.at_ms <= moment.first.at_ms) {
             drawing.mark(&mark);
@@ -51,18 +53,26 @@ pub fn draw(story: &Story<'_>, faults: &[Fault], words: &Words) -> Diagram {
     Diagram { mermaid: drawing.text, told: story.told, messages: story.messages }
 }
 
-/// A fault's beginning, or its healing.
+/// What is noted between the arrows.
 struct Mark<'a> {
     at_ms: u64,
-    fault: &'a Fault,
-    heals: bool,
+    what: What<'a>,
 }
 
-fn marks(faults: &[Fault]) -> Vec<Mark<'_>> {
-    let begun = faults.iter().map(|fault| Mark { at_ms: fault.at_ms, fault, heals: false });
-    let healed =
-        faults.iter().filter_map(|fault| Some(Mark { at_ms: fault.healed_ms?, fault, heals: true }));
-    let mut marks: Vec<Mark<'_>> = begun.chain(healed).collect();
+enum What<'a> {
+    Strikes(&'a Fault),
+    Heals(&'a Fault),
+    Done(&'a Act),
+}
+
+fn marks(run: &RunPage) -> Vec<Mark<'_>> {
+    let struck = run.faults.iter().map(|fault| Mark { at_ms: fault.at_ms, what: What::Strikes(fault) });
+    let healed = run
+        .faults
+        .iter()
+        .filter_map(|fault| Some(Mark { at_ms: fault.healed_ms?, what: What::Heals(fault) }));
+    let done = run.acts.iter().map(|act| Mark { at_ms: act.at_ms, what: What::Done(act) });
+    let mut marks: Vec<Mark<'_>> = struck.chain(healed).chain(done).collect();
     marks.sort_by_key(|mark| mark.at_ms);
     marks
 }
@@ -83,16 +93,19 @@ impl Drawing<'_> {
     }
 
     fn index(&self, name: &str) -> usize {
-        self.participants.iter().position(|participant| participant == name).expect("every end of an arrow takes part")
+        let lane = lane(name);
+        let index = self.participants.iter().position(|participant| *participant == lane);
+        index.expect("every end of an arrow takes part")
     }
 
     fn moment(&mut self, moment: &Moment<'_>) {
         self.pass_time(moment.first.at_ms);
         let from = self.index(&moment.first.from);
         let to = self.index(&moment.first.to);
-        let label = escape(&shortened(&moment.label()));
+        let label = escape(&shortened(&moment.label, &moment.count()));
         match moment.manner {
             Manner::Event => self.line(&format!("Note over p{from}: {label}")),
+            _ if from == to => self.line(&format!("Note over p{from}: {label}")),
             Manner::Request => self.line(&format!("p{from}->>p{to}: {label}")),
             Manner::Reply => self.line(&format!("p{from}-->>p{to}: {label}")),
             Manner::Failure => self.line(&format!("p{from}--xp{to}: {label}")),
@@ -101,23 +114,42 @@ impl Drawing<'_> {
     }
 
     fn mark(&mut self, mark: &Mark<'_>) {
-        self.told_ms = Some(mark.at_ms);
-        let over = self.place(&mark.fault.target);
-        let fault = escape(&format!("{} ({}), t = {}", mark.fault.id, mark.fault.target, span(mark.at_ms)));
-        if mark.heals {
-            self.active -= 1;
-            if self.active == 0 {
-                self.line("end");
+        match mark.what {
+            What::Strikes(fault) => {
+                self.told_ms = Some(mark.at_ms);
+                self.note(fault, "⚡");
+                if self.active == 0 {
+                    self.line("rect rgba(216, 67, 21, 0.09)");
+                }
+                self.active += 1;
             }
-            let healed = self.words.get("healed");
-            self.line(&format!("Note over {over}: ✚ {healed}: {fault}"));
-        } else {
-            self.line(&format!("Note over {over}: ⚡ {fault}"));
-            if self.active == 0 {
-                self.line("rect rgba(216, 67, 21, 0.09)");
+            What::Heals(fault) => {
+                self.told_ms = Some(mark.at_ms);
+                self.active -= 1;
+                if self.active == 0 {
+                    self.line("end");
+                }
+                let healed = self.words.get("healed");
+                self.note(fault, &format!("✚ {healed}:"));
             }
-            self.active += 1;
+            What::Done(act) => {
+                self.told_ms = Some(act.at_ms);
+                let mut text = escape(&shortened(&format!("t = {}: $ {}", span(act.at_ms), act.command), ""));
+                if let Some(error) = &act.error {
+                    text = format!("{text}<br/>{}", escape(&shortened(error, "")));
+                }
+                let all = self.all();
+                self.line(&format!("Note over {all}: {text}"));
+            }
         }
+    }
+
+    /// The note of a fault, over its target, with the time.
+    fn note(&mut self, fault: &Fault, sign: &str) {
+        let time = self.told_ms.unwrap_or(0);
+        let text = escape(&format!("{} ({}), t = {}", fault.id, fault.target, span(time)));
+        let place = self.place(&fault.target);
+        self.line(&format!("Note over {place}: {sign} {text}"));
     }
 
     /// A divider where nothing was told for long.
@@ -156,14 +188,19 @@ fn is_target(participant: &str, target: &str) -> bool {
         || participant.strip_prefix(target).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// A machine and its kubelet stand in one lane: what they say to each other is a note there.
+fn lane(name: &str) -> String {
+    name.strip_prefix("node/").map_or_else(|| name.to_owned(), |machine| format!("kubelet/{machine}"))
+}
+
 fn participants(story: &Story<'_>, faults: &[Fault]) -> Vec<String> {
-    let ends = story.moments.iter().flat_map(|moment| [moment.first.from.clone(), moment.first.to.clone()]);
+    let ends = story.moments.iter().flat_map(|moment| [lane(&moment.first.from), lane(&moment.first.to)]);
     let mut names: BTreeSet<String> = ends.collect();
     for fault in faults {
         let lone = fault.target.strip_prefix("etcd/").unwrap_or(&fault.target);
         let is_link = lone.contains(['|', ',']);
         if !is_link && !names.iter().any(|name| is_target(name, &fault.target)) {
-            names.insert(lone.to_owned());
+            names.insert(lane(lone));
         }
     }
     if names.is_empty() {
@@ -188,16 +225,14 @@ fn rank(name: &str) -> usize {
     if is_client { 0 } else { rank.map_or(0, |rank| rank + 1) }
 }
 
-fn shortened(label: &str) -> String {
-    if label.chars().count() <= LABEL_MAX {
-        return label.to_owned();
-    }
-    let (text, count) = match label.rsplit_once(" ×") {
-        Some((text, count)) => (text, format!(" ×{count}")),
-        None => (label, String::new()),
+fn shortened(label: &str, count: &str) -> String {
+    let text = if label.chars().count() <= LABEL_MAX {
+        label.to_owned()
+    } else {
+        let kept: String = label.chars().take(LABEL_MAX - 1).collect();
+        format!("{}…", kept.trim_end())
     };
-    let kept: String = text.chars().take(LABEL_MAX.saturating_sub(1 + count.chars().count())).collect();
-    format!("{}…{count}", kept.trim_end())
+    format!("{text} {count}").trim_end().to_owned()
 }
 
 /// Mermaid ends a statement at `;`, begins an entity at `#`, and takes `<` for HTML and `end` for a keyword.

@@ -8,11 +8,10 @@ use regex::Regex;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::diagram::{ARROWS_MAX, draw};
+use crate::diagram::draw;
 use crate::error::DirectiveError;
 use crate::page::{CoursePage, LabPage, RunPage, TaskPage};
 use crate::schema::Schema;
-use crate::story::tell;
 use crate::templates::Templates;
 use crate::timeline::timeline;
 
@@ -83,12 +82,10 @@ fn text_of(name: &str, argument: Option<&str>, scope: Scope<'_>) -> Result<Strin
         ("task", Some(id)) => Ok(templates.render("task", task(id, lab(name, scope)?)?)),
         ("hints", Some(id)) => Ok(templates.render("hints", task(id, lab(name, scope)?)?)),
         ("results", None) => Ok(of_run("results", lab(name, scope)?, scope, RunPage::clone)),
-        ("timeline", None) => {
-            Ok(of_run("timeline", lab(name, scope)?, scope, |run| timeline(&run.messages, &run.faults)))
+        ("timeline", None) => Ok(of_run("timeline", lab(name, scope)?, scope, timeline)),
+        ("diagram", None) => {
+            Ok(of_run("diagram", lab(name, scope)?, scope, |run| draw(run, &templates.words)))
         }
-        ("diagram", None) => Ok(of_run("diagram", lab(name, scope)?, scope, |run| {
-            draw(&tell(&run.messages, &run.faults, ARROWS_MAX), &run.faults, &templates.words)
-        })),
         ("task" | "hints", None) => Err(format!("{{{{{name}}}}} needs the id of a task: {{{{{name} ID}}}}")),
         ("schema", None) => Err("{{schema}} needs a file of schemas/".to_owned()),
         ("labs" | "course" | "objectives" | "results" | "timeline" | "diagram", Some(_)) => {
@@ -116,7 +113,12 @@ fn schema(file: &str, scope: Scope<'_>) -> Result<String, String> {
 }
 
 /// A template about the lab's run, or one line that says that there is none.
-fn of_run<D: Serialize>(template: &str, lab: &LabPage, scope: Scope<'_>, data: impl FnOnce(&RunPage) -> D) -> String {
+fn of_run<D: Serialize>(
+    template: &str,
+    lab: &LabPage,
+    scope: Scope<'_>,
+    data: impl FnOnce(&RunPage) -> D,
+) -> String {
     #[derive(Serialize)]
     struct OfRun<D> {
         lab: String,
@@ -178,8 +180,13 @@ mod tests {
         let templates = Templates::new(language);
         let contents = sample::contents(language);
         let lab = sample::lab(language);
-        let scope =
-            Scope { templates: &templates, course: &contents.course, depth: 0, lab: Some(&lab), schemas: &contents.schemas };
+        let scope = Scope {
+            templates: &templates,
+            course: &contents.course,
+            depth: 0,
+            lab: Some(&lab),
+            schemas: &contents.schemas,
+        };
         expand("labs/x/README.md", content, scope)
     }
 
@@ -191,13 +198,15 @@ mod tests {
         if std::env::var_os("LABKIT_BLESS").is_some() {
             std::fs::write(&path, &actual).unwrap();
         }
-        let golden = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {}: bless it", path.display()));
+        let golden =
+            std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {}: bless it", path.display()));
         assert_eq!(actual, golden, "{}", path.display());
     }
 
     #[test]
     fn each_directive_says_what_its_template_does() {
-        let directives = ["objectives", "task survive", "hints survive", "results", "diagram", "timeline", "course"];
+        let directives =
+            ["objectives", "task survive", "hints survive", "results", "diagram", "timeline", "course"];
         for directive in directives {
             let name = directive.split(' ').next().unwrap();
             check(name, Language::En, &format!("{{{{{directive}}}}}\n"));
@@ -221,7 +230,11 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_with_its_line() {
-        let errors = expanded(Language::En, "{{task nope}}\n\n{{taks survive}}\n{{hints}}\n{{results x}}\n{{schema y}}\n").unwrap_err();
+        let errors = expanded(
+            Language::En,
+            "{{task nope}}\n\n{{taks survive}}\n{{hints}}\n{{results x}}\n{{schema y}}\n",
+        )
+        .unwrap_err();
         let errors: Vec<String> = errors.iter().map(DirectiveError::to_string).collect();
         let expected = [
             "labs/x/README.md:1: kill-the-leader has no task nope; it has survive",

@@ -7,12 +7,17 @@ use labkit_lab::{Lab, LabFolder, LoadedCourse, Report, Task, Text, Verdict};
 
 use crate::chapters::Contents;
 use crate::page::{
-    CheckPage, CoursePage, Fault, HintPage, LabPage, Language, Message, ResultRow, RunPage, SessionPage, TaskPage,
+    Act, CheckPage, CoursePage, Fault, HintPage, LabPage, Language, Message, ResultRow, RunPage, SessionPage,
+    TaskPage,
 };
 use crate::words::Words;
 
 /// The contents of the book of one language. `reports` has the runs of the reference solutions, by lab name.
-pub(crate) fn contents(course: &LoadedCourse, reports: &BTreeMap<String, Report>, language: Language) -> Contents {
+pub(crate) fn contents(
+    course: &LoadedCourse,
+    reports: &BTreeMap<String, Report>,
+    language: Language,
+) -> Contents {
     let sessions = course.course.sessions.iter().map(|session| SessionPage {
         id: session.id.clone(),
         title: said(&session.title, language),
@@ -90,7 +95,8 @@ fn task_page(task: &Task, language: Language) -> TaskPage {
             points: check.points.into(),
         })
         .collect();
-    let hints = (1..).zip(&task.hints).map(|(number, hint)| HintPage { number, text: said(&hint.text(), language) });
+    let hints =
+        (1..).zip(&task.hints).map(|(number, hint)| HintPage { number, text: said(&hint.text(), language) });
     TaskPage {
         id: task.id.clone(),
         title: task.title.as_ref().map(|title| said(title, language)),
@@ -138,8 +144,23 @@ fn run_page(report: &Report, language: Language) -> RunPage {
         virtual_ms: report.virtual_ms,
         rows: rows.collect(),
         faults: faults.collect(),
+        acts: acts(report),
         messages: messages.collect(),
     }
+}
+
+/// Steps that the trace does not show: what acts on components and on the clock, and what failed. A step that
+/// injects or heals a fault is that fault.
+fn acts(report: &Report) -> Vec<Act> {
+    let strikes =
+        |at_ms: u64| report.faults.iter().any(|fault| fault.at_ms == at_ms || fault.healed_ms == Some(at_ms));
+    let acts = report.steps.iter().filter(|step| {
+        let acts_on_components = step.command.starts_with("labkit fault ") && !strikes(step.at_ms);
+        acts_on_components || step.command.starts_with("labkit clock ") || step.error.is_some()
+    });
+    let acts =
+        acts.map(|step| Act { at_ms: step.at_ms, command: step.command.clone(), error: step.error.clone() });
+    acts.collect()
 }
 
 fn verdict(verdict: Verdict) -> &'static str {

@@ -61,6 +61,10 @@ pub fn build(options: BuildOptions<'_>) -> Result<BuiltBook, BookError> {
 }
 
 /// Answers mdBook, which has sent a book to `labkit book preprocess`: the same book, completed, as JSON.
-pub fn preprocess(input: &str, course: &LoadedCourse, reports: &BTreeMap<String, Report>) -> Result<String, BookError> {
+pub fn preprocess(
+    input: &str,
+    course: &LoadedCourse,
+    reports: &BTreeMap<String, Report>,
+) -> Result<String, BookError> {
     preprocess::answer(input, |language| from_lab::contents(course, reports, language))
 }

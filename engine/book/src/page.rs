@@ -113,6 +113,8 @@ pub struct RunPage {
     pub rows: Vec<ResultRow>,
     pub faults: Vec<Fault>,
     #[serde(skip)]
+    pub acts: Vec<Act>,
+    #[serde(skip)]
     pub messages: Vec<Message>,
 }
 
@@ -142,6 +144,16 @@ pub struct Fault {
     pub target: String,
     pub at_ms: u64,
     pub healed_ms: Option<u64>,
+}
+
+/// Something done to the cluster that is no message: a stop, a start, a step of the clock; or one that came to
+/// nothing.
+#[derive(Debug, Clone)]
+pub struct Act {
+    pub at_ms: u64,
+    /// What a person would have typed.
+    pub command: String,
+    pub error: Option<String>,
 }
 
 /// One line of the run's timeline: a message, or an event at a component (then `from` equals `to`).

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::chapters::Contents;
 use crate::page::{
-    CheckPage, CoursePage, Fault, HintPage, LabPage, Language, Message, ResultRow, RunPage, SessionPage, TaskPage,
+    CheckPage, CoursePage, Fault, HintPage, LabPage, Language, Message, ResultRow, RunPage, SessionPage,
+    TaskPage,
 };
 
 pub(crate) fn contents(language: Language) -> Contents {
@@ -52,7 +53,10 @@ pub(crate) fn lab(language: Language) -> LabPage {
         title: say("Kill the leader mid-write", "쓰기 도중 리더 죽이기"),
         minutes: 15,
         points_max: 10,
-        objectives: vec![say("say which writes survive a crash", "장애 뒤에 어떤 쓰기가 남는지 말할 수 있다")],
+        objectives: vec![say(
+            "say which writes survive a crash",
+            "장애 뒤에 어떤 쓰기가 남는지 말할 수 있다",
+        )],
         components: vec!["etcd × 3".to_owned()],
         tasks: vec![TaskPage {
             id: "survive".to_owned(),
@@ -77,6 +81,7 @@ pub(crate) fn lab(language: Language) -> LabPage {
                 at_ms: 3_000,
                 healed_ms: Some(9_000),
             }],
+            acts: Vec::new(),
             messages: messages(),
         }),
         prose: prose.to_owned(),
@@ -105,18 +110,19 @@ fn messages() -> Vec<Message> {
         let id = messages.len() as u64 + 1;
         let (from, to) = (ends.0.to_owned(), ends.1.to_owned());
         let noise = kind == "Heartbeat";
-        messages.push(Message { id, at_ms, from, to, kind: kind.to_owned(), text, cause, noise, fields: json!({}) });
+        let fields = if kind == "Put" { json!({"key": "seq"}) } else { json!({}) };
+        messages.push(Message { id, at_ms, from, to, kind: kind.to_owned(), text, cause, noise, fields });
         id
     };
     for seq in 1..=3 {
-        let put = say(seq * 500, ("writer", "etcd1"), "Put", format!("Put key=seq value={seq}"), None);
+        let put = say(seq * 500, ("writer", "etcd1"), "Put", "Put key=seq".to_owned(), None);
         say(seq * 500, ("etcd1", "etcd2"), "AppendEntries", "AppendEntries term=1".to_owned(), Some(put));
         say(seq * 500, ("etcd1", "etcd3"), "AppendEntries", "AppendEntries term=1".to_owned(), Some(put));
         say(seq * 500 + 50, ("etcd1", "etcd2"), "Heartbeat", "Heartbeat term=1".to_owned(), None);
     }
     let vote = say(4_200, ("etcd3", "etcd2"), "Vote", "Vote term=2; #1".to_owned(), None);
-    say(4_201, ("etcd3", "etcd3"), "Leader", "Leader term=2".to_owned(), Some(vote));
-    let put = say(4_300, ("writer", "etcd3"), "Put", "Put key=seq value=4".to_owned(), None);
+    say(4_201, ("etcd3", "etcd3"), "BecomeLeader", "BecomeLeader term=2".to_owned(), Some(vote));
+    let put = say(4_300, ("writer", "etcd3"), "Put", "Put key=seq".to_owned(), None);
     say(4_300, ("etcd3", "etcd2"), "AppendEntries", "AppendEntries term=2".to_owned(), Some(put));
     messages
 }

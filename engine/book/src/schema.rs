@@ -53,11 +53,18 @@ impl Schema {
 
 impl Type {
     fn of(name: &str, schema: &Value) -> Type {
-        let required: Vec<&str> =
-            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let properties = schema.get("properties").and_then(Value::as_object);
-        let fields =
-            properties.into_iter().flatten().map(|(name, of)| Field::of(name, of, required.contains(&name.as_str())));
+        let fields = properties
+            .into_iter()
+            .flatten()
+            .map(|(name, of)| Field::of(name, of, required.contains(&name.as_str())));
         let alternatives = ["oneOf", "anyOf"].iter().filter_map(|key| schema.get(*key)?.as_array()).flatten();
         let named = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
         let values = named.map(|value| Choice { value: plain(value), description: String::new() });
@@ -92,7 +99,9 @@ fn kind(schema: &Value) -> (String, String, bool) {
     }
     let types: Vec<&str> = match schema.get("type") {
         Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).filter(|of| *of != "null").collect(),
+        Some(Value::Array(several)) => {
+            several.iter().filter_map(Value::as_str).filter(|of| *of != "null").collect()
+        }
         _ => Vec::new(),
     };
     let inner = |key: &str| schema.get(key).filter(|inner| inner.is_object());

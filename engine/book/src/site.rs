@@ -59,9 +59,14 @@ fn write(root: &Path, fresh: &Path, languages: Vec<Contents>) -> Result<(), Book
     };
     let mermaid = root.join(MERMAID);
     put("assets/mermaid.min.js", &fs::read(&mermaid).map_err(BookError::files("read", &mermaid))?)?;
-    let languages: Vec<_> =
-        Language::ALL.iter().map(|language| json!({"tag": language.tag(), "name": language.name()})).collect();
-    put("index.html", Templates::new(Language::En).render("index", &json!({"languages": languages})).as_bytes())?;
+    let languages: Vec<_> = Language::ALL
+        .iter()
+        .map(|language| json!({"tag": language.tag(), "name": language.name()}))
+        .collect();
+    put(
+        "index.html",
+        Templates::new(Language::En).render("index", &json!({"languages": languages})).as_bytes(),
+    )?;
     put(MARKER, b"")
 }
 
@@ -109,7 +114,11 @@ fn refuse_foreign(out: &Path) -> Result<(), BookError> {
 }
 
 fn remove(folder: &Path) -> Result<(), BookError> {
-    if folder.exists() { fs::remove_dir_all(folder).map_err(BookError::files("remove", folder)) } else { Ok(()) }
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(BookError::files("remove", folder))
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +142,11 @@ mod tests {
         while let Some(next) = folders.pop() {
             for entry in fs::read_dir(next).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() { folders.push(path) } else { found.push(path.strip_prefix(folder).unwrap().to_owned()) }
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    found.push(path.strip_prefix(folder).unwrap().to_owned())
+                }
             }
         }
         found.sort();
@@ -141,7 +154,10 @@ mod tests {
     }
 
     fn pages(folder: &Path) -> Vec<PathBuf> {
-        files(folder).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "html")).collect()
+        files(folder)
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "html"))
+            .collect()
     }
 
     #[test]
@@ -154,7 +170,8 @@ mod tests {
         assert!(out.join("ko/labs/session-2/kill-the-leader/index.html").is_file());
         needs_no_network(&out);
         every_link_leads_somewhere(&out);
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["book"], "nothing is left beside the book");
     }
 
@@ -162,7 +179,9 @@ mod tests {
     fn needs_no_network(out: &Path) {
         let loads = regex::Regex::new(r#"<(?:script|link|img|iframe|source)[^>]*(?:src|href)="(?:https?:)?//[^"]*"|url\(['"]?(?:https?:)?//|@import"#).unwrap();
         for path in files(out) {
-            let is_text = path.extension().is_some_and(|extension| ["html", "css"].iter().any(|text| extension == *text));
+            let is_text = path
+                .extension()
+                .is_some_and(|extension| ["html", "css"].iter().any(|text| extension == *text));
             if is_text {
                 let text = fs::read_to_string(out.join(&path)).unwrap();
                 assert_eq!(loads.find(&text).map(|found| found.as_str()), None, "{}", path.display());
@@ -179,11 +198,16 @@ mod tests {
             let text = fs::read_to_string(out.join(&path)).unwrap();
             for found in link.captures_iter(&text) {
                 let target = &found[1];
-                if target.contains("://") || target.starts_with("data:") || target.starts_with("javascript:") {
+                if target.contains("://") || target.starts_with("data:") || target.starts_with("javascript:")
+                {
                     continue;
                 }
                 let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
-                let file = if file.is_empty() { out.join(&path) } else { out.join(&path).parent().unwrap().join(file) };
+                let file = if file.is_empty() {
+                    out.join(&path)
+                } else {
+                    out.join(&path).parent().unwrap().join(file)
+                };
                 let there = fs::read_to_string(&file).ok().filter(|_| !fragment.is_empty());
                 let has_id = there.is_none_or(|text| id.captures_iter(&text).any(|id| id[1] == *fragment));
                 if !file.exists() || !has_id {
@@ -218,7 +242,10 @@ mod tests {
         let mut contents = sample::contents(Language::En);
         contents.course.sessions[0].labs[0].prose = "{{task nope}}".to_owned();
         let error = build(&book(), &folder.path().join("book"), vec![contents]).unwrap_err();
-        assert_eq!(error.to_string(), "labs/session-2/kill-the-leader/README.md:1: kill-the-leader has no task nope; it has survive");
+        assert_eq!(
+            error.to_string(),
+            "labs/session-2/kill-the-leader/README.md:1: kill-the-leader has no task nope; it has survive"
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -102,7 +102,10 @@ mod tests {
 
     #[test]
     fn a_line_keeps_its_code_and_loses_its_markup() {
-        assert_eq!(inline("see `a<b` and **this** <b>"), "see <code>a&lt;b</code> and <strong>this</strong> &lt;b&gt;");
+        assert_eq!(
+            inline("see `a<b` and **this** <b>"),
+            "see <code>a&lt;b</code> and <strong>this</strong> &lt;b&gt;"
+        );
     }
 
     #[test]
@@ -110,7 +113,12 @@ mod tests {
         let asked = regex::Regex::new(r#"\{\{(?:t|n \w+) "([^"]+)"\}\}"#).unwrap();
         for (name, text) in TEMPLATES {
             for word in asked.captures_iter(text) {
-                assert_ne!(Words(Language::Ko).get(&word[1]), &word[1], "{name}.hbs: {{{{t {:?}}}}}", &word[1]);
+                assert_ne!(
+                    Words(Language::Ko).get(&word[1]),
+                    &word[1],
+                    "{name}.hbs: {{{{t {:?}}}}}",
+                    &word[1]
+                );
             }
         }
     }

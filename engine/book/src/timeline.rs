@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::page::{Fault, Message};
-use crate::story::{Manner, tell};
+use crate::page::RunPage;
+use crate::story::{Length, Manner, tell};
 use crate::words::span;
 
 /// More rows than this make a page slow; the report has the whole timeline.
-pub const ROWS_MAX: usize = 400;
+const LENGTH: Length = Length { moments_max: 400, tier_max: 6 };
 
 /// The table.
 #[derive(Debug, Serialize)]
@@ -41,8 +41,8 @@ pub struct Row {
 }
 
 /// Makes the table of a run.
-pub fn timeline(messages: &[Message], faults: &[Fault]) -> Timeline {
-    let story = tell(messages, faults, ROWS_MAX);
+pub fn timeline(run: &RunPage) -> Timeline {
+    let story = tell(run, LENGTH);
     let row_of: BTreeMap<u64, u64> =
         story.moments.iter().flat_map(|moment| moment.ids.iter().map(|id| (*id, moment.first.id))).collect();
     let rows: Vec<Row> = story
@@ -55,13 +55,20 @@ pub fn timeline(messages: &[Message], faults: &[Fault]) -> Timeline {
             to: if moment.manner == Manner::Event { String::new() } else { moment.first.to.clone() },
             kind: moment.first.kind.clone(),
             text: moment.text.clone(),
-            count: if moment.ids.len() == 1 { String::new() } else { format!("×{}", moment.ids.len()) },
+            count: moment.count(),
             failure: moment.manner == Manner::Failure,
-            cause: moment.first.cause.and_then(|cause| row_of.get(&cause).copied()).filter(|row| *row != moment.first.id),
+            cause: moment
+                .first
+                .cause
+                .and_then(|cause| row_of.get(&cause).copied())
+                .filter(|row| *row != moment.first.id),
         })
         .collect();
-    let components: BTreeSet<&str> =
-        story.moments.iter().flat_map(|moment| [moment.first.from.as_str(), moment.first.to.as_str()]).collect();
+    let components: BTreeSet<&str> = story
+        .moments
+        .iter()
+        .flat_map(|moment| [moment.first.from.as_str(), moment.first.to.as_str()])
+        .collect();
     let components = components.into_iter().map(str::to_owned).collect();
     Timeline { rows, components, told: story.told, messages: story.messages }
 }

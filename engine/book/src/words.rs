@@ -7,7 +7,8 @@ use crate::page::Language;
 
 /// `{"points": {"en": "points", "ko": "점"}}`
 static WORDS: LazyLock<BTreeMap<String, BTreeMap<String, String>>> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../../book/templates/words.json")).expect("words.json is checked by a test")
+    serde_json::from_str(include_str!("../../../book/templates/words.json"))
+        .expect("words.json is checked by a test")
 });
 
 /// The words of one language.
