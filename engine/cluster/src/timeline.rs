@@ -28,8 +28,13 @@ pub struct TimelineEntry {
 
 /// Every message that the trace still has, oldest first.
 pub fn timeline(world: &World) -> Vec<TimelineEntry> {
+    timeline_of(&world.trace().records())
+}
+
+/// The same of some records, oldest first; what noise led to is known as far as its causes are among them.
+pub fn timeline_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<TimelineEntry> {
     let mut noise = BTreeSet::new();
-    world.trace().records().iter().map(|record| entry(record, &mut noise)).collect()
+    records.into_iter().map(|record| entry(record, &mut noise)).collect()
 }
 
 fn entry(record: &Record, noise: &mut BTreeSet<u64>) -> TimelineEntry {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use labkit_cluster::Cluster;
-use labkit_cluster::timeline::timeline;
 use labkit_sim::{Pace, Seed, World};
 use serde_json::{Value, json};
 
@@ -298,7 +297,7 @@ pub(crate) fn finish(run: &Run, report: &mut Report, variants: Value) {
     report.bugs.extend(world.bugs());
     let loads = run.load_table();
     let load_names = loads.as_object().into_iter().flat_map(|loads| loads.keys().cloned()).collect();
-    report.timeline = excerpt(timeline(world), &load_names, &report.faults);
+    report.timeline = excerpt(&world.trace().records(), &load_names, &report.faults);
     let row = |info: labkit_cluster::ComponentInfo| ComponentRow {
         target: info.target.to_string(),
         state: format!("{:?}", info.state),

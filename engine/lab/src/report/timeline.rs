@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use labkit_cluster::TimelineEntry;
+use labkit_cluster::timeline::timeline_of;
+use labkit_sim::{Record, RecordId};
 
 use super::FaultReport;
-use crate::run::GRADER;
+use crate::run::{GRADER, millis};
 
 /// How many messages a report keeps.
 const KEPT_MAX: usize = 1500;
@@ -19,47 +21,34 @@ const UNANSWERED_MAX: usize = 12;
 
 /// A write of a load, and what became of it.
 struct Write {
-    root: u64,
+    root: RecordId,
     sent_ms: u64,
     answered_ms: Option<u64>,
 }
 
-/// The entries that a report keeps.
+/// The messages that a report keeps, of all that the trace has. Only those are rendered that may be kept.
 pub(crate) fn excerpt(
-    entries: Vec<TimelineEntry>,
+    records: &[Record],
     loads: &BTreeSet<String>,
     faults: &[FaultReport],
 ) -> Vec<TimelineEntry> {
-    // The write to which each entry belongs, by way of its causes.
-    let mut roots: BTreeMap<u64, u64> = BTreeMap::new();
-    let mut writes: Vec<Write> = Vec::new();
-    for entry in &entries {
-        let inherited = entry.cause.and_then(|cause| roots.get(&cause).copied());
-        if let Some(root) = inherited {
-            roots.insert(entry.id, root);
-            if loads.contains(&entry.to)
-                && entry.fields.get("error").is_none()
-                && let Ok(index) = writes.binary_search_by_key(&root, |write| write.root)
-            {
-                writes[index].answered_ms = Some(entry.at_ms);
-            }
-        } else if loads.contains(&entry.from) {
-            roots.insert(entry.id, entry.id);
-            writes.push(Write { root: entry.id, sent_ms: entry.at_ms, answered_ms: None });
-        }
+    let mut groups = Groups::default();
+    for record in records {
+        groups.take_in(record, loads);
     }
-    let told = told(&writes, faults);
-    let mut hidden: BTreeSet<u64> = BTreeSet::new();
-    let mut kept = entries;
+    let told = told(&groups.writes, faults);
+    let may_be_kept = |record: &&Record| match groups.roots.get(&record.id) {
+        Some(root) => told.contains(root),
+        None => !groups.graders.contains(&record.id),
+    };
+    let mut kept = timeline_of(records.iter().filter(may_be_kept));
+    let mut hidden: BTreeSet<RecordId> = BTreeSet::new();
     kept.retain(|entry| {
-        let is_grader = entry.from == GRADER || entry.to == GRADER;
         // That a commit moved on is told apart from any write.
         let tells_commit_only = entry.kind == "AppendEntries" && entry.fields["entries"] == 0;
         let caused_by_hidden = entry.cause.is_some_and(|cause| hidden.contains(&cause));
-        let keep = match roots.get(&entry.id) {
-            Some(root) => told.contains(root),
-            None => !(is_grader || entry.noise || tells_commit_only || caused_by_hidden),
-        };
+        let told = groups.roots.contains_key(&entry.id);
+        let keep = told || !(entry.noise || tells_commit_only || caused_by_hidden);
         if !keep {
             hidden.insert(entry.id);
         }
@@ -69,9 +58,41 @@ pub(crate) fn excerpt(
     kept
 }
 
+/// Which records belong to a load's writes, and which to the grader.
+#[derive(Default)]
+struct Groups {
+    /// The write to which a record belongs, by way of its causes.
+    roots: BTreeMap<RecordId, RecordId>,
+    writes: Vec<Write>,
+    graders: BTreeSet<RecordId>,
+}
+
+impl Groups {
+    fn take_in(&mut self, record: &Record, loads: &BTreeSet<String>) {
+        let at_ms = millis(record.at);
+        if let Some(root) = record.cause.and_then(|cause| self.roots.get(&cause).copied()) {
+            self.roots.insert(record.id, root);
+            if loads.contains(&*record.to)
+                && record.payload.fields().get("error").is_none()
+                && let Ok(index) = self.writes.binary_search_by_key(&root, |write| write.root)
+            {
+                self.writes[index].answered_ms = Some(at_ms);
+            }
+        } else if loads.contains(&*record.from) {
+            self.roots.insert(record.id, record.id);
+            self.writes.push(Write { root: record.id, sent_ms: at_ms, answered_ms: None });
+        } else if &*record.from == GRADER
+            || &*record.to == GRADER
+            || record.cause.is_some_and(|cause| self.graders.contains(&cause))
+        {
+            self.graders.insert(record.id);
+        }
+    }
+}
+
 /// The roots of the writes that are told: the first ones, those near a fault, those without an answer, and the
 /// first that was answered after each fault.
-fn told(writes: &[Write], faults: &[FaultReport]) -> BTreeSet<u64> {
+fn told(writes: &[Write], faults: &[FaultReport]) -> BTreeSet<RecordId> {
     let struck: Vec<u64> =
         faults.iter().filter(|fault| fault.error.is_none()).map(|fault| fault.at_ms).collect();
     let first = writes.iter().take(FIRST_WRITES);
