@@ -297,10 +297,11 @@ fn event(event: &crate::api::Event) -> Value {
     json!({"type": kind, "key": text(&event.kv.key), "revision": event.kv.mod_revision})
 }
 
-/// How long a lost segment takes to be sent again at first; each time twice as long. After the last attempt,
-/// half a minute after the first, the connection counts as dead.
-const RETRANSMIT_AFTER: Duration = Duration::from_millis(500);
-const ATTEMPTS_MAX: u32 = 6;
+/// How long a lost segment takes to be sent again: at first, and at most; each time twice as long. After the
+/// last attempt, half a minute after the first, the connection counts as dead.
+const RETRANSMIT_AFTER: Duration = Duration::from_millis(250);
+const RETRANSMIT_AFTER_MAX: Duration = Duration::from_secs(4);
+const ATTEMPTS_MAX: u32 = 11;
 
 /// Why a message on a connection did not get through.
 #[derive(Debug)]
@@ -318,7 +319,7 @@ pub(crate) async fn deliver(
     message: &Message,
 ) -> Result<RecordId, Undelivered> {
     for attempt in 0..ATTEMPTS_MAX {
-        let patience = RETRANSMIT_AFTER * 2_u32.pow(attempt);
+        let patience = (RETRANSMIT_AFTER * 2_u32.pow(attempt)).min(RETRANSMIT_AFTER_MAX);
         match tokio::time::timeout(patience, network.transmit(from, to, message.clone())).await {
             Ok(Ok(id)) => return Ok(id),
             Ok(Err(LinkError::Refused { .. })) => return Err(Undelivered::Refused),
