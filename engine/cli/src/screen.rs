@@ -67,6 +67,7 @@ impl Screen {
     }
 
     /// The same, for output that a program reads: no progress, no colours.
+    #[cfg(feature = "book")]
     pub fn for_programs(&self) -> Screen {
         Screen { json: true, color: false, color_errors: false, ..*self }
     }

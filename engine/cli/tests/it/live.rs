@@ -76,14 +76,18 @@ fn a_lab_is_started_used_and_stopped() {
     let before = home.json(&["clock"])["elapsedMs"].as_u64().unwrap();
     let after = home.json(&["clock", "+5m"])["elapsedMs"].as_u64().unwrap();
     assert!(after >= before + 300_000, "{before} {after}");
+    let live = home.json(&["check"])["points"].clone();
 
     home.run(&["answer", "no-such-question", "x"]).ends_with(2);
     let out = home.path().join("handin");
     home.run(&["submit", "--out", out.to_str().unwrap()]).ends_with(0);
     assert!(std::fs::read_to_string(out.join("submission.yaml")).unwrap().contains("kind: Submission"));
     home.run(&["submit", "--out", out.to_str().unwrap()]).ends_with(2);
-    let graded = home.run(&["run", LAB, "--submission", out.to_str().unwrap()]);
-    assert!(matches!(graded.code, Some(0 | 1)), "{graded:?}");
+    let graded = home.json(&["run", LAB, "--submission", out.to_str().unwrap()]);
+    assert_eq!(graded["points"], live, "graded as it was played");
+    let shown = home.json(&[]);
+    let lab = shown["labs"].as_array().unwrap().iter().find(|lab| lab["name"] == LAB).unwrap();
+    assert_eq!((&lab["points"], &lab["running"]), (&live, &json!(true)));
 
     home.run(&["stop"]).ends_with(0);
     nothing_is_left(&home, LAB, pid);
