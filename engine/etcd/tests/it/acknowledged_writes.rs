@@ -117,12 +117,20 @@ fn random_faults_lose_none() {
 }
 
 #[test]
-fn a_power_loss_of_all_members_loses_none() {
+fn a_power_loss_of_all_members_in_mid_write_loses_none() {
     for seed in seeds() {
         virtually(seed, |world| async move {
             let etcd = boot(&world, 3).await;
+            for member in ["etcd1", "etcd2", "etcd3"] {
+                world.disk(member).set_sync_delay(Duration::from_millis(5));
+            }
             let mut writer = Writer::new(&etcd);
-            writer.write_for(&world, Duration::from_secs(1)).await;
+            let until = world.seed().stream("test").gen_range(900..1000);
+            writer.write_for(&world, Duration::from_millis(until)).await;
+            // Its outcome is open, and the disks are still at it.
+            let client = etcd.client("other");
+            labkit_sim::spawn(async move { put(&client, "open", "x").await });
+            tokio::time::sleep(Duration::from_millis(3)).await;
             for member in ["etcd1", "etcd2", "etcd3"] {
                 etcd.power_off(member).await.unwrap();
             }
