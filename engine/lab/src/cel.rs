@@ -63,6 +63,12 @@ impl JsonSchema for Cel {
     }
 }
 
+/// The schema's text for a condition.
+const DESCRIPTION: &str = "A CEL expression, alone or with objects of the cluster, or histories of keys, bound to \
+    names. It sees: etcd {leader {name, id}, members [{name, id, running, isLeader, term, revision}], term, \
+    revision, termAtTaskStart, leaderAtTaskStart}; faults.ID {target, name, at, healedAt}; load.ID {acknowledged, \
+    failed, unknown, outageMs, outage}; answers.ID; elapsed. Times are seconds since the task began.";
+
 /// A CEL expression, alone or with objects of the cluster or histories of keys bound to names.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
@@ -133,7 +139,7 @@ impl JsonSchema for Condition {
         let cel = generator.subschema_for::<Cel>();
         let with_objects = generator.subschema_for::<WithObjects>();
         json_schema!({
-            "description": "A CEL expression, alone or with objects of the cluster, or histories of keys, bound to names.",
+            "description": DESCRIPTION,
             "anyOf": [cel, with_objects]
         })
     }

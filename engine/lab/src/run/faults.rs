@@ -97,6 +97,7 @@ impl Run {
             }
         };
         self.locked().faults.insert(fault.id.clone(), struck);
+        self.pulse.beat();
         outcome
     }
 
@@ -134,7 +135,22 @@ impl Run {
         if let Some(struck) = self.locked().faults.get_mut(id) {
             struck.healed = Some(now);
         }
+        self.pulse.beat();
         Ok(target)
+    }
+
+    /// Stops a component; returns its full name.
+    pub(crate) async fn stop(&self, target: &str) -> Result<String, String> {
+        let stopped = self.cluster.stop(target).await.map_err(|error| error.to_string())?;
+        self.pulse.beat();
+        Ok(stopped.to_string())
+    }
+
+    /// Starts a component that was stopped; returns its full name.
+    pub(crate) async fn start(&self, target: &str) -> Result<String, String> {
+        let started = self.cluster.start(target).await.map_err(|error| error.to_string())?;
+        self.pulse.beat();
+        Ok(started.to_string())
     }
 
     /// Takes back whatever is still in effect, in the order of the ids.

@@ -71,12 +71,6 @@ impl From<labkit_cluster::client::Error> for StepFailure {
     }
 }
 
-impl From<labkit_cluster::FaultError> for StepFailure {
-    fn from(error: labkit_cluster::FaultError) -> StepFailure {
-        error.to_string().into()
-    }
-}
-
 /// Something that a step does.
 pub(crate) trait StepVerb: Send + Sync {
     fn run<'a>(&'a self, run: &'a Arc<Run>, step: &'a Step) -> BoxFuture<'a, StepResult>;

@@ -15,7 +15,7 @@ text_verb! {
 impl StepVerb for Start {
     fn run<'a>(&'a self, run: &'a Arc<Run>, _: &'a Step) -> BoxFuture<'a, StepResult> {
         Box::pin(async move {
-            let started = run.cluster.start(&self.0).await?;
+            let started = run.start(&self.0).await?;
             Ok(format!("started {started}"))
         })
     }

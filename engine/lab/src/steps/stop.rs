@@ -19,7 +19,7 @@ impl StepVerb for Stop {
                 run.stop_load(load)?;
                 return Ok(format!("stopped {}", self.0));
             }
-            let stopped = run.cluster.stop(&self.0).await?;
+            let stopped = run.stop(&self.0).await?;
             Ok(format!("stopped {stopped}"))
         })
     }

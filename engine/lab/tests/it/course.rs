@@ -1,4 +1,5 @@
-//! The course in this repository: it loads, and each lab proves itself over several seeds.
+//! Lab 2.4: it proves itself over several seeds, and its report is the same each time. The other labs are the
+//! business of the course's own tests.
 
 use labkit_lab::{GradeOptions, LabFolder, Language, Verdict, grade, lint_lab};
 
@@ -14,30 +15,10 @@ fn solution(lab: &LabFolder, seed: u64) -> labkit_lab::Report {
     grade(lab, &lab.solution, &options)
 }
 
-#[track_caller]
-fn check_proves_itself(path: &str) {
-    let result = lint_lab(&lab(path), seeds());
-    assert!(result.problems.is_empty(), "{}", result.problems.join("\n"));
-}
-
 #[test]
 fn kill_the_leader_proves_itself() {
-    check_proves_itself("session-2/kill-the-leader");
-}
-
-#[test]
-fn follow_one_pod_proves_itself() {
-    check_proves_itself("session-1/follow-one-pod");
-}
-
-#[test]
-fn remove_one_organ_proves_itself() {
-    check_proves_itself("session-1/remove-one-organ");
-}
-
-#[test]
-fn a_node_dies_proves_itself() {
-    check_proves_itself("session-5/a-node-dies");
+    let result = lint_lab(&lab("session-2/kill-the-leader"), seeds());
+    assert!(result.problems.is_empty(), "{}", result.problems.join("\n"));
 }
 
 #[test]

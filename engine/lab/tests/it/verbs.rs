@@ -1,0 +1,143 @@
+//! Steps and checks on a whole small cluster.
+
+use crate::graded;
+
+const CLUSTER: &str =
+    "{etcd: {members: 1}, apiServer: {}, controllerManager: {}, scheduler: {}, nodes: {count: 2}}";
+
+const DEPLOYMENT: &str = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, labels: {app: web, tier: front}}, \
+    spec: {replicas: 1, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, \
+    spec: {containers: [{name: web, image: nginx}]}}}}";
+
+#[test]
+fn every_step_of_the_api_does_what_kubectl_does() {
+    let without_tier = DEPLOYMENT.replace(", tier: front", "");
+    let steps = format!(
+        "
+  - apply: {{manifest: {DEPLOYMENT}}}
+  - apply: {{manifest: {DEPLOYMENT}}}
+  - scale: {{kind: Deployment, name: web, replicas: 3}}
+  - apply: {{manifest: {without_tier}}}
+  - create: {{manifest: \"apiVersion: v1\\nkind: ConfigMap\\nmetadata: {{name: a}}\\ndata: {{k: v}}\\n---\\napiVersion: v1\\nkind: Namespace\\nmetadata: {{name: shop}}\\n\"}}
+  - create: {{manifest: {{apiVersion: v1, kind: Namespace, metadata: {{name: shop}}}}}}
+  - replace: {{manifest: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}, data: {{k: w}}}}}}
+  - patch: {{kind: ConfigMap, name: a, type: merge, patch: {{data: {{m: x}}}}}}
+  - create: {{manifest: {{apiVersion: v1, kind: ConfigMap, metadata: {{name: gone}}}}, namespace: shop}}
+  - delete: {{kind: ConfigMap, name: gone, namespace: shop}}
+  - delete: {{kind: ConfigMap, name: gone, namespace: shop}}
+  - stop: scheduler
+  - start: scheduler
+  - wait: {{until: {{cel: 'web.status.?readyReplicas.orValue(0) == 1', objects: {{web: {{kind: Deployment, name: web}}}}}}}}
+  - fastForward: 1m"
+    );
+    let tasks = "
+  - id: one
+    checks:
+      - id: ready
+        title: {en: R, ko: 준}
+        points: 1
+        eventually: 60s
+        resource: {of: {kind: Deployment, name: web}, object: {spec: {replicas: 1}, metadata: {labels: {app: web, tier: null}}, status: {conditions: [{type: Available, status: 'True'}]}}}
+      - {id: map, title: {en: M, ko: 맵}, points: 1, resource: {of: {kind: ConfigMap, name: a}, object: {data: {k: w, m: x}}}}
+      - {id: gone, title: {en: G, ko: 없}, points: 1, resource: {of: {kind: ConfigMap, name: gone, namespace: shop}, absent: true}}
+      - {id: pods, title: {en: P, ko: 파}, points: 1, count: {of: {kind: Pod, labelSelector: app=web}, is: 1}}
+      - {id: nodes, title: {en: N, ko: 노}, points: 1, count: {of: {kind: Node}, atLeast: 2, atMost: 2}}
+      - id: event
+        title: {en: E, ko: 이}
+        points: 1
+        event: {reason: Scheduled, regarding: {kind: Pod}, messageContains: Successfully assigned}
+      - id: order
+        title: {en: O, ko: 순}
+        points: 1
+        trace:
+          order:
+            - {from: kubectl, kind: POST, text: /deployments}
+            - {from: controllerManager/0, kind: POST, text: /replicasets}
+            - {from: scheduler/0, kind: POST, text: /binding}
+      - id: cel
+        title: {en: C, ko: 셀}
+        points: 1
+        cel: {cel: 'pods.all(p, p.status.phase == \"Running\") && web.spec.replicas == 1', objects: {pods: {kind: Pod, labelSelector: app=web}, web: {kind: Deployment, name: web}}}";
+    let report = graded(CLUSTER, " []", &tasks.replace("\\\"", "\""), &steps);
+    let outputs: Vec<&str> =
+        report.steps.iter().map(|step| step.error.as_deref().unwrap_or(step.output.as_str())).collect();
+    assert_eq!(
+        outputs,
+        [
+            "deployment.apps/web created",
+            "deployment.apps/web unchanged",
+            "deployment.apps/web scaled",
+            "deployment.apps/web configured",
+            "configmap/a created\nnamespace/shop created",
+            "namespaces \"shop\" already exists",
+            "configmap/a replaced",
+            "configmap/a patched",
+            "configmap/gone created",
+            "configmap \"gone\" deleted",
+            "configmaps \"gone\" not found",
+            "stopped scheduler/0",
+            "started scheduler/0",
+            "",
+            "",
+        ]
+    );
+    assert!(report.passed(), "{}", report.to_text(labkit_lab::Language::En, 120));
+}
+
+#[test]
+fn a_failed_check_tells_every_difference_and_the_last_real_error() {
+    let tasks = "
+  - id: one
+    checks:
+      - id: differs
+        title: {en: D, ko: 다}
+        points: 4
+        partial: true
+        resource: {of: {kind: Node, name: worker1}, object: {metadata: {name: worker1, labels: {a: b}}, spec: {unschedulable: true}}}
+      - {id: missing, title: {en: M, ko: 없}, points: 1, resource: {of: {kind: Pod, name: nobody}}}
+  - id: two
+    checks:
+      - {id: down, title: {en: D, ko: 다}, points: 1, count: {of: {kind: Node}, is: 2}}";
+    let report = graded(CLUSTER, " []", tasks, "\n  - {task: two, stop: apiServer/0}");
+    let checks: Vec<_> = report.checks().map(|(_, check)| check).collect();
+    assert_eq!(checks[0].expected, r#"Node worker1: metadata.labels.a: "b"; spec.unschedulable: true"#);
+    assert_eq!(checks[0].actual, "metadata.labels.a: absent; spec.unschedulable: absent");
+    assert_eq!(checks[0].points, 1, "one of three holds");
+    assert_eq!(checks[1].actual, "there is no Pod nobody");
+    assert!(checks[2].error.as_ref().unwrap().contains("refused"), "{:?}", checks[2]);
+}
+
+#[test]
+fn faults_meet_their_targets_and_are_healed() {
+    let tasks = "
+  - id: one
+    lasts: 10s
+    faults:
+      - {id: cut, at: 1s, for: 2s, partition: 'etcd1 | etcd2, etcd3'}
+      - {id: slow, at: 1s, for: 2s, slowDisk: {target: etcd/etcd2, by: 5ms}}
+      - {id: late, at: 1s, healAt: 4s, delay: {link: 'etcd1 | etcd2', by: 10ms}}
+      - {id: lossy, at: 1s, healAt: 4s, drop: {link: 'etcd1 | etcd3', probability: 0.5}}
+      - {id: held, at: 5s, for: 1s, pause: etcd/etcd3}
+      - {id: nobody, at: 5s, kill: etcd/etcd9}
+    checks: [{id: a, title: {en: A, ko: 가}, points: 1, etcd: {leader: true, members: 3}}]";
+    let report = graded("{etcd: {members: 3}}", " []", tasks, " []");
+    let healed: Vec<(&str, Option<u64>)> =
+        report.faults.iter().map(|fault| (fault.id.as_str(), fault.healed_ms)).collect();
+    let expected = [
+        ("cut", Some(3000)),
+        ("late", Some(4000)),
+        ("lossy", Some(4000)),
+        ("slow", Some(3000)),
+        ("held", Some(6000)),
+        ("nobody", None),
+    ];
+    assert_eq!(healed, expected);
+    assert!(
+        report.faults[5]
+            .error
+            .as_ref()
+            .unwrap()
+            .starts_with("there is no etcd/etcd9 here; there are etcd/leader, ")
+    );
+    assert!(report.passed(), "{}", report.to_text(labkit_lab::Language::En, 120));
+}
