@@ -45,5 +45,5 @@ bench *FILTER:
 
 # The full seed counts: takes minutes.
 soak:
-    LABKIT_SEEDS=1000 cargo test --release --workspace -- --nocapture invariant_
-    LABKIT_SEEDS=200 cargo test --release -p labkit-tests --test labs -- --nocapture
+    LABKIT_SEEDS=1000 cargo test --release -p labkit-tests --test suite -- invariant_
+    LABKIT_SEEDS=200 cargo test --release -p labkit-tests --test suite -- labs::

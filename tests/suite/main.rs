@@ -1,0 +1,9 @@
+//! The end-to-end suite, one file per subject; one binary, because each links a whole control plane.
+
+mod architecture;
+mod etcdctl;
+mod invariant_acknowledged_writes_survive;
+mod invariant_revisions_only_grow;
+mod invariant_watchers_miss_nothing;
+mod kubectl;
+mod labs;
