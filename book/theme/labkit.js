@@ -50,7 +50,7 @@
     await loadMermaid();
     window.mermaid.initialize({
       startOnLoad: false, theme: "base", themeVariables: colours(), securityLevel: "strict",
-      sequence: { mirrorActors: false, messageMargin: 26, boxMargin: 6, noteMargin: 7, diagramMarginX: 8, diagramMarginY: 8, actorMargin: 24, width: 120, height: 42, useMaxWidth: true, wrap: false },
+      sequence: { mirrorActors: true, messageMargin: 26, boxMargin: 6, noteMargin: 7, diagramMarginX: 8, diagramMarginY: 8, actorMargin: 24, width: 120, height: 42, useMaxWidth: true, wrap: false },
     });
     for (const [index, drawing] of drawings.entries()) {
       drawing.dataset.source ??= drawing.textContent;

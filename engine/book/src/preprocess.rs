@@ -27,3 +27,31 @@ pub(crate) fn answer(input: &str, contents: impl FnOnce(Language) -> Contents) -
     let book = complete(book, &contents(language))?;
     serde_json::to_string(&book).map_err(|error| BookError::Protocol(error.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use mdbook_driver::MDBook;
+    use mdbook_preprocessor::PreprocessorContext;
+
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn mdbook_gets_the_same_book_that_we_build_ourselves() {
+        let book = MDBook::load(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../book")).unwrap();
+        let context = PreprocessorContext::new(book.root.clone(), book.config.clone(), "html".to_owned());
+        let sent = serde_json::to_string(&(context, &book.book)).unwrap();
+        let answered = answer(&sent, sample::contents).unwrap();
+        let completed = complete(book.book, &sample::contents(Language::En)).unwrap();
+        assert_eq!(answered, serde_json::to_string(&completed).unwrap());
+        assert!(answered.contains("labkit start kill-the-leader"));
+        assert_eq!(root(&sent).unwrap(), book.root);
+    }
+
+    #[test]
+    fn what_mdbook_did_not_send_is_refused() {
+        assert!(matches!(answer("{}", sample::contents), Err(BookError::Protocol(_))));
+    }
+}

@@ -21,11 +21,17 @@ fn schemas() -> BTreeMap<String, Value> {
         "type": "object",
         "required": ["steps"],
         "properties": {
+            "kind": {"$ref": "#/$defs/LabKind"},
             "steps": {"description": "What is\ndone, see `wait`.", "type": "array", "items": {"$ref": "#/$defs/Step"}},
             "minutes": {"type": ["integer", "null"]},
         },
         "$defs": {
-            "Step": {"type": "object", "properties": {"wait": {"anyOf": [{"type": "string"}, {"type": "null"}]}}},
+            "LabKind": {"type": "string", "enum": ["Lab"]},
+            "Step": {
+                "type": "object",
+                "properties": {"wait": {"anyOf": [{"type": "string", "format": "duration"}, {"$ref": "#/$defs/Mode"}]}},
+            },
+            "Pause": {"$ref": "#/$defs/Step", "description": "`pause: {}`"},
             "Mode": {"oneOf": [{"const": "fast", "description": "At once."}, {"const": "slow"}]},
         },
     });

@@ -1,15 +1,15 @@
 //! A JSON Schema as tables of fields for the book's reference: the doc comments of the Rust types are its text.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// The types of a schema, the document first, the rest by name.
+/// The types of a schema: the document first, then the rest in the order in which it comes to them.
 #[derive(Debug, Serialize)]
 pub struct Schema {
     pub types: Vec<Type>,
 }
 
-/// An object or a set of alternatives.
+/// An object, an enumeration, or another name for one of several kinds of value.
 #[derive(Debug, Serialize)]
 pub struct Type {
     pub name: String,
@@ -17,18 +17,28 @@ pub struct Type {
     pub fields: Vec<Field>,
     /// The values of an enumeration.
     pub values: Vec<Choice>,
+    /// What it may be, where it is neither.
+    pub kinds: Vec<Kind>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct Field {
     pub name: String,
     pub required: bool,
-    /// The kind of value in words: `list of`.
-    pub prefix: String,
-    pub kind: String,
-    /// The kind is a type with a table of its own.
-    pub linked: bool,
+    pub kinds: Vec<Kind>,
     pub description: String,
+}
+
+/// A kind of value: `list of Step`.
+#[derive(Debug, Serialize)]
+pub struct Kind {
+    /// `list of `, `map of `, or empty.
+    pub prefix: String,
+    pub name: String,
+    /// It is a type with a table of its own.
+    pub linked: bool,
+    /// It is a value to be written as it is.
+    pub literal: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,85 +47,98 @@ pub struct Choice {
     pub description: String,
 }
 
+type Definitions = Map<String, Value>;
+
 impl Schema {
     /// Reads a schema as schemars writes it: one document, its types under `$defs`.
     pub fn of(schema: &Value) -> Schema {
         let title = schema.get("title").and_then(Value::as_str).unwrap_or("Document");
-        let empty = serde_json::Map::new();
-        let definitions = schema.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
-        let mut types: Vec<Type> = definitions.iter().map(|(name, schema)| Type::of(name, schema)).collect();
-        types.sort_by(|a, b| a.name.cmp(&b.name));
-        types.insert(0, Type::of(title, schema));
-        types.retain(|of| !of.fields.is_empty() || !of.values.is_empty() || !of.description.is_empty());
-        Schema { types }
+        let none = Map::new();
+        let definitions = schema.get("$defs").and_then(Value::as_object).unwrap_or(&none);
+        let told = definitions.iter().filter(|(_, schema)| only_value(schema).is_none());
+        let document = std::iter::once(Type::of(title, schema, definitions));
+        Schema {
+            types: document.chain(told.map(|(name, schema)| Type::of(name, schema, definitions))).collect(),
+        }
     }
 }
 
 impl Type {
-    fn of(name: &str, schema: &Value) -> Type {
-        let required: Vec<&str> = schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
+    fn of(name: &str, schema: &Value, definitions: &Definitions) -> Type {
+        let required: Vec<&str> = list(schema, "required").filter_map(Value::as_str).collect();
+        let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+        let fields: Vec<Field> = properties
+            .map(|(name, schema)| Field {
+                name: name.clone(),
+                required: required.contains(&name.as_str()),
+                kinds: kinds(schema, definitions),
+                description: description(schema),
+            })
             .collect();
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let fields = properties
-            .into_iter()
-            .flatten()
-            .map(|(name, of)| Field::of(name, of, required.contains(&name.as_str())));
-        let alternatives = ["oneOf", "anyOf"].iter().filter_map(|key| schema.get(*key)?.as_array()).flatten();
-        let named = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
-        let values = named.map(|value| Choice { value: plain(value), description: String::new() });
-        let constants = alternatives.filter_map(|alternative| {
-            Some(Choice { value: plain(alternative.get("const")?), description: description(alternative) })
-        });
-        Type {
-            name: name.to_owned(),
-            description: description(schema),
-            fields: fields.collect(),
-            values: values.chain(constants).collect(),
-        }
+        let values = values(schema);
+        let kinds =
+            if fields.is_empty() && values.is_empty() { kinds(schema, definitions) } else { Vec::new() };
+        Type { name: name.to_owned(), description: description(schema), fields, values, kinds }
     }
 }
 
-impl Field {
-    fn of(name: &str, schema: &Value, required: bool) -> Field {
-        let (prefix, kind, linked) = kind(schema);
-        Field { name: name.to_owned(), required, prefix, kind, linked, description: description(schema) }
-    }
+/// The values of an enumeration, of either form that schemars writes.
+fn values(schema: &Value) -> Vec<Choice> {
+    let named = list(schema, "enum").map(|value| Choice { value: plain(value), description: String::new() });
+    let constants = list(schema, "oneOf").chain(list(schema, "anyOf")).filter_map(|alternative| {
+        Some(Choice { value: plain(alternative.get("const")?), description: description(alternative) })
+    });
+    named.chain(constants).collect()
 }
 
-/// `("list of ", "Step", true)`
-fn kind(schema: &Value) -> (String, String, bool) {
+/// The value of a type that has just one, such as `Lab` for `kind`.
+fn only_value(schema: &Value) -> Option<String> {
+    let mut values = values(schema);
+    let constant = schema.get("const").map(plain);
+    constant.or_else(|| if values.len() == 1 { values.pop().map(|only| only.value) } else { None })
+}
+
+fn kinds(schema: &Value, definitions: &Definitions) -> Vec<Kind> {
+    let kind =
+        |name: &str| Kind { prefix: String::new(), name: name.to_owned(), linked: false, literal: false };
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-        return (String::new(), reference.rsplit('/').next().unwrap_or_default().to_owned(), true);
+        let name = reference.rsplit('/').next().unwrap_or_default();
+        return match definitions.get(name).and_then(only_value) {
+            Some(value) => vec![Kind { literal: true, ..kind(&value) }],
+            None => vec![Kind { linked: true, ..kind(name) }],
+        };
     }
-    let alternatives = ["anyOf", "oneOf", "allOf"].iter().find_map(|key| schema.get(*key)?.as_array());
-    let not_null = |schema: &&Value| schema.get("type").and_then(Value::as_str) != Some("null");
-    if let Some(alternative) = alternatives.and_then(|alternatives| alternatives.iter().find(not_null)) {
-        return kind(alternative);
+    let alternatives: Vec<Kind> = ["anyOf", "oneOf", "allOf"]
+        .iter()
+        .flat_map(|key| list(schema, key))
+        .filter(|alternative| alternative.get("type") != Some(&Value::from("null")))
+        .flat_map(|alternative| kinds(alternative, definitions))
+        .collect();
+    if !alternatives.is_empty() {
+        return alternatives;
     }
-    let types: Vec<&str> = match schema.get("type") {
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(several)) => {
-            several.iter().filter_map(Value::as_str).filter(|of| *of != "null").collect()
-        }
-        _ => Vec::new(),
+    let within = |prefix: &str, key: &str| {
+        let inner = schema.get(key).filter(|inner| inner.is_object());
+        let inner = inner.map_or_else(|| vec![kind("any")], |inner| kinds(inner, definitions));
+        inner.into_iter().map(|inner| Kind { prefix: format!("{prefix}{}", inner.prefix), ..inner }).collect()
     };
-    let inner = |key: &str| schema.get(key).filter(|inner| inner.is_object());
-    match types.as_slice() {
-        ["array"] => within("list of ", inner("items")),
-        ["object"] => within("map of ", inner("additionalProperties")),
-        [] => (String::new(), "any".to_owned(), false),
-        types => (String::new(), types.join(" | "), false),
+    // A number's format is only its size in memory.
+    let format = schema.get("format").and_then(Value::as_str);
+    let format = format
+        .filter(|format| !["int", "uint", "float", "double"].iter().any(|size| format.starts_with(size)));
+    match schema.get("type") {
+        Some(Value::String(of)) if of == "array" => within("list of ", "items"),
+        Some(Value::String(of)) if of == "object" => within("map of ", "additionalProperties"),
+        Some(Value::String(of)) => vec![kind(format.unwrap_or(of))],
+        Some(Value::Array(several)) => {
+            several.iter().filter_map(Value::as_str).filter(|of| *of != "null").map(kind).collect()
+        }
+        _ => vec![kind("any")],
     }
 }
 
-fn within(what: &str, inner: Option<&Value>) -> (String, String, bool) {
-    let (prefix, name, linked) = inner.map_or_else(|| (String::new(), "any".to_owned(), false), kind);
-    (format!("{what}{prefix}"), name, linked)
+fn list<'a>(schema: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    schema.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// Doc comments break lines where the source does; a table does not.

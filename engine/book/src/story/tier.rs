@@ -77,7 +77,11 @@ fn plot<'a>(run: &'a RunPage, marks: &'a [u64]) -> Plot<'a> {
     Plot {
         marks,
         begins: run.messages.iter().find(|message| is_actor(&message.from)).map_or(0, |message| message.id),
-        set_off: with_effects(run, |message| is_actor(&message.from) || continued.contains(&message.id)),
+        set_off: with_effects(run, |message| {
+            let pod =
+                message.fields.get("pod").and_then(|pod| pod.as_str()).and_then(|pod| pod.rsplit('/').next());
+            is_actor(&message.from) || continued.contains(&message.id) || pod.is_some_and(is_of_story)
+        }),
         about_events,
         hit: run.faults.iter().filter_map(|fault| fault.target.rsplit('/').next()).collect(),
         has_api: run.messages.iter().any(|message| message.to.starts_with("apiServer")),
