@@ -21,6 +21,12 @@ impl Work {
         Work::new(screen, ProgressBar::new(total), style.expect("the template is well formed"))
     }
 
+    /// Work that is measured in time; what is said shows how far it is.
+    pub fn of_time(screen: &Screen, total_ms: u64) -> Work {
+        let style = ProgressStyle::with_template("{bar:20.cyan/dim} {wide_msg}");
+        Work::new(screen, ProgressBar::new(total_ms), style.expect("the template is well formed"))
+    }
+
     /// Work of unknown length.
     pub fn spinning(screen: &Screen) -> Work {
         let style = ProgressStyle::with_template("{spinner:.cyan} {wide_msg}");

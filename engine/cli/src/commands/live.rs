@@ -12,7 +12,11 @@ use crate::work::Work;
 pub fn ask<T: DeserializeOwned>(screen: &Screen, lab: &LabState, request: &Request) -> Result<T, Failure> {
     let mut work = None;
     let reply = control::ask(lab, request, &mut |done, total| {
-        work.get_or_insert_with(|| Work::of_steps(screen, total)).at(done);
+        let work = work.get_or_insert_with(|| Work::of_time(screen, total));
+        work.at(done);
+        if screen.is_terminal {
+            work.say(&format!("{} / {}", span(done), span(total)));
+        }
     })?;
     drop(work);
     serde_json::from_value(reply).map_err(|error| {

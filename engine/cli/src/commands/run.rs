@@ -88,7 +88,8 @@ impl Whose {
             seed,
             trusted: !self.is_students,
             submission: self.name.clone(),
-            reveal_answers: !self.is_students,
+            // What start/ asks is for the student to find out.
+            reveal_answers: self.name == "solution" && !self.is_students,
         };
         grade(&found.folder, &self.submission, &options)
     }
