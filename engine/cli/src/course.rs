@@ -39,7 +39,10 @@ impl Open {
             let own = session.id.rsplit('-').next().and_then(|number| number.parse().ok());
             let number: usize = own.unwrap_or(index + 1);
             let labs = session.labs.iter().filter_map(|path| loaded.labs.get(path)).cloned();
-            let labs = labs.enumerate().map(|(index, lab)| (format!("{number}.{}", index + 1), lab));
+            let labs = labs.enumerate().map(|(index, lab)| {
+                let own = lab.lab.metadata.number.clone();
+                (own.unwrap_or_else(|| format!("{number}.{}", index + 1)), lab)
+            });
             Session { title: session.title.clone(), labs: labs.collect() }
         });
         let sessions = sessions.collect();

@@ -65,6 +65,10 @@ pub struct Metadata {
     /// The lab's name, the same as its folder's: kill-the-leader.
     #[schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"), length(max = 63))]
     pub name: String,
+    /// Its number in the course, such as 2.4; without it, its place in its session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9]+[.][0-9]+$"))]
+    pub number: Option<String>,
 }
 
 /// What a student's submission may do.
