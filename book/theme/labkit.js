@@ -49,8 +49,8 @@
     if (drawings.length === 0) return;
     await loadMermaid();
     window.mermaid.initialize({
-      startOnLoad: false, theme: "base", themeVariables: colours(), securityLevel: "strict",
-      sequence: { mirrorActors: true, messageMargin: 26, boxMargin: 6, noteMargin: 7, diagramMarginX: 8, diagramMarginY: 8, actorMargin: 24, width: 120, height: 42, useMaxWidth: true, wrap: false },
+      startOnLoad: false, theme: "base", themeVariables: colours(), securityLevel: "strict", fontSize: 14,
+      sequence: { mirrorActors: true, messageMargin: 26, boxMargin: 6, noteMargin: 7, diagramMarginX: 8, diagramMarginY: 8, actorMargin: 14, width: 96, height: 38, useMaxWidth: true, wrap: false },
     });
     for (const [index, drawing] of drawings.entries()) {
       drawing.dataset.source ??= drawing.textContent;
@@ -60,7 +60,7 @@
         drawing.classList.add("drawn");
         // A wide diagram may shrink until its text is as small as a caption; from there on it scrolls.
         const drawn = drawing.querySelector("svg");
-        drawn.style.minWidth = `${Math.round(drawn.viewBox.baseVal.width * 0.62)}px`;
+        drawn.style.minWidth = `${Math.round(drawn.viewBox.baseVal.width * 0.64)}px`;
       } catch (error) {
         drawing.textContent = drawing.dataset.source;
         console.error(error);

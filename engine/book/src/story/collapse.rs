@@ -1,8 +1,9 @@
 //! Runs of messages become moments with a count.
 //!
 //! Messages that repeat in turn (put, append to etcd2, append to etcd3, put, append, append, ...) are rounds of
-//! one block: it is told once, each of its messages with the number of them all. The order within a round may
-//! differ. A mark or a wait ends the run, so that moments stay in the order in which things happened.
+//! one block: it is told once, each of its messages with the number of them all. Rounds begin alike, the order
+//! of the rest may differ. A mark or a wait ends the run, so that moments stay in the order in which things
+//! happened.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +61,9 @@ fn longest_run(keys: &[Key<'_>], messages: &[&Message]) -> (usize, usize) {
             let Some(next) = keys.get(begin..begin + round) else { return false };
             let mut next: Vec<&Key<'_>> = next.iter().collect();
             next.sort();
-            next == pattern && messages[begin].at_ms <= messages[begin - 1].at_ms + WAIT_MS
+            keys[begin] == keys[0]
+                && next == pattern
+                && messages[begin].at_ms <= messages[begin - 1].at_ms + WAIT_MS
         };
         let rounds = 1 + (1..).take_while(is_next).count();
         if rounds > 1 && round * rounds > best.0 * best.1 {
@@ -152,6 +155,12 @@ mod tests {
         let round = [("w", "e1", "put seq/1"), ("e1", "e2", "append"), ("e1", "e3", "append")];
         let next = [("w", "e1", "put seq/2"), ("e1", "e3", "append"), ("e1", "e2", "append")];
         check(&[round, next].concat(), &[], &["put seq/… ×2", "append ×2", "append ×2"]);
+    }
+
+    #[test]
+    fn rounds_begin_alike() {
+        let (plan, bind) = (("s", "s", "plan"), ("s", "a", "bind"));
+        check(&[plan, bind, plan, plan, bind, bind], &[], &["plan", "bind", "plan ×2", "bind ×2"]);
     }
 
     #[test]
