@@ -56,7 +56,10 @@ fn lab_page(path: &str, folder: &LabFolder, report: Option<&Report>, language: L
     LabPage {
         id: folder.name().to_owned(),
         folder: path.to_owned(),
-        title: said(&lab.title, language),
+        title: match &lab.metadata.number {
+            Some(number) => format!("{number} {}", said(&lab.title, language)),
+            None => said(&lab.title, language),
+        },
         minutes: lab.minutes.into(),
         points_max: lab.points_max().into(),
         objectives: lab.objectives.iter().map(|objective| said(objective, language)).collect(),

@@ -62,6 +62,7 @@ pub struct LabPage {
     pub id: String,
     /// Its folder under `labs/`: `2-etcd/kill-the-leader`.
     pub folder: String,
+    /// With its number in the course: `2.4 Kill the leader mid-write`.
     pub title: String,
     pub minutes: u64,
     pub points_max: u64,
