@@ -26,8 +26,11 @@ impl CheckVerb for CelCheck {
             };
             let evidence = json!(variables);
             match self.0.cel.expression().eval(&variables) {
-                Ok(Value::Bool(holds)) => {
-                    Finding::one(holds, expected, shown(&variables)).with_evidence(evidence)
+                Ok(Value::Bool(true)) => {
+                    Finding::one(true, expected, named(&variables)).with_evidence(evidence)
+                }
+                Ok(Value::Bool(false)) => {
+                    Finding::one(false, expected, shown(&variables)).with_evidence(evidence)
                 }
                 Ok(other) => {
                     Finding::failed(expected, format!("the expression gives {other}, not true or false"))
@@ -39,6 +42,21 @@ impl CheckVerb for CelCheck {
             }
         })
     }
+}
+
+/// The operands of an expression that holds: objects by their names, for what they say is as expected.
+fn named(variables: &std::collections::BTreeMap<String, Value>) -> String {
+    let name = |value: &Value| value["metadata"]["name"].as_str().map(str::to_owned);
+    let one = |(variable, value): (&String, &Value)| match value {
+        Value::Array(items) if !items.is_empty() && items.iter().all(|item| name(item).is_some()) => {
+            format!("{variable}: {}", items.iter().filter_map(name).collect::<Vec<_>>().join(", "))
+        }
+        value => match name(value) {
+            Some(name) => format!("{variable}: {name}"),
+            None => shown(&std::collections::BTreeMap::from([(variable.clone(), value.clone())])),
+        },
+    };
+    variables.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// The operands, each cut to what a person reads.
