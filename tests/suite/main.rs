@@ -1,6 +1,7 @@
 //! The end-to-end suite, one file per subject; one binary, because each links a whole control plane.
 
 mod architecture;
+mod book;
 mod etcdctl;
 mod invariant_acknowledged_writes_survive;
 mod invariant_revisions_only_grow;
