@@ -1,6 +1,6 @@
 //! Starting and ending one component's process.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::future::BoxFuture;
 use labkit_api::{Status, UserInfo};
@@ -12,7 +12,7 @@ use labkit_scheduler::SchedulerConfig;
 use labkit_sim::{Component, ComponentState, World};
 use rand::RngCore;
 
-use crate::cluster::{BootError, Cluster};
+use crate::cluster::{BootError, Cluster, Inner};
 use crate::target::Target;
 
 /// Starts a component's process; of a machine, its power and its kubelet.
@@ -93,7 +93,7 @@ async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError>
     let component = arise(&inner.world, &Target::ApiServer(index));
     let config = ServerConfig {
         etcd: inner.etcd.client(component.name()),
-        kubelets: Arc::new(KubeletPorts { cluster: cluster.clone() }),
+        kubelets: Arc::new(KubeletPorts { cluster: Arc::downgrade(&cluster.inner) }),
         service_cluster_ip_range: "10.96.0.0/12".to_owned(),
         event_ttl: std::time::Duration::from_secs(3600),
         public_address: cluster.public_address(index),
@@ -130,13 +130,17 @@ fn identity(component: &Component, index: u8) -> String {
 /// The kubelets' ports, as the API server dials them for logs.
 #[derive(Debug)]
 struct KubeletPorts {
-    cluster: Cluster,
+    /// Weak: the cluster owns the server that owns this.
+    cluster: Weak<Inner>,
 }
 
 impl Kubelets for KubeletPorts {
     fn container_logs(&self, node: &str, request: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
-        let (cluster, node) = (self.cluster.clone(), node.to_owned());
-        Box::pin(async move { container_logs(&cluster, &node, &request) })
+        let (inner, node) = (self.cluster.upgrade(), node.to_owned());
+        Box::pin(async move {
+            let inner = inner.ok_or_else(|| Status::internal("the cluster is gone"))?;
+            container_logs(&Cluster { inner }, &node, &request)
+        })
     }
 }
 
