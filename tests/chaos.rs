@@ -43,7 +43,11 @@ pub async fn havoc(world: &World, etcd: &Etcd, rounds: u32) {
     let members = ["etcd1", "etcd2", "etcd3"];
     for _ in 0..rounds {
         let victim = members[rng.gen_range(0..members.len())];
-        let victim = if rng.gen_bool(0.5) { etcd.leader().unwrap_or_else(|| victim.to_owned()) } else { victim.to_owned() };
+        let victim = if rng.gen_bool(0.5) {
+            etcd.leader().unwrap_or_else(|| victim.to_owned())
+        } else {
+            victim.to_owned()
+        };
         let lasts = Duration::from_millis(rng.gen_range(50..4000));
         match rng.gen_range(0..5) {
             0 => {
@@ -62,7 +66,8 @@ pub async fn havoc(world: &World, etcd: &Etcd, rounds: u32) {
                 etcd.resume(&victim).unwrap();
             }
             3 => {
-                let others = members.iter().filter(|member| **member != victim).map(|member| (*member).to_owned());
+                let others =
+                    members.iter().filter(|member| **member != victim).map(|member| (*member).to_owned());
                 let groups = vec![BTreeSet::from([victim.clone()]), others.collect()];
                 let rule = world.network().add(Rule::Partition { groups });
                 tokio::time::sleep(lasts).await;

@@ -17,7 +17,8 @@ impl Files for Folder {
 
     fn list(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.join(folder)).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }
@@ -42,6 +43,7 @@ pub fn lab(name: &str) -> LabFolder {
 
 /// Grades one of the course's own submissions.
 pub fn grade_own(lab: &LabFolder, name: &str, submission: &Submission, seed: u64) -> Report {
-    let options = GradeOptions { seed, trusted: true, submission: name.to_owned(), ..GradeOptions::default() };
+    let options =
+        GradeOptions { seed, trusted: true, submission: name.to_owned(), ..GradeOptions::default() };
     grade(lab, submission, &options)
 }

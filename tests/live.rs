@@ -123,7 +123,11 @@ impl Live {
     }
 
     /// Waits until `probe` gives something, trying again on every message of the world.
-    pub async fn until<T, Fut: Future<Output = Option<T>>>(&self, what: &str, mut probe: impl FnMut() -> Fut) -> T {
+    pub async fn until<T, Fut: Future<Output = Option<T>>>(
+        &self,
+        what: &str,
+        mut probe: impl FnMut() -> Fut,
+    ) -> T {
         let waiting = async {
             loop {
                 let seen = self.world.trace().last_id();
@@ -139,7 +143,8 @@ impl Live {
 
 async fn finish(mut command: Command) -> Printed {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output: Output = tokio::time::timeout(CLIENT_MAX, output).await.expect("the client ends").expect("it starts");
+    let output: Output =
+        tokio::time::timeout(CLIENT_MAX, output).await.expect("the client ends").expect("it starts");
     Printed {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -166,7 +171,8 @@ impl Lines {
     pub async fn line_with(&mut self, part: &str) -> String {
         let reading = async {
             loop {
-                let line = self.lines.next_line().await.expect("its output is text").expect("the client goes on");
+                let line =
+                    self.lines.next_line().await.expect("its output is text").expect("the client goes on");
                 if line.contains(part) {
                     return line;
                 }

@@ -16,7 +16,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("controllers", &["api", "sim", "client", "pki"]),
     ("scheduler", &["api", "sim", "client"]),
     ("node", &["api", "sim", "client"]),
-    ("cluster", &["sim", "api", "etcd", "client", "pki", "expr", "apiserver", "controllers", "scheduler", "node"]),
+    (
+        "cluster",
+        &["sim", "api", "etcd", "client", "pki", "expr", "apiserver", "controllers", "scheduler", "node"],
+    ),
     ("lab", &["cluster", "api", "sim", "expr"]),
     ("book", &["lab"]),
     ("cli", &["book", "lab", "cluster", "sim"]),

@@ -43,7 +43,10 @@ fn chromium_draws_each_labs_diagram_in_both_languages() {
             let profile = folder.path().join(format!("{language}-{}", lab.name()));
             let dom = rendered(&page, &profile);
             let name = lab.name();
-            assert!(dom.contains("aria-roledescription=\"sequence\""), "{language} {name}: no diagram is drawn");
+            assert!(
+                dom.contains("aria-roledescription=\"sequence\""),
+                "{language} {name}: no diagram is drawn"
+            );
             assert!(!dom.contains("Syntax error in text"), "{language} {name}: mermaid refuses the diagram");
             assert!(dom.contains(passed), "{language} {name}: no verdicts");
         }

@@ -9,7 +9,8 @@ fn etcdctl_keeps_working_while_the_leader_dies() {
     if !has("etcdctl") {
         return;
     }
-    let spec = ClusterSpec { etcd: Some(EtcdSpec { members: 3, ..EtcdSpec::default() }), ..ClusterSpec::default() };
+    let spec =
+        ClusterSpec { etcd: Some(EtcdSpec { members: 3, ..EtcdSpec::default() }), ..ClusterSpec::default() };
     live(spec, |live| async move {
         assert_eq!(live.etcdctl("put color blue").await.stdout, "OK\n");
         assert_eq!(live.etcdctl("get color").await.stdout, "color\nblue\n");
@@ -33,7 +34,12 @@ fn etcdctl_keeps_working_while_the_leader_dies() {
         watch.line_with("red").await;
 
         let status = live.etcdctl("endpoint status -w table").await;
-        assert_eq!(status.stdout.matches("| true").count() + status.stdout.matches("|      true").count(), 1, "{}", status.stdout);
+        assert_eq!(
+            status.stdout.matches("| true").count() + status.stdout.matches("|      true").count(),
+            1,
+            "{}",
+            status.stdout
+        );
         crash.heal().await.unwrap();
         let told = live.until("three healthy members", || async {
             let health = live.etcdctl("endpoint health").await;

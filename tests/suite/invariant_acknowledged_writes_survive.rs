@@ -19,9 +19,14 @@ fn invariant_acknowledged_writes_survive() {
         let acknowledged = acknowledged.lock().unwrap().clone();
         assert!(acknowledged.len() > 100, "the writer got through: {}", acknowledged.len());
         let stored = etcd.client("auditor").range(RangeRequest::prefix("seq/")).await.unwrap();
-        let stored: std::collections::BTreeMap<_, _> = stored.kvs.into_iter().map(|kv| (kv.key, kv.mod_revision)).collect();
+        let stored: std::collections::BTreeMap<_, _> =
+            stored.kvs.into_iter().map(|kv| (kv.key, kv.mod_revision)).collect();
         for (key, revision) in &acknowledged {
-            assert_eq!(stored.get(key.as_bytes()), Some(revision), "{key} was acknowledged at revision {revision}");
+            assert_eq!(
+                stored.get(key.as_bytes()),
+                Some(revision),
+                "{key} was acknowledged at revision {revision}"
+            );
         }
     });
 }

@@ -35,7 +35,10 @@ async fn shows_nodes(live: &Live) {
 
 async fn creates_and_watches(live: &Live) {
     let mut watch = live.kubectl_lines("get pods -A -w");
-    assert_eq!(live.kubectl_ok("create deployment web --image=nginx --replicas=2").await, "deployment.apps/web created\n");
+    assert_eq!(
+        live.kubectl_ok("create deployment web --image=nginx --replicas=2").await,
+        "deployment.apps/web created\n"
+    );
     let running = watch.line_with("Running").await;
     assert!(running.starts_with("default ") && running.contains("1/1"), "{running}");
     let status = live.kubectl_ok("rollout status deployment/web --timeout=30s").await;
@@ -59,14 +62,17 @@ async fn applies(live: &Live) {
     live.file("shop.yaml", &manifest("nginx:1.27"));
     assert_eq!(live.kubectl_ok(&format!("apply -f {file}")).await, "deployment.apps/shop configured\n");
     live.kubectl_ok("rollout status deployment/shop --timeout=60s").await;
-    let image = live.kubectl_ok("get deployment shop -o jsonpath={.spec.template.spec.containers[0].image}").await;
+    let image =
+        live.kubectl_ok("get deployment shop -o jsonpath={.spec.template.spec.containers[0].image}").await;
     assert_eq!(image, "nginx:1.27");
 }
 
 async fn describes(live: &Live) {
     let pod = live.kubectl_ok("get pods -l app=web -o jsonpath={.items[0].metadata.name}").await;
     let described = live.kubectl_ok(&format!("describe pod {pod}")).await;
-    for part in ["Status:           Running", "Scheduled", "Pulled", "Created", "Started", "Ready             True"] {
+    for part in
+        ["Status:           Running", "Scheduled", "Pulled", "Created", "Started", "Ready             True"]
+    {
         assert!(described.contains(part), "{part} is missing in\n{described}");
     }
     let events = live.kubectl_ok("get events").await;
@@ -80,7 +86,10 @@ async fn describes(live: &Live) {
 
 async fn refuses(live: &Live) {
     let missing = live.kubectl("get pod nope").await;
-    assert_eq!((missing.code, missing.stderr.as_str()), (1, "Error from server (NotFound): pods \"nope\" not found\n"));
+    assert_eq!(
+        (missing.code, missing.stderr.as_str()),
+        (1, "Error from server (NotFound): pods \"nope\" not found\n")
+    );
     let again = live.kubectl("create deployment web --image=nginx").await;
     let text = "error: failed to create deployment: deployments.apps \"web\" already exists\n";
     assert_eq!((again.code, again.stderr.as_str()), (1, text));
@@ -91,7 +100,11 @@ async fn refuses(live: &Live) {
     );
     let invalid = live.kubectl(&format!("apply -f {file}")).await;
     assert_eq!(invalid.code, 1);
-    assert!(invalid.stderr.contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"), "{}", invalid.stderr);
+    assert!(
+        invalid.stderr.contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+        "{}",
+        invalid.stderr
+    );
     assert!(invalid.stderr.contains("`selector` does not match template `labels`"), "{}", invalid.stderr);
 }
 
@@ -110,7 +123,8 @@ fn a_fast_forward_is_seen_by_kubectl() {
     live(ClusterSpec::whole(1, 2), |live| async move {
         live.kubectl_ok("create deployment web --image=nginx --replicas=2").await;
         live.kubectl_ok("rollout status deployment/web --timeout=30s").await;
-        let fault = live.cluster.inject(&labkit_cluster::Fault::PowerOff("node/worker2".to_owned())).await.unwrap();
+        let fault =
+            live.cluster.inject(&labkit_cluster::Fault::PowerOff("node/worker2".to_owned())).await.unwrap();
         live.world.clock().fast_forward(Duration::from_secs(60)).await;
         let nodes = live.kubectl_ok("get nodes").await;
         let worker2 = nodes.lines().find(|line| line.starts_with("worker2")).unwrap();

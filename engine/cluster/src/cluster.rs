@@ -169,7 +169,9 @@ impl Cluster {
             .run(async {
                 let nodes = Informer::<Node>::start(&client, ListParams::default());
                 let mut changes = nodes.subscribe();
-                while nodes.store().list().iter().filter(|node| self.is_fit(node)).count() < self.inner.machines.len() {
+                while nodes.store().list().iter().filter(|node| self.is_fit(node)).count()
+                    < self.inner.machines.len()
+                {
                     changes.recv().await.expect("the informer lives as long as its handle");
                 }
             })
@@ -183,7 +185,8 @@ impl Cluster {
             conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
         });
         let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
-        let tainted = taints.is_some_and(|taints| taints.iter().any(|taint| taint.key == "node.kubernetes.io/not-ready"));
+        let tainted = taints
+            .is_some_and(|taints| taints.iter().any(|taint| taint.key == "node.kubernetes.io/not-ready"));
         ready && (!tainted || self.inner.spec.controller_manager.is_none())
     }
 }

@@ -59,7 +59,8 @@ fn a_deployment_runs_on_a_whole_cluster() {
         client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 3)).await.unwrap();
         ready(&world, &cluster, "web", 3).await;
         let pods = client.list(&resource("", "Pod", "pods"), &ListParams::default()).await.unwrap();
-        let nodes: std::collections::BTreeSet<_> = pods.items.iter().map(|pod| pod.str_at(&["spec", "nodeName"])).collect();
+        let nodes: std::collections::BTreeSet<_> =
+            pods.items.iter().map(|pod| pod.str_at(&["spec", "nodeName"])).collect();
         assert_eq!(nodes.len(), 3, "one on each node");
         assert_eq!(world.bugs(), Vec::<String>::new());
     });
@@ -88,7 +89,8 @@ fn healing_restarts_the_leader_that_was_killed() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_ne!(cluster.etcd().leader().unwrap(), before);
         crash.heal().await.unwrap();
-        let states: Vec<ComponentState> = cluster.components().iter().map(|component| component.state).collect();
+        let states: Vec<ComponentState> =
+            cluster.components().iter().map(|component| component.state).collect();
         assert_eq!(states, [ComponentState::Running; 3]);
     });
 }
@@ -120,7 +122,9 @@ fn a_stopped_controller_manager_makes_no_pods_and_goes_on_when_it_is_back() {
         assert_eq!(pods.items.len(), 0);
         cluster.start("controllerManager").await.unwrap();
         ready(&world, &cluster, "web", 2).await;
-        assert!(cluster.start("controllerManager").await.unwrap_err().to_string().contains("is running already"));
+        assert!(
+            cluster.start("controllerManager").await.unwrap_err().to_string().contains("is running already")
+        );
     });
 }
 
@@ -132,7 +136,8 @@ fn an_api_server_that_comes_back_finds_everything() {
         client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 1)).await.unwrap();
         ready(&world, &cluster, "web", 1).await;
         cluster.stop("apiServer").await.unwrap();
-        let error = client.get(&resource("apps", "Deployment", "deployments"), "default", "web").await.unwrap_err();
+        let error =
+            client.get(&resource("apps", "Deployment", "deployments"), "default", "web").await.unwrap_err();
         assert!(error.to_string().contains("connection refused"), "{error}");
         tokio::time::sleep(Duration::from_secs(5)).await;
         cluster.start("apiServer").await.unwrap();
@@ -171,7 +176,10 @@ fn one_seed_gives_one_timeline() {
         run(Pace::Virtual, seed, |world| async move {
             let cluster = Cluster::boot(&world, &ClusterSpec::whole(3, 2)).await.unwrap();
             let client = cluster.client("kubectl").unwrap();
-            client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 3)).await.unwrap();
+            client
+                .create(&resource("apps", "Deployment", "deployments"), &deployment("web", 3))
+                .await
+                .unwrap();
             ready(&world, &cluster, "web", 3).await;
             let _never_healed = cluster.inject(&Fault::Kill("etcd/leader".to_owned())).await.unwrap();
             tokio::time::sleep(Duration::from_secs(20)).await;

@@ -38,7 +38,9 @@ struct Registry {
 }
 
 #[cfg(not(tokio_unstable))]
-compile_error!("labkit seeds Tokio's own lots: build with --cfg tokio_unstable, as .cargo/config.toml says (does RUSTFLAGS hide it?)");
+compile_error!(
+    "labkit seeds Tokio's own lots: build with --cfg tokio_unstable, as .cargo/config.toml says (does RUSTFLAGS hide it?)"
+);
 
 /// Makes a current-thread runtime of that pace and a world on it, runs `body` in the scope of a component
 /// called `driver`, then ends every component.

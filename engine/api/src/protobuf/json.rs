@@ -7,7 +7,8 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Val
 use serde_json::{Map, Value, json};
 
 /// Parts of a message whose fields stand directly in the JSON object; embedded structs upstream.
-pub(super) const INLINE: [&str; 4] = ["ephemeralContainerCommon", "handler", "localObjectReference", "volumeSource"];
+pub(super) const INLINE: [&str; 4] =
+    ["ephemeralContainerCommon", "handler", "localObjectReference", "volumeSource"];
 
 /// The fields of a message in the order of their numbers, without those that nobody set.
 pub(super) fn object(message: &DynamicMessage) -> Result<Map<String, Value>, String> {

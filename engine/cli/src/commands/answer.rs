@@ -43,9 +43,11 @@ fn list(screen: &Screen, checked: Checked) -> Outcome {
     Ok(Exit::Passed)
 }
 
-/// An answer as typed: JSON where it is JSON, else the text itself.
+/// An answer as typed: JSON where it is JSON, a list as a submission writes one (its words need no quotes), else
+/// the text itself.
 fn typed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+    let list = || text.trim_start().starts_with('[').then(|| serde_yaml::from_str(text).ok()).flatten();
+    serde_json::from_str(text).ok().or_else(list).unwrap_or_else(|| Value::from(text))
 }
 
 #[cfg(test)]
@@ -57,6 +59,7 @@ mod tests {
         assert_eq!(typed("43"), json!(43));
         assert_eq!(typed("etcd2"), json!("etcd2"));
         assert_eq!(typed(r#"["a", "b"]"#), json!(["a", "b"]));
+        assert_eq!(typed("[kubectl, 3]"), json!(["kubectl", 3]));
         assert_eq!(typed("[a, b"), json!("[a, b"));
     }
 }

@@ -4,4 +4,5 @@
 mod book;
 mod home;
 mod live;
+mod play;
 mod usage;
