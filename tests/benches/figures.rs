@@ -5,10 +5,31 @@ use std::path::Path;
 use labkit_cluster::{Cluster, ClusterSpec, ServeOptions};
 use labkit_sim::{Pace, run};
 
+/// As in the `labkit` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The word with which this program, run by itself, measures one live cluster.
+const RESIDENT: &str = "resident";
+
 fn main() {
-    println!("resident memory before: {} MB", resident_mb());
+    if std::env::args().nth(1).as_deref() == Some(RESIDENT) {
+        return resident();
+    }
     divan::main();
-    println!("resident memory after every bench: {} MB", resident_mb());
+    let own = std::env::current_exe().expect("this program has a path");
+    let told = std::process::Command::new(own).arg(RESIDENT).output().expect("this program starts");
+    println!("one live cluster in a process of its own: {}", String::from_utf8_lossy(&told.stdout).trim());
+}
+
+/// Boots the whole cluster in wall pace with its listeners, lets it live for five seconds, tells its memory.
+fn resident() {
+    run(Pace::Wall, 1, |world| async move {
+        let cluster = Cluster::boot(&world, &ClusterSpec::whole(3, 3)).await.unwrap();
+        cluster.serve(&ServeOptions::default()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        println!("{} MB resident", resident_mb());
+    });
 }
 
 /// Three members, API server, controllers, scheduler and three nodes, all Ready, in virtual pace.

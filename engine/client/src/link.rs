@@ -68,6 +68,10 @@ impl Payload for HttpRequest {
     fn fields(&self) -> Value {
         json!({"target": self.target, "user": self.user, "userAgent": self.user_agent})
     }
+
+    fn is_routine(&self) -> bool {
+        is_of_leases(&self.target)
+    }
 }
 
 impl Payload for HttpResponse {
@@ -77,6 +81,10 @@ impl Payload for HttpResponse {
 
     fn fields(&self) -> Value {
         json!({"code": self.code, "method": self.method, "target": self.target, "userAgent": self.user_agent})
+    }
+
+    fn is_routine(&self) -> bool {
+        is_of_leases(&self.target)
     }
 }
 
@@ -98,6 +106,15 @@ impl Payload for WatchNote {
             "resourceVersion": self.note.resource_version, "userAgent": self.user_agent,
         })
     }
+
+    fn is_routine(&self) -> bool {
+        self.note.resource.starts_with("leases.")
+    }
+}
+
+/// Leases are what nodes and leaders renew all the time.
+fn is_of_leases(target: &str) -> bool {
+    target.contains("/coordination.k8s.io/")
 }
 
 impl HttpRequest {

@@ -40,7 +40,7 @@ pub fn timeline_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<Tim
 fn entry(record: &Record, noise: &mut BTreeSet<u64>) -> TimelineEntry {
     let fields = record.payload.fields();
     let kind = record.payload.kind().to_owned();
-    let is_noise = is_noise(&fields) || record.cause.is_some_and(|cause| noise.contains(&cause));
+    let is_noise = record.payload.is_routine() || record.cause.is_some_and(|cause| noise.contains(&cause));
     if is_noise {
         noise.insert(record.id);
     }
@@ -55,13 +55,6 @@ fn entry(record: &Record, noise: &mut BTreeSet<u64>) -> TimelineEntry {
         fields,
         noise: is_noise,
     }
-}
-
-fn is_noise(fields: &Value) -> bool {
-    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    fields.get("heartbeat") == Some(&Value::Bool(true))
-        || text("target").contains("/coordination.k8s.io/")
-        || text("resource").starts_with("leases.")
 }
 
 /// `POST /api/v1/namespaces/default/pods (kubectl)`, `MODIFIED pods default/web`, `Put /registry/pods/a`.

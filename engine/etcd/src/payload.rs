@@ -14,13 +14,16 @@
 //! | `...Response` of these | `revision` and more, or `error` with etcd's text |
 //! | `WatchResponse` | `revision` `events`: `[{type, key, revision}]` |
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use labkit_sim::{LinkError, Network, Payload, RecordId};
 use serde_json::{Value, json};
 
-use crate::api::{Answer, EventKind, Request, RequestOp, Response, TxnRequest, WatchRequest, WatchResponse};
+use crate::api::{
+    Answer, EventKind, Request, RequestOp, Response, ResponseHeader, TxnRequest, WatchRequest, WatchResponse,
+};
 use crate::raft::{Command, LogId};
 
 /// A message between members, or between a client and a member. Revisions, terms and indexes are numbers;
@@ -80,12 +83,52 @@ pub(crate) enum Message {
     },
     Request {
         kind: &'static str,
-        fields: Value,
+        fields: Fields,
     },
     Response {
         kind: &'static str,
-        fields: Value,
+        fields: Fields,
     },
+}
+
+/// Named fields, kept as they are until somebody asks for them.
+type Fields = Arc<[(&'static str, Field)]>;
+
+#[derive(Debug)]
+pub(crate) enum Field {
+    Key(Bytes),
+    Number(i64),
+    Flag(bool),
+    Lease(i64),
+    Text(String),
+    /// What a transaction writes: the operation and its key.
+    Writes(Vec<(&'static str, Bytes)>),
+    /// What a watch tells: kind, key, revision.
+    Events(Vec<(&'static str, Bytes, i64)>),
+}
+
+impl Field {
+    fn json(&self) -> Value {
+        match self {
+            Field::Key(key) => json!(text(key)),
+            Field::Number(number) => json!(number),
+            Field::Flag(flag) => json!(flag),
+            Field::Lease(id) => json!(lease_id(*id)),
+            Field::Text(text) => json!(text),
+            Field::Writes(writes) => {
+                writes.iter().map(|(operation, key)| format!("{operation} {}", text(key))).collect()
+            }
+            Field::Events(events) => events
+                .iter()
+                .map(|(kind, key, revision)| json!({"type": kind, "key": text(key), "revision": revision}))
+                .collect(),
+        }
+    }
+}
+
+/// A count as a field.
+fn count(number: impl TryInto<i64>) -> Field {
+    Field::Number(number.try_into().unwrap_or(i64::MAX))
 }
 
 pub(crate) fn index_of(log_id: Option<LogId>) -> u64 {
@@ -111,6 +154,14 @@ impl Payload for Message {
         }
     }
 
+    fn is_routine(&self) -> bool {
+        matches!(
+            self,
+            Message::AppendEntries { heartbeat: true, .. }
+                | Message::AppendEntriesResponse { heartbeat: true, .. }
+        )
+    }
+
     fn fields(&self) -> Value {
         match self {
             Message::AppendEntries { term, prev_index, entries, commit, heartbeat } => json!({
@@ -134,7 +185,10 @@ impl Payload for Message {
             Message::Propose { request, key } => json!({"request": request, "key": key}),
             Message::ReadIndex => json!({}),
             Message::ReadIndexResponse { index } => json!({"index": index}),
-            Message::Request { fields, .. } | Message::Response { fields, .. } => fields.clone(),
+            Message::Request { fields, .. } | Message::Response { fields, .. } => {
+                let named = fields.iter().map(|(name, field)| ((*name).to_owned(), field.json()));
+                Value::Object(named.collect())
+            }
         }
     }
 }
@@ -148,70 +202,68 @@ pub(crate) fn lease_id(id: i64) -> String {
     format!("{id:016x}")
 }
 
-fn keys(key: &Bytes, range_end: &Bytes) -> Value {
-    if range_end.is_empty() {
-        json!({"key": text(key)})
-    } else {
-        json!({"key": text(key), "rangeEnd": text(range_end)})
+fn keys(key: &Bytes, range_end: &Bytes) -> Vec<(&'static str, Field)> {
+    let mut fields = vec![("key", Field::Key(key.clone()))];
+    if !range_end.is_empty() {
+        fields.push(("rangeEnd", Field::Key(range_end.clone())));
     }
-}
-
-fn with(mut fields: Value, name: &str, value: impl Into<Value>) -> Value {
-    fields[name] = value.into();
     fields
 }
 
 /// What a client sends.
 pub(crate) fn request(request: &Request) -> Message {
-    let (kind, fields) = match request {
+    use Field::{Key, Lease, Number};
+    let (kind, _) = names(request);
+    let fields = match request {
         Request::Range(range) => {
             let mut fields = keys(&range.key, &range.range_end);
             if range.revision != 0 {
-                fields = with(fields, "revision", range.revision);
+                fields.push(("revision", Number(range.revision)));
             }
-            ("Range", with(fields, "serializable", range.serializable))
+            fields.push(("serializable", Field::Flag(range.serializable)));
+            fields
         }
         Request::Put(put) if put.lease != 0 => {
-            ("Put", json!({"key": text(&put.key), "lease": lease_id(put.lease)}))
+            vec![("key", Key(put.key.clone())), ("lease", Lease(put.lease))]
         }
-        Request::Put(put) => ("Put", json!({"key": text(&put.key)})),
-        Request::DeleteRange(delete) => ("DeleteRange", keys(&delete.key, &delete.range_end)),
-        Request::Txn(txn) => {
-            ("Txn", json!({"key": first_key(txn), "compares": txn.compare.len(), "writes": writes(txn)}))
-        }
-        Request::Compact { revision } => ("Compact", json!({"revision": revision})),
-        Request::LeaseGrant { id, ttl } => ("LeaseGrant", json!({"id": lease_id(*id), "ttl": ttl})),
-        Request::LeaseRevoke { id } => ("LeaseRevoke", json!({"id": lease_id(*id)})),
-        Request::LeaseKeepAlive { id } => ("LeaseKeepAlive", json!({"id": lease_id(*id)})),
-        Request::LeaseTimeToLive { id, .. } => ("LeaseTimeToLive", json!({"id": lease_id(*id)})),
-        Request::LeaseLeases => ("LeaseLeases", json!({})),
-        Request::Status => ("Status", json!({})),
-        Request::MemberList { .. } => ("MemberList", json!({})),
+        Request::Put(put) => vec![("key", Key(put.key.clone()))],
+        Request::DeleteRange(delete) => keys(&delete.key, &delete.range_end),
+        Request::Txn(txn) => vec![
+            ("key", Key(first_key(txn))),
+            ("compares", count(txn.compare.len())),
+            ("writes", Field::Writes(writes(txn))),
+        ],
+        Request::Compact { revision } => vec![("revision", Number(*revision))],
+        Request::LeaseGrant { id, ttl } => vec![("id", Lease(*id)), ("ttl", Number(*ttl))],
+        Request::LeaseRevoke { id }
+        | Request::LeaseKeepAlive { id }
+        | Request::LeaseTimeToLive { id, .. } => vec![("id", Lease(*id))],
+        Request::LeaseLeases | Request::Status | Request::MemberList { .. } => Vec::new(),
     };
-    Message::Request { kind, fields }
+    Message::Request { kind, fields: fields.into() }
 }
 
-fn first_key(txn: &TxnRequest) -> String {
+fn first_key(txn: &TxnRequest) -> Bytes {
     let of_operation = |operation: &RequestOp| match operation {
-        RequestOp::Range(range) => text(&range.key),
-        RequestOp::Put(put) => text(&put.key),
-        RequestOp::DeleteRange(delete) => text(&delete.key),
+        RequestOp::Range(range) => range.key.clone(),
+        RequestOp::Put(put) => put.key.clone(),
+        RequestOp::DeleteRange(delete) => delete.key.clone(),
         RequestOp::Txn(txn) => first_key(txn),
     };
     match (txn.compare.first(), txn.success.first().or(txn.failure.first())) {
-        (Some(compare), _) => text(&compare.key),
+        (Some(compare), _) => compare.key.clone(),
         (None, Some(operation)) => of_operation(operation),
-        (None, None) => String::new(),
+        (None, None) => Bytes::new(),
     }
 }
 
-/// What a transaction does if its comparisons hold: `Put /a`, `DeleteRange /b`.
-fn writes(txn: &TxnRequest) -> Vec<String> {
+/// What a transaction does if its comparisons hold.
+fn writes(txn: &TxnRequest) -> Vec<(&'static str, Bytes)> {
     txn.success
         .iter()
         .filter_map(|operation| match operation {
-            RequestOp::Put(put) => Some(format!("Put {}", text(&put.key))),
-            RequestOp::DeleteRange(delete) => Some(format!("DeleteRange {}", text(&delete.key))),
+            RequestOp::Put(put) => Some(("Put", put.key.clone())),
+            RequestOp::DeleteRange(delete) => Some(("DeleteRange", delete.key.clone())),
             RequestOp::Range(_) | RequestOp::Txn(_) => None,
         })
         .collect()
@@ -219,24 +271,26 @@ fn writes(txn: &TxnRequest) -> Vec<String> {
 
 /// What a member answers. An error has the field `error` with etcd's text.
 pub(crate) fn answer(request: &'static str, answer: &Answer) -> Message {
+    use Field::{Flag, Lease, Number};
+    let revision = |header: &ResponseHeader| ("revision", Number(header.revision));
     let fields = match answer {
-        Err(error) => json!({"error": error.to_string()}),
+        Err(error) => vec![("error", Field::Text(error.to_string()))],
         Ok(response) => match response {
-            Response::Range(r) => json!({"revision": r.header.revision, "count": r.count}),
-            Response::Put(r) => json!({"revision": r.header.revision}),
-            Response::DeleteRange(r) => json!({"revision": r.header.revision, "deleted": r.deleted}),
-            Response::Txn(r) => json!({"revision": r.header.revision, "succeeded": r.succeeded}),
-            Response::Compact(r) => json!({"revision": r.header.revision}),
-            Response::LeaseGrant(r) => json!({"id": lease_id(r.id), "ttl": r.ttl}),
-            Response::LeaseRevoke(r) => json!({"revision": r.header.revision}),
-            Response::LeaseKeepAlive(r) => json!({"id": lease_id(r.id), "ttl": r.ttl}),
-            Response::LeaseTimeToLive(r) => json!({"id": lease_id(r.id), "ttl": r.ttl}),
-            Response::LeaseLeases(r) => json!({"leases": r.leases.len()}),
-            Response::Status(r) => json!({"term": r.raft_term, "index": r.raft_index}),
-            Response::MemberList(r) => json!({"members": r.members.len()}),
+            Response::Range(r) => vec![revision(&r.header), ("count", count(r.count))],
+            Response::Put(r) => vec![revision(&r.header)],
+            Response::DeleteRange(r) => vec![revision(&r.header), ("deleted", count(r.deleted))],
+            Response::Txn(r) => vec![revision(&r.header), ("succeeded", Flag(r.succeeded))],
+            Response::Compact(r) => vec![revision(&r.header)],
+            Response::LeaseGrant(r) => vec![("id", Lease(r.id)), ("ttl", Number(r.ttl))],
+            Response::LeaseRevoke(r) => vec![revision(&r.header)],
+            Response::LeaseKeepAlive(r) => vec![("id", Lease(r.id)), ("ttl", Number(r.ttl))],
+            Response::LeaseTimeToLive(r) => vec![("id", Lease(r.id)), ("ttl", Number(r.ttl))],
+            Response::LeaseLeases(r) => vec![("leases", count(r.leases.len()))],
+            Response::Status(r) => vec![("term", count(r.raft_term)), ("index", count(r.raft_index))],
+            Response::MemberList(r) => vec![("members", count(r.members.len()))],
         },
     };
-    Message::Response { kind: request, fields }
+    Message::Response { kind: request, fields: fields.into() }
 }
 
 /// The names of a request and of its response.
@@ -261,7 +315,7 @@ pub(crate) fn propose(command: &Command) -> Message {
     let (request, key) = match command {
         Command::Put(put) => ("Put", text(&put.key)),
         Command::DeleteRange(delete) => ("DeleteRange", text(&delete.key)),
-        Command::Txn(txn) => ("Txn", first_key(txn)),
+        Command::Txn(txn) => ("Txn", text(&first_key(txn))),
         Command::Compact { revision } => ("Compact", revision.to_string()),
         Command::LeaseGrant { id, .. } => ("LeaseGrant", lease_id(*id)),
         Command::LeaseRevoke { id } => ("LeaseRevoke", lease_id(*id)),
@@ -270,31 +324,31 @@ pub(crate) fn propose(command: &Command) -> Message {
 }
 
 pub(crate) fn watch(request: &WatchRequest) -> Message {
-    let fields = with(keys(&request.key, &request.range_end), "startRevision", request.start_revision);
-    Message::Request { kind: "Watch", fields }
+    let mut fields = keys(&request.key, &request.range_end);
+    fields.push(("startRevision", Field::Number(request.start_revision)));
+    Message::Request { kind: "Watch", fields: fields.into() }
 }
 
 pub(crate) fn watch_response(response: &WatchResponse) -> Message {
-    let mut fields = json!({"revision": response.header.revision});
+    let mut fields = vec![("revision", Field::Number(response.header.revision))];
     if response.created {
-        fields = with(fields, "created", true);
+        fields.push(("created", Field::Flag(true)));
     }
     if response.compact_revision != 0 {
-        fields = with(fields, "compactRevision", response.compact_revision);
+        fields.push(("compactRevision", Field::Number(response.compact_revision)));
     }
     if !response.events.is_empty() {
-        let events: Vec<Value> = response.events.iter().map(event).collect();
-        fields = with(fields, "events", events);
+        fields.push(("events", Field::Events(response.events.iter().map(event).collect())));
     }
-    Message::Response { kind: "WatchResponse", fields }
+    Message::Response { kind: "WatchResponse", fields: fields.into() }
 }
 
-fn event(event: &crate::api::Event) -> Value {
+fn event(event: &crate::api::Event) -> (&'static str, Bytes, i64) {
     let kind = match event.kind {
         EventKind::Put => "PUT",
         EventKind::Delete => "DELETE",
     };
-    json!({"type": kind, "key": text(&event.kv.key), "revision": event.kv.mod_revision})
+    (kind, event.kv.key.clone(), event.kv.mod_revision)
 }
 
 /// How long a lost segment takes to be sent again: at first, and at most; each time twice as long. After the

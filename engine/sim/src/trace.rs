@@ -23,6 +23,10 @@ pub trait Payload: Debug + Send + Sync + 'static {
     fn kind(&self) -> &str;
     /// Named fields, as a JSON object.
     fn fields(&self) -> Value;
+    /// Said again and again whatever happens, such as a heartbeat or the renewal of a lease.
+    fn is_routine(&self) -> bool {
+        false
+    }
 }
 
 /// One message, or one event at a component (then `from` equals `to`).

@@ -59,6 +59,9 @@ impl LabFolder {
     /// The lab with the variants of a seed, and their values.
     pub fn drawn(&self, seed: Seed) -> (Lab, BTreeMap<String, Value>) {
         let values = variants::draw(&self.lab.variants, self.name(), seed);
+        if values.is_empty() {
+            return (self.lab.clone(), values);
+        }
         let lab = with_variants(&self.document, &values);
         (serde_json::from_value(lab).expect("the loader has tried every variant"), values)
     }
