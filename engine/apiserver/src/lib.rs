@@ -39,6 +39,8 @@ mod respond;
 pub mod server;
 mod storage;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod verbs;
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
         ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
         _ => return Ok(Target::Path(segments)),
     };
-    if !kinds::group_versions().contains(&(group, version)) {
+    if !kinds::is_served(group, version) {
         return Ok(Target::Path(segments));
     }
     let (namespace, rest) = match rest {

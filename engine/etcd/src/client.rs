@@ -13,8 +13,10 @@ use crate::watch::Watcher;
 
 /// etcdctl's `--command-timeout`.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// The wait before members that refused are dialled again.
+/// The wait before members that refused are dialled again: at first, and at most; each time twice as long.
+/// gRPC's longest first wait is one second.
 const BACK_OFF: Duration = Duration::from_millis(100);
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
 /// A client of the store. Clones share its choice of a member.
 #[derive(Debug, Clone)]
@@ -25,6 +27,16 @@ pub struct Client {
     /// Counts the endpoints that were given up.
     turn: Arc<AtomicUsize>,
     deadline: Duration,
+}
+
+/// How long a caller waits for the members the next time.
+#[derive(Debug)]
+pub(crate) struct BackOff(Duration);
+
+impl Default for BackOff {
+    fn default() -> BackOff {
+        BackOff(BACK_OFF)
+    }
 }
 
 macro_rules! answered {
@@ -143,11 +155,13 @@ impl Client {
         (turn, self.endpoints[turn % self.endpoints.len()])
     }
 
-    /// Gives up the endpoint of `turn`. Waits before the first one has its turn again.
-    pub(crate) async fn next_endpoint(&self, turn: usize) {
+    /// Gives up the endpoint of `turn`. Waits before the first one has its turn again, `back_off` long, which
+    /// grows.
+    pub(crate) async fn next_endpoint(&self, turn: usize, back_off: &mut BackOff) {
         let _ = self.turn.compare_exchange(turn, turn + 1, Ordering::Relaxed, Ordering::Relaxed);
         if (turn + 1).is_multiple_of(self.endpoints.len()) {
-            tokio::time::sleep(BACK_OFF).await;
+            tokio::time::sleep(back_off.0).await;
+            back_off.0 = (back_off.0 * 2).min(BACK_OFF_MAX);
         }
     }
 
@@ -164,6 +178,7 @@ impl Client {
     async fn attempts(&self, request: Request) -> Answer {
         let repeatable = is_repeatable(&request);
         let patience = if self.endpoints.len() > 1 { Patience::OneElection } else { Patience::Endless };
+        let mut back_off = BackOff::default();
         loop {
             let (turn, endpoint) = self.endpoint();
             let error =
@@ -171,7 +186,7 @@ impl Client {
                     Err(error) if error.code() == Code::Unavailable => error,
                     answer => return answer,
                 };
-            self.next_endpoint(turn).await;
+            self.next_endpoint(turn, &mut back_off).await;
             // Of a write it must be certain that nothing was begun.
             if !repeatable && !matches!(error, EtcdError::Refused { .. } | EtcdError::NoLeader) {
                 return Err(error);

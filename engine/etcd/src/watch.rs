@@ -10,7 +10,7 @@ use labkit_sim::caused_by;
 use tokio::sync::mpsc;
 
 use crate::api::{WatchRequest, WatchResponse};
-use crate::client::Client;
+use crate::client::{BackOff, Client};
 use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::Member;
@@ -67,7 +67,7 @@ impl Watcher {
             };
             self.heard_at = self.client.now();
             let Some(Ok(response)) = received else {
-                self.client.next_endpoint(self.turn).await;
+                self.client.next_endpoint(self.turn, &mut BackOff::default()).await;
                 (self.stream, self.turn, _) = open(&self.client, &self.request).await;
                 continue;
             };
@@ -105,13 +105,14 @@ async fn answers(client: &Client, member: &Member) -> bool {
 
 /// Opens the watch at the first member that takes it.
 async fn open(client: &Client, request: &WatchRequest) -> (Stream, usize, WatchResponse) {
+    let mut back_off = BackOff::default();
     loop {
         let (turn, endpoint) = client.endpoint();
         let opened = open_at(client, endpoint, request);
         if let Ok(Some((stream, created))) = tokio::time::timeout(KEEPALIVE_TIMEOUT, opened).await {
             return (stream, turn, created);
         }
-        client.next_endpoint(turn).await;
+        client.next_endpoint(turn, &mut back_off).await;
     }
 }
 

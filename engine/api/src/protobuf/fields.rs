@@ -25,7 +25,7 @@ pub fn prune_unknown(gvk: &GroupVersionKind, object: &mut Value) -> Result<Vec<S
         return Err(format!("json: cannot unmarshal {} into Go value of type {}", name(object), gvk.kind));
     };
     let meta = ["apiVersion", "kind"].map(|name| (name, fields.shift_remove(name)));
-    let pruned = message(&descriptor, fields, &Path::default(), &mut unknown);
+    let pruned = message(&descriptor, fields, &Path::ROOT, &mut unknown);
     for (index, (name, value)) in meta.into_iter().enumerate() {
         if let Some(value) = value {
             fields.shift_insert(index.min(fields.len()), name.to_owned(), value);
@@ -34,37 +34,64 @@ pub fn prune_unknown(gvk: &GroupVersionKind, object: &mut Value) -> Result<Vec<S
     pruned.map(|()| unknown)
 }
 
-/// Where a value stands: with the indices of lists, as strict errors have it, and without, as Go's have it.
-#[derive(Default)]
-struct Path {
-    full: String,
-    plain: String,
+/// Where a value stands, from the inside out; written down only where something is to be said of it.
+struct Path<'a> {
+    outer: Option<&'a Path<'a>>,
+    step: Step<'a>,
 }
 
-impl Path {
-    fn field(&self, name: &str) -> Path {
-        let join = |path: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        Path { full: join(&self.full), plain: join(&self.plain) }
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Field(&'a str),
+    /// Of a map.
+    Key(&'a str),
+    /// Of a list.
+    Index(usize),
+}
+
+impl<'a> Path<'a> {
+    const ROOT: Path<'static> = Path { outer: None, step: Step::Root };
+
+    fn then(&'a self, step: Step<'a>) -> Path<'a> {
+        Path { outer: Some(self), step }
     }
 
-    fn index(&self, index: usize) -> Path {
-        Path { full: format!("{}[{index}]", self.full), plain: self.plain.clone() }
+    /// With the indices of lists and the keys of maps, as strict errors have it.
+    fn full(&self) -> String {
+        let outer = self.outer.map(Path::full).unwrap_or_default();
+        match self.step {
+            Step::Root => outer,
+            Step::Index(index) => format!("{outer}[{index}]"),
+            Step::Field(name) | Step::Key(name) if outer.is_empty() => name.to_owned(),
+            Step::Field(name) | Step::Key(name) => format!("{outer}.{name}"),
+        }
+    }
+
+    /// Without them, as Go's errors have it.
+    fn plain(&self) -> String {
+        let outer = self.outer.map(Path::plain).unwrap_or_default();
+        match self.step {
+            Step::Root | Step::Index(_) | Step::Key(_) => outer,
+            Step::Field(name) if outer.is_empty() => name.to_owned(),
+            Step::Field(name) => format!("{outer}.{name}"),
+        }
     }
 }
 
 fn message(
     descriptor: &MessageDescriptor,
     fields: &mut Map<String, Value>,
-    path: &Path,
+    path: &Path<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<(), String> {
     let mut drop = Vec::new();
     for (name, value) in fields.iter_mut() {
-        let at = path.field(name);
+        let at = path.then(Step::Field(name));
         match find(descriptor, name) {
             Some(field) => check(descriptor, &field, value, &at, unknown)?,
             None => {
-                unknown.push(format!("unknown field {:?}", at.full));
+                unknown.push(format!("unknown field {:?}", at.full()));
                 drop.push(name.clone());
             }
         }
@@ -88,7 +115,7 @@ fn check(
     of: &MessageDescriptor,
     field: &FieldDescriptor,
     value: &mut Value,
-    path: &Path,
+    path: &Path<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<(), String> {
     let refuse = |value: &Value, go: &str| {
@@ -96,7 +123,7 @@ fn check(
             "json: cannot unmarshal {} into Go struct field {}.{} of type {go}",
             name(value),
             of.name(),
-            path.plain
+            path.plain()
         );
         Err(message)
     };
@@ -108,15 +135,16 @@ fn check(
         let element = element.expect("the entries of a map are messages");
         let go = format!("map[string]{}", go_type(&element));
         let Value::Object(entries) = value else { return refuse(value, &go) };
-        return entries.iter_mut().try_for_each(|(key, entry)| {
-            let at = Path { full: path.field(key).full, plain: path.plain.clone() };
-            check(of, &element, entry, &at, unknown)
-        });
+        return entries
+            .iter_mut()
+            .try_for_each(|(key, entry)| check(of, &element, entry, &path.then(Step::Key(key)), unknown));
     }
     if field.is_list() {
         let Value::Array(items) = value else { return refuse(value, &format!("[]{}", go_type(field))) };
         let mut items = items.iter_mut().enumerate();
-        return items.try_for_each(|(index, item)| single(field, item, &path.index(index), unknown, &refuse));
+        return items.try_for_each(|(index, item)| {
+            single(field, item, &path.then(Step::Index(index)), unknown, &refuse)
+        });
     }
     single(field, value, path, unknown, &refuse)
 }
@@ -124,7 +152,7 @@ fn check(
 fn single(
     field: &FieldDescriptor,
     value: &mut Value,
-    path: &Path,
+    path: &Path<'_>,
     unknown: &mut Vec<String>,
     refuse: &dyn Fn(&Value, &str) -> Result<(), String>,
 ) -> Result<(), String> {

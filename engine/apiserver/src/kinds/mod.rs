@@ -43,6 +43,10 @@ pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static 
 }
 
 /// The groups with their version, in order; each group has one version here.
+pub(crate) fn is_served(group: &str, version: &str) -> bool {
+    KINDS.iter().any(|kind| kind.group == group && kind.version == version)
+}
+
 pub(crate) fn group_versions() -> Vec<(&'static str, &'static str)> {
     let mut groups: Vec<(&str, &str)> = KINDS.iter().map(|kind| (kind.group, kind.version)).collect();
     groups.dedup();

@@ -4,73 +4,36 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
-use labkit_api::{Status, UserInfo};
-use labkit_apiserver::{Kubelets, LogRequest, Server, ServerConfig};
-use labkit_client::{ApiServers, Body, Change, Client, DeleteOptions, Informer, Kind, ListParams, Transport};
+use labkit_api::UserInfo;
+use labkit_apiserver::testing::{self, Backbone};
+use labkit_client::{Change, Client, DeleteOptions, Informer, Kind, ListParams};
 use labkit_controllers::ControllerManagerConfig;
-use labkit_etcd::{Etcd, EtcdConfig};
-use labkit_sim::{Component, Pace, World};
+use labkit_sim::{Component, World};
 use serde_json::{Value, json};
 
 /// How long a container takes to start, and to stop.
 const STEP: Duration = Duration::from_secs(1);
 
-#[derive(Debug)]
-struct OneServer(Component, Transport);
-
-impl ApiServers for OneServer {
-    fn pick(&self) -> Option<(Component, Transport)> {
-        Some((self.0.clone(), self.1.clone()))
-    }
-}
-
-#[derive(Debug)]
-struct NoLogs;
-
-impl Kubelets for NoLogs {
-    fn container_logs(&self, node: &str, _: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
-        let error = Status::internal(format!("no kubelet on {node}"));
-        Box::pin(async move { Err(error) })
-    }
-}
-
 #[derive(Clone)]
 pub struct Lab {
     pub world: World,
     pub client: Client,
-    servers: Arc<OneServer>,
+    backbone: Backbone,
 }
 
 /// Boots etcd and API server in virtual time and runs the test.
 pub fn run<F: Future>(seed: u64, test: impl FnOnce(Lab) -> F) -> F::Output {
-    labkit_sim::run(Pace::Virtual, seed, |world| async move {
-        let etcd = Etcd::boot(&world, EtcdConfig::default()).await;
-        let component = world.component("apiServer/0");
-        let config = ServerConfig {
-            etcd: etcd.client("apiServer/0"),
-            kubelets: Arc::new(NoLogs),
-            service_cluster_ip_range: "10.96.0.0/12".to_owned(),
-            event_ttl: Duration::from_secs(3600),
-            public_address: None,
-        };
-        let server = component.run(Server::start(&world, config)).await.unwrap();
-        let servers = Arc::new(OneServer(component, server.transport()));
-        let user = UserInfo::new("kubernetes-admin", &["system:masters"]);
-        let client = Client::new(&world, "kubectl", user, "kubectl", servers.clone());
-        let lab = Lab { world: world.clone(), client, servers };
-        let output = test(lab).await;
-        assert_eq!(world.bugs(), [""; 0]);
-        output
+    testing::run(seed, |backbone| async move {
+        test(Lab { world: backbone.world.clone(), client: backbone.client.clone(), backbone }).await
     })
 }
 
 impl Lab {
     pub fn client_of(&self, component: &str, user: &str) -> Client {
-        Client::new(&self.world, component, UserInfo::new(user, &[]), user, self.servers.clone())
+        self.backbone.client_of(component, UserInfo::new(user, &[]), user)
     }
 
     /// Starts a controller manager as component `controllerManager/<index>`.

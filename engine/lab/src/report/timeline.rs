@@ -37,25 +37,24 @@ pub(crate) fn excerpt(
         groups.take_in(record, loads);
     }
     let told = told(&groups.writes, faults);
-    let may_be_kept = |record: &&Record| match groups.roots.get(&record.id) {
-        Some(root) => told.contains(root),
-        None => !groups.graders.contains(&record.id),
-    };
-    let mut kept = timeline_of(records.iter().filter(may_be_kept));
     let mut hidden: BTreeSet<RecordId> = BTreeSet::new();
-    kept.retain(|entry| {
-        // That a commit moved on is told apart from any write.
-        let tells_commit_only = entry.kind == "AppendEntries" && entry.fields["entries"] == 0;
-        let caused_by_hidden = entry.cause.is_some_and(|cause| hidden.contains(&cause));
-        let told = groups.roots.contains_key(&entry.id);
-        let keep = told || !(entry.noise || tells_commit_only || caused_by_hidden);
-        if !keep {
-            hidden.insert(entry.id);
+    let is_kept = |record: &&Record| {
+        if let Some(root) = groups.roots.get(&record.id) {
+            return told.contains(root);
         }
-        keep
-    });
-    kept.truncate(KEPT_MAX);
-    kept
+        let caused_by_hidden = record.cause.is_some_and(|cause| hidden.contains(&cause));
+        let hide = caused_by_hidden || record.payload.is_routine() || tells_commit_only(record);
+        if hide {
+            hidden.insert(record.id);
+        }
+        !hide && !groups.graders.contains(&record.id)
+    };
+    timeline_of(records.iter().filter(is_kept).take(KEPT_MAX))
+}
+
+/// That a commit moved on is told apart from any write.
+fn tells_commit_only(record: &Record) -> bool {
+    record.payload.kind() == "AppendEntries" && record.payload.fields()["entries"] == 0
 }
 
 /// Which records belong to a load's writes, and which to the grader.

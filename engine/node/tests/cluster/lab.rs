@@ -6,42 +6,21 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use labkit_api::{Object, ObjectKey, Status, UserInfo};
-use labkit_apiserver::{Kubelets, LogRequest, Server, ServerConfig};
-use labkit_client::{ApiServers, Body, Client, DeleteOptions, Kind, ListParams, Transport};
-use labkit_etcd::{Etcd, EtcdConfig};
+use labkit_api::{Object, ObjectKey, UserInfo};
+use labkit_apiserver::testing::{self, Backbone};
+use labkit_client::{Client, DeleteOptions, Kind, ListParams};
 use labkit_node::{Catalogue, Image, Machine, NodeConfig};
 use labkit_scheduler::{Decisions, SchedulerConfig};
-use labkit_sim::{Component, Pace, Payload, Record, World};
+use labkit_sim::{Payload, Record, World};
 use serde_json::{Value, json};
-
-#[derive(Debug)]
-struct OneServer(Component, Transport);
-
-impl ApiServers for OneServer {
-    fn pick(&self) -> Option<(Component, Transport)> {
-        Some((self.0.clone(), self.1.clone()))
-    }
-}
-
-#[derive(Debug)]
-struct NoLogs;
-
-impl Kubelets for NoLogs {
-    fn container_logs(&self, node: &str, _: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
-        let error = Status::internal(format!("no kubelet on {node}"));
-        Box::pin(async move { Err(error) })
-    }
-}
 
 #[derive(Clone)]
 pub struct Lab {
     pub world: World,
     pub client: Client,
     pub decisions: Decisions,
-    servers: Arc<OneServer>,
+    backbone: Backbone,
     machines: Arc<Mutex<BTreeMap<String, Machine>>>,
 }
 
@@ -57,22 +36,9 @@ pub fn run_with<F: Future>(
     images: BTreeMap<String, Image>,
     test: impl FnOnce(Lab) -> F,
 ) -> F::Output {
-    labkit_sim::run(Pace::Virtual, seed, |world| async move {
-        let etcd = Etcd::boot(&world, EtcdConfig { members: 1, ..EtcdConfig::default() }).await;
-        let component = world.component("apiServer/0");
-        let config = ServerConfig {
-            etcd: etcd.client("apiServer/0"),
-            kubelets: Arc::new(NoLogs),
-            service_cluster_ip_range: "10.96.0.0/12".to_owned(),
-            event_ttl: Duration::from_secs(3600),
-            public_address: None,
-        };
-        let server = component.run(Server::start(&world, config)).await.unwrap();
-        let servers = Arc::new(OneServer(component, server.transport()));
-        let user = UserInfo::new("kubernetes-admin", &["system:masters"]);
-        let client = Client::new(&world, "kubectl", user, "kubectl", servers.clone());
-        let machines = Arc::default();
-        let lab = Lab { world: world.clone(), client, decisions: Decisions::default(), servers, machines };
+    testing::run(seed, |backbone| async move {
+        let (world, client) = (backbone.world.clone(), backbone.client.clone());
+        let lab = Lab { world, client, decisions: Decisions::default(), backbone, machines: Arc::default() };
         lab.start_scheduler();
         for number in 1..=nodes {
             lab.add_machine(number, &images);
@@ -80,21 +46,15 @@ pub fn run_with<F: Future>(
         }
         lab.until("the nodes are registered", async |lab| lab.list("Node").await.len() == usize::from(nodes))
             .await;
-        let output = test(lab).await;
-        assert_eq!(world.bugs(), [""; 0]);
-        output
+        test(lab).await
     })
 }
 
 impl Lab {
-    fn client_of(&self, component: &str, user: UserInfo, agent: &str) -> Client {
-        Client::new(&self.world, component, user, agent, self.servers.clone())
-    }
-
     fn start_scheduler(&self) {
         let component = self.world.component("scheduler/0");
         let user = UserInfo::new("system:kube-scheduler", &[]);
-        let client = self.client_of("scheduler/0", user, "kube-scheduler");
+        let client = self.backbone.client_of("scheduler/0", user, "kube-scheduler");
         let config = SchedulerConfig { leader_elect: false, ..SchedulerConfig::default() };
         component.spawn(labkit_scheduler::run(client, config, self.decisions.clone()));
     }
@@ -120,7 +80,10 @@ impl Lab {
         let name = format!("kubelet/{node}");
         let component = self.world.component(&name);
         let user = UserInfo::new(&format!("system:node:{node}"), &["system:nodes"]);
-        component.spawn(labkit_node::run_kubelet(self.client_of(&name, user, "kubelet"), self.machine(node)));
+        component.spawn(labkit_node::run_kubelet(
+            self.backbone.client_of(&name, user, "kubelet"),
+            self.machine(node),
+        ));
     }
 
     pub async fn kill_kubelet(&self, node: &str) {

@@ -1,67 +1,30 @@
 //! A control plane for tests: etcd, API server, schedulers, and nodes that are only objects.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
-use labkit_api::{ObjectKey, Status, UserInfo};
-use labkit_apiserver::{Kubelets, LogRequest, Server, ServerConfig};
-use labkit_client::{ApiServers, Body, Client, Kind, ListParams, Transport};
-use labkit_etcd::{Etcd, EtcdConfig};
+use labkit_api::{ObjectKey, UserInfo};
+use labkit_apiserver::testing::{self, Backbone};
+use labkit_client::{Client, Kind, ListParams};
 use labkit_scheduler::{Decision, Decisions, SchedulerConfig};
-use labkit_sim::{Component, Pace, Record, World};
+use labkit_sim::{Component, Record, World};
 use serde_json::{Value, json};
-
-#[derive(Debug)]
-struct OneServer(Component, Transport);
-
-impl ApiServers for OneServer {
-    fn pick(&self) -> Option<(Component, Transport)> {
-        Some((self.0.clone(), self.1.clone()))
-    }
-}
-
-#[derive(Debug)]
-struct NoLogs;
-
-impl Kubelets for NoLogs {
-    fn container_logs(&self, node: &str, _: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
-        let error = Status::internal(format!("no kubelet on {node}"));
-        Box::pin(async move { Err(error) })
-    }
-}
 
 #[derive(Clone)]
 pub struct Lab {
     pub world: World,
     pub client: Client,
     decisions: Decisions,
-    servers: Arc<OneServer>,
+    backbone: Backbone,
 }
 
 /// Boots etcd and API server and runs the test.
 pub fn run<F: Future>(seed: u64, test: impl FnOnce(Lab) -> F) -> F::Output {
-    labkit_sim::run(Pace::Virtual, seed, |world| async move {
-        let etcd = Etcd::boot(&world, EtcdConfig { members: 1, ..EtcdConfig::default() }).await;
-        let component = world.component("apiServer/0");
-        let config = ServerConfig {
-            etcd: etcd.client("apiServer/0"),
-            kubelets: Arc::new(NoLogs),
-            service_cluster_ip_range: "10.96.0.0/12".to_owned(),
-            event_ttl: Duration::from_secs(3600),
-            public_address: None,
-        };
-        let server = component.run(Server::start(&world, config)).await.unwrap();
-        let servers = Arc::new(OneServer(component, server.transport()));
-        let user = UserInfo::new("kubernetes-admin", &["system:masters"]);
-        let client = Client::new(&world, "kubectl", user, "kubectl", servers.clone());
-        let output =
-            test(Lab { world: world.clone(), client, decisions: Decisions::default(), servers }).await;
-        assert_eq!(world.bugs(), [""; 0]);
-        output
+    testing::run(seed, |backbone| async move {
+        let (world, client) = (backbone.world.clone(), backbone.client.clone());
+        test(Lab { world, client, decisions: Decisions::default(), backbone }).await
     })
 }
 
@@ -75,7 +38,7 @@ impl Lab {
         let name = format!("scheduler/{index}");
         let component = self.world.component(&name);
         let user = UserInfo::new("system:kube-scheduler", &[]);
-        let client = Client::new(&self.world, &name, user, "kube-scheduler", self.servers.clone());
+        let client = self.backbone.client_of(&name, user, "kube-scheduler");
         component.spawn(labkit_scheduler::run(client, config, self.decisions.clone()));
         component
     }

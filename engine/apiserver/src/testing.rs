@@ -1,0 +1,73 @@
+//! etcd and one API server, for the tests of the crates that are its clients (feature `testing`).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use labkit_api::{Status, UserInfo};
+use labkit_client::{ApiServers, Body, Client, Transport};
+use labkit_etcd::{Etcd, EtcdConfig};
+use labkit_sim::{Component, Pace, World};
+
+use crate::{Kubelets, LogRequest, Server, ServerConfig};
+
+/// A world with a store and an API server, and the administrator's client. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Backbone {
+    pub world: World,
+    pub client: Client,
+    servers: Arc<OneServer>,
+}
+
+#[derive(Debug)]
+struct OneServer(Component, Transport);
+
+impl ApiServers for OneServer {
+    fn pick(&self) -> Option<(Component, Transport)> {
+        Some((self.0.clone(), self.1.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct NoLogs;
+
+impl Kubelets for NoLogs {
+    fn container_logs(&self, node: &str, _: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
+        let error = Status::internal(format!("no kubelet on {node}"));
+        Box::pin(async move { Err(error) })
+    }
+}
+
+/// Boots both in virtual time, runs the test, and sees that no component had a bug.
+pub fn run<F: Future>(seed: u64, test: impl FnOnce(Backbone) -> F) -> F::Output {
+    labkit_sim::run(Pace::Virtual, seed, |world| async move {
+        let output = test(Backbone::boot(&world).await).await;
+        assert_eq!(world.bugs(), [""; 0]);
+        output
+    })
+}
+
+impl Backbone {
+    async fn boot(world: &World) -> Backbone {
+        let etcd = Etcd::boot(world, EtcdConfig { members: 1, ..EtcdConfig::default() }).await;
+        let component = world.component("apiServer/0");
+        let config = ServerConfig {
+            etcd: etcd.client("apiServer/0"),
+            kubelets: Arc::new(NoLogs),
+            service_cluster_ip_range: "10.96.0.0/12".to_owned(),
+            event_ttl: Duration::from_secs(3600),
+            public_address: None,
+        };
+        let server = component.run(Server::start(world, config)).await.expect("the store is up");
+        let servers = Arc::new(OneServer(component, server.transport()));
+        let admin = UserInfo::new("kubernetes-admin", &["system:masters"]);
+        let client = Client::new(world, "kubectl", admin, "kubectl", servers.clone());
+        Backbone { world: world.clone(), client, servers }
+    }
+
+    /// A client of its own for a component.
+    pub fn client_of(&self, component: &str, user: UserInfo, agent: &str) -> Client {
+        Client::new(&self.world, component, user, agent, self.servers.clone())
+    }
+}
