@@ -68,8 +68,10 @@ impl Member {
     /// One tick; true when it is time to stand for election.
     pub async fn tick(&self) -> bool {
         let stands = if self.is_elected() {
-            // Fails only when Raft has ended, and then there is nothing to beat for.
-            let _ = self.raft().trigger().heartbeat().await;
+            if self.members > 1 {
+                // Fails only when Raft has ended, and then there is nothing to beat for.
+                let _ = self.raft().trigger().heartbeat().await;
+            }
             let (id, members, now) = (self.id, self.members, self.now());
             self.with_timer(|timer, _| timer.check_quorum(id, members, now, self.election_timeout));
             false
