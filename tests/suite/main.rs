@@ -4,6 +4,7 @@ mod architecture;
 mod book;
 mod etcdctl;
 mod invariant_acknowledged_writes_survive;
+mod invariant_histories_are_linearizable;
 mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kubectl;
