@@ -9,3 +9,4 @@ mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kubectl;
 mod labs;
+mod timed_out_write;
