@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use labkit_cluster::{Cluster, ClusterSpec, ServeOptions};
+use labkit_etcd::{Client, Etcd, EtcdConfig, PutRequest, RangeRequest};
 use labkit_sim::{Pace, run};
 
 /// As in the `labkit` binary.
@@ -55,6 +56,47 @@ fn idle_345_virtual_seconds() {
     run(Pace::Virtual, 1, |world| async move {
         let _cluster = Cluster::boot(&world, &ClusterSpec::whole(3, 3)).await.unwrap();
         world.clock().fast_forward(std::time::Duration::from_secs(345)).await;
+    });
+}
+
+/// Calls of a hundred clients in process, in virtual pace: what the store itself costs.
+const CLIENTS: u32 = 100;
+const CALLS_EACH: u32 = 100;
+
+/// Puts of 256 bytes on stores of one and of three members.
+#[divan::bench(args = [1, 3], sample_count = 10, sample_size = 1)]
+fn etcd_puts(bencher: divan::Bencher, members: u8) {
+    let put = |number| PutRequest::new(format!("bench/{}", number % 1000), vec![b'x'; 256]);
+    etcd_calls(bencher, members, async move |client, number| drop(client.put(put(number)).await.unwrap()));
+}
+
+#[divan::bench(args = [1, 3], sample_count = 10, sample_size = 1)]
+fn etcd_serializable_reads(bencher: divan::Bencher, members: u8) {
+    let read = RangeRequest { serializable: true, ..RangeRequest::key("bench/0") };
+    etcd_calls(bencher, members, async move |client, _| drop(client.range(read.clone()).await.unwrap()));
+}
+
+#[divan::bench(args = [1, 3], sample_count = 10, sample_size = 1)]
+fn etcd_linearizable_reads(bencher: divan::Bencher, members: u8) {
+    let read = RangeRequest::key("bench/0");
+    etcd_calls(bencher, members, async move |client, _| drop(client.range(read.clone()).await.unwrap()));
+}
+
+fn etcd_calls(bencher: divan::Bencher, members: u8, call: impl AsyncFn(&Client, u32) + Sync) {
+    let call = &call;
+    bencher.counter(divan::counter::ItemsCount::new(CLIENTS * CALLS_EACH)).bench(|| {
+        run(Pace::Virtual, 1, |world| async move {
+            let etcd = Etcd::boot(&world, EtcdConfig { members, ..EtcdConfig::default() }).await;
+            let lanes = (0..CLIENTS).map(|lane| {
+                let client = etcd.client("client");
+                async move {
+                    for turn in 0..CALLS_EACH {
+                        call(&client, lane * CALLS_EACH + turn).await;
+                    }
+                }
+            });
+            futures::future::join_all(lanes).await;
+        });
     });
 }
 
