@@ -14,7 +14,7 @@
 //! - [`names`]: generated names, pod template hashes.
 //! - [`validation`]: syntax of names, labels and ports, with upstream's messages.
 
-mod canonical;
+pub mod canonical;
 pub mod duration;
 pub mod int_or_string;
 pub mod meta;

@@ -20,6 +20,7 @@ mod authn;
 mod bootstrap;
 mod decode;
 mod discovery;
+mod duplicates;
 #[cfg(feature = "edge")]
 pub mod edge;
 mod field;

@@ -3,6 +3,7 @@
 
 mod create;
 mod delete;
+mod json_patch;
 mod log;
 mod patch;
 mod read;

@@ -1,4 +1,4 @@
-//! Patch: merge patches and strategic merge patches, applied to the newest state until none is faster.
+//! Patch: JSON, merge and strategic merge patches, applied to the newest state until none is faster.
 
 use http::StatusCode;
 use labkit_api::patch::{merge_patch, strategic_merge_patch};
@@ -7,15 +7,24 @@ use labkit_client::Response;
 use serde_json::Value;
 
 use crate::decode::{self, FieldValidation};
+use crate::duplicates;
+use crate::field;
 use crate::kinds::Subresource;
 use crate::registry::update::UpdateOptions;
-use crate::verbs::{Call, read, update};
+use crate::verbs::{Call, json_patch, read, update};
 
+const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
-/// A patch and how it is to be read.
-enum Patch {
+/// A patch, how it is to be read, and which of its fields stand there twice.
+struct Patch {
+    change: Change,
+    duplicates: Vec<String>,
+}
+
+enum Change {
+    Json(::json_patch::Patch),
     Merge(Value),
     Strategic(Value),
 }
@@ -52,12 +61,16 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
 fn parse(call: &Call) -> Result<Patch, Status> {
     decode::check_size(&call.body)?;
     let content_type = decode::content_type(&call.headers);
-    if !matches!(content_type, MERGE | STRATEGIC) {
-        return Err(decode::unsupported_media_type(&[MERGE, STRATEGIC]));
+    if !matches!(content_type, JSON | MERGE | STRATEGIC) {
+        return Err(decode::unsupported_media_type(&[JSON, MERGE, STRATEGIC]));
+    }
+    if content_type == JSON {
+        return Ok(Patch { change: Change::Json(json_patch::parse(&call.body)?), duplicates: Vec::new() });
     }
     let invalid = |error| Status::bad_request(format!("error decoding patch: {error}"));
-    let patch: Value = serde_json::from_slice(&call.body).map_err(invalid)?;
-    Ok(if content_type == MERGE { Patch::Merge(patch) } else { Patch::Strategic(patch) })
+    let (patch, duplicates) = duplicates::from_json(&call.body).map_err(invalid)?;
+    let change = if content_type == MERGE { Change::Merge(patch) } else { Change::Strategic(patch) };
+    Ok(Patch { change, duplicates })
 }
 
 fn patched(
@@ -67,9 +80,18 @@ fn patched(
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
     let mut value = current.to_value();
-    match patch {
-        Patch::Merge(patch) => merge_patch(&mut value, patch),
-        Patch::Strategic(patch) => strategic_merge_patch(gvk, &mut value, patch)?,
+    match &patch.change {
+        Change::Json(operations) => json_patch::apply(&mut value, operations)?,
+        Change::Merge(patch) => merge_patch(&mut value, patch),
+        Change::Strategic(patch) => strategic_merge_patch(gvk, &mut value, patch)?,
     }
-    decode::typed(value, gvk, validation)
+    // What the refusal shows: the patch as Go prints it, or all that came of it.
+    let shown = match &patch.change {
+        Change::Strategic(patch) => labkit_api::canonical::go_text(patch),
+        _ => value.to_string(),
+    };
+    decode::fields(value, patch.duplicates.clone(), gvk, validation).map_err(|error| {
+        let cause = field::invalid("patch", shown.as_str(), &error);
+        Status::invalid(&GroupVersionKind::new("", "", ""), "", vec![cause])
+    })
 }
