@@ -89,7 +89,9 @@ fn parse(
         ))
     };
     match content_type {
-        "application/vnd.kubernetes.protobuf" => labkit_api::protobuf::decode(body).map(|value| (value, Vec::new())),
+        "application/vnd.kubernetes.protobuf" => {
+            labkit_api::protobuf::decode(body).map(|value| (value, Vec::new()))
+        }
         "application/yaml" => duplicates::from_yaml(body).map_err(|error| {
             unrecognized(&format!(
                 "couldn't get version/kind; json parse error: error converting YAML to JSON: yaml: {error}"
@@ -175,13 +177,12 @@ pub(crate) fn fields(
     let mut object = Object::from_value(value).map_err(|error| format!("json: {error}"))?;
     object.api_version = expected.api_version();
     object.kind = expected.kind.clone();
-    object.metadata.other.shift_remove("managedFields");
     object.metadata.other.shift_remove("selfLink");
     Ok((object, warnings))
 }
 
 /// A field that is null is a field that is not set.
-fn drop_nulls(value: &mut Value) {
+pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());

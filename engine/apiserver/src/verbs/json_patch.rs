@@ -11,7 +11,8 @@ const COPIED_BYTES_MAX: usize = crate::decode::BODY_BYTES_MAX;
 
 /// Reads a patch: 400 where it is none, 413 where it is too long.
 pub(super) fn parse(body: &[u8]) -> Result<json_patch::Patch, Status> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))?;
     let Value::Array(operations) = &value else {
         let message =
             format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", go_kind(&value));

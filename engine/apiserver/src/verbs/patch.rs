@@ -1,8 +1,8 @@
-//! Patch: JSON, merge and strategic merge patches, applied to the newest state until none is faster.
+//! Patch: server-side apply, and JSON, merge and strategic merge patches, applied to the newest state until none is faster.
 
 use http::StatusCode;
 use labkit_api::patch::{merge_patch, strategic_merge_patch};
-use labkit_api::{GroupVersionKind, Object, Status, Verb};
+use labkit_api::{GroupVersionKind, ManagedFields, Object, Status, Verb};
 use labkit_client::Response;
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ use crate::duplicates;
 use crate::field;
 use crate::kinds::Subresource;
 use crate::registry::update::UpdateOptions;
-use crate::verbs::{Call, json_patch, read, update};
+use crate::verbs::field_manager::FieldManager;
+use crate::verbs::{Call, apply, json_patch, read, update};
 
 const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
@@ -31,25 +32,35 @@ enum Change {
 
 pub(super) async fn patch(call: Call) -> Result<Response, Status> {
     let (kind, subresource) = (call.info.kind, call.info.subresource);
+    if decode::content_type(&call.headers) == apply::CONTENT_TYPE && subresource != Some(Subresource::Scale) {
+        return apply::apply(call).await;
+    }
+    if call.query.has("force") {
+        let cause = field::forbidden("force", "may not be specified for non-apply patch");
+        let options = GroupVersionKind::new("meta.k8s.io", "v1", "PatchOptions");
+        return Err(Status::invalid(&options, "", vec![cause]));
+    }
     let options = UpdateOptions { subresource, dry_run: call.query.dry_run("PatchOptions")? };
     let validation = FieldValidation::parse(&call.query)?;
+    let field_manager = FieldManager::of(&call, "PatchOptions")?;
     let patch = parse(&call)?;
     let gvk = subresource.map_or_else(|| kind.gvk(), |subresource| subresource.gvk(kind));
     let mut warnings = Vec::new();
     if subresource == Some(Subresource::Scale) {
-        return update::rescale(&call, options, |scale| {
-            patched(&patch, &gvk, scale, validation).map(|(scale, _)| scale)
+        return update::rescale(&call, options, &field_manager, |scale| {
+            patched(&patch, &gvk, scale.clone(), validation).map(|(scale, _)| scale)
         })
         .await;
     }
     let state = call.namespace_state().await?;
-    let change = |current: &Object| {
-        let current = kind.strategy.to_served(current.clone());
-        let (mut object, warned) = patched(&patch, &gvk, &current, validation)?;
+    let change = |live: &Object| {
+        let current = kind.strategy.to_served(live.clone());
+        let (mut object, warned) = patched(&patch, &gvk, current, validation)?;
         warnings = warned;
         call.check_names(&mut object)?;
         let mut object = kind.strategy.to_stored(object);
         kind.stored().strategy.set_defaults(&mut object);
+        field_manager.note(Some(live), &mut object);
         call.admit(Verb::Update, Some(&mut object), state)?;
         Ok(object)
     };
@@ -62,7 +73,7 @@ fn parse(call: &Call) -> Result<Patch, Status> {
     decode::check_size(&call.body)?;
     let content_type = decode::content_type(&call.headers);
     if !matches!(content_type, JSON | MERGE | STRATEGIC) {
-        return Err(decode::unsupported_media_type(&[JSON, MERGE, STRATEGIC]));
+        return Err(decode::unsupported_media_type(&[JSON, MERGE, STRATEGIC, apply::CONTENT_TYPE]));
     }
     if content_type == JSON {
         return Ok(Patch { change: Change::Json(json_patch::parse(&call.body)?), duplicates: Vec::new() });
@@ -76,9 +87,13 @@ fn parse(call: &Call) -> Result<Patch, Status> {
 fn patched(
     patch: &Patch,
     gvk: &GroupVersionKind,
-    current: &Object,
+    mut current: Object,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
+    // Other patches can only replace the list of managers; the one that is there is left to `FieldManager`.
+    if !matches!(patch.change, Change::Json(_)) {
+        current.metadata.managed_fields = ManagedFields::default();
+    }
     let mut value = current.to_value();
     match &patch.change {
         Change::Json(operations) => json_patch::apply(&mut value, operations)?,
