@@ -76,6 +76,13 @@ impl Live {
         finish(self.kubectl_command(arguments)).await
     }
 
+    /// The same, with variables in its environment.
+    pub async fn kubectl_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Printed {
+        let mut command = self.kubectl_command(arguments);
+        command.envs(variables.iter().copied());
+        finish(command).await
+    }
+
     /// Runs kubectl, demands success and returns what it printed.
     #[track_caller]
     pub fn kubectl_ok(&self, arguments: &str) -> impl Future<Output = String> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The value with the fields of every object sorted by name, as Go's encoder writes maps.
-pub(crate) fn sorted(value: &Value) -> Value {
+pub fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let mut pairs: Vec<(String, Value)> =
@@ -17,7 +17,7 @@ pub(crate) fn sorted(value: &Value) -> Value {
 }
 
 /// The value as Go's `%v` prints it: `map[image:nginx name:c]`. Upstream's messages quote values so.
-pub(crate) fn go_text(value: &Value) -> String {
+pub fn go_text(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),

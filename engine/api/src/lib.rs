@@ -6,6 +6,7 @@
 //! - [`status`]: [`Status`], the one error of the API, word for word what users of kubectl know.
 //! - [`user`]: [`UserInfo`], who makes a request.
 //! - [`selector`]: [`LabelSelector`] and [`FieldSelector`], from text and from objects.
+//! - [`managed_fields`]: who manages which fields, and server-side apply.
 //! - [`patch`]: merge patch, strategic merge patch, and the patch that kubectl's client-side apply sends.
 //! - [`protobuf`]: request bodies in Kubernetes' protobuf encoding, to JSON.
 //! - [`quantity`]: [`Quantity`], exact amounts of CPU, memory and the like.
@@ -14,9 +15,10 @@
 //! - [`names`]: generated names, pod template hashes.
 //! - [`validation`]: syntax of names, labels and ports, with upstream's messages.
 
-mod canonical;
+pub mod canonical;
 pub mod duration;
 pub mod int_or_string;
+pub mod managed_fields;
 pub mod meta;
 pub mod names;
 pub mod object;
@@ -29,6 +31,7 @@ pub mod status;
 pub mod user;
 pub mod validation;
 
+pub use managed_fields::ManagedFields;
 pub use meta::{ObjectMeta, OwnerReference, Time};
 pub use object::{Object, ObjectKey, ObjectList};
 pub use quantity::Quantity;

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::managed_fields::ManagedFields;
+
 /// `metav1.Time`: RFC 3339 in UTC, whole seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Timestamp);
@@ -63,6 +65,8 @@ pub struct ObjectMeta {
     pub owner_references: Vec<OwnerReference>,
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
     pub finalizers: Vec<String>,
+    #[serde(skip_serializing_if = "ManagedFields::is_empty")]
+    pub managed_fields: ManagedFields,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }

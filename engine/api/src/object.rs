@@ -126,7 +126,8 @@ mod tests {
     fn unknown_fields_survive_a_round_trip() {
         let value = json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z", "managedFields": [{"manager": "kubectl"}]},
+            "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z", "managedFields": [{
+                "manager": "kubectl", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {}}}]},
             "spec": {"containers": [{"name": "c", "image": "nginx"}]}, "new": 1
         });
         assert_eq!(Object::from_value(value.clone()).unwrap().to_value(), value);

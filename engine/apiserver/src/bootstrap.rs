@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use labkit_api::{Object, Status};
+use labkit_api::{Object, Status, Time};
 use serde_json::{Value, json};
 
 use crate::kinds::{Kind, endpoint_slices, namespaces, services};
@@ -48,6 +48,8 @@ async fn make(registry: &Registry, kind: &'static Kind, value: Value) -> Result<
         return Ok(());
     }
     kind.strategy.set_defaults(&mut object);
+    let now = Time(registry.world.clock().now());
+    object.metadata.managed_fields = crate::verbs::field_manager::own(kind, &object, now);
     match registry.create(kind, object, false).await {
         Err(status) if !status.is_already_exists() => Err(status),
         _ => Ok(()),

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use labkit_api::{GroupVersionKind, Object, Status};
 use serde_json::Value;
 
+use crate::duplicates;
 use crate::query::Query;
 
 /// The largest body that is read: 3 MiB.
@@ -69,6 +70,15 @@ pub(crate) fn unsupported_media_type(accepted: &[&str]) -> Status {
 
 /// The body as JSON. `expected` is the kind that the path asks for, which messages name.
 pub(crate) fn value(headers: &HeaderMap, body: &Bytes, expected: &GroupVersionKind) -> Result<Value, Status> {
+    parse(headers, body, expected).map(|(value, _)| value)
+}
+
+/// The same, with the fields that stand there twice.
+fn parse(
+    headers: &HeaderMap,
+    body: &Bytes,
+    expected: &GroupVersionKind,
+) -> Result<(Value, Vec<String>), Status> {
     check_size(body)?;
     let content_type = content_type(headers);
     let unrecognized = |error: &str| {
@@ -79,13 +89,15 @@ pub(crate) fn value(headers: &HeaderMap, body: &Bytes, expected: &GroupVersionKi
         ))
     };
     match content_type {
-        "application/vnd.kubernetes.protobuf" => labkit_api::protobuf::decode(body),
-        "application/yaml" => serde_yaml::from_slice(body).map_err(|error| {
+        "application/vnd.kubernetes.protobuf" => {
+            labkit_api::protobuf::decode(body).map(|value| (value, Vec::new()))
+        }
+        "application/yaml" => duplicates::from_yaml(body).map_err(|error| {
             unrecognized(&format!(
                 "couldn't get version/kind; json parse error: error converting YAML to JSON: yaml: {error}"
             ))
         }),
-        "application/json" => serde_json::from_slice(body)
+        "application/json" => duplicates::from_json(body)
             .map_err(|error| unrecognized(&format!("couldn't get version/kind; json parse error: {error}"))),
         _ => Err(unsupported_media_type(BODY_TYPES)),
     }
@@ -111,13 +123,14 @@ pub(crate) fn object(
     expected: &GroupVersionKind,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
-    let value = value(headers, body, expected)?;
-    typed(value, expected, validation)
+    let (value, duplicates) = parse(headers, body, expected)?;
+    typed(value, duplicates, expected, validation)
 }
 
 /// JSON as an object of the expected kind: its names are checked, unknown fields refused, warned of or dropped.
-pub(crate) fn typed(
-    mut value: Value,
+fn typed(
+    value: Value,
+    duplicates: Vec<String>,
     expected: &GroupVersionKind,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
@@ -141,26 +154,35 @@ pub(crate) fn typed(
             format!("{kind} in version {:?} cannot be handled as a {}", expected.version, expected.kind);
         return Err(Status::bad_request(message));
     }
+    fields(value, duplicates, expected, validation).map_err(|error| cannot(&error))
+}
+
+/// The fields of an object of the expected kind. The error is Go's text, or that of strict decoding.
+pub(crate) fn fields(
+    mut value: Value,
+    duplicates: Vec<String>,
+    expected: &GroupVersionKind,
+    validation: FieldValidation,
+) -> Result<(Object, Vec<String>), String> {
     drop_nulls(&mut value);
-    let mut warnings =
-        labkit_api::protobuf::prune_unknown(expected, &mut value).map_err(|error| cannot(&error))?;
+    let mut warnings = duplicates;
+    warnings.extend(labkit_api::protobuf::prune_unknown(expected, &mut value)?);
     match validation {
         FieldValidation::Strict if !warnings.is_empty() => {
-            return Err(cannot(&format!("strict decoding error: {}", warnings.join(", "))));
+            return Err(format!("strict decoding error: {}", warnings.join(", ")));
         }
         FieldValidation::Ignore => warnings.clear(),
         _ => {}
     }
-    let mut object = Object::from_value(value).map_err(|error| cannot(&format!("json: {error}")))?;
+    let mut object = Object::from_value(value).map_err(|error| format!("json: {error}"))?;
     object.api_version = expected.api_version();
     object.kind = expected.kind.clone();
-    object.metadata.other.shift_remove("managedFields");
     object.metadata.other.shift_remove("selfLink");
     Ok((object, warnings))
 }
 
 /// A field that is null is a field that is not set.
-fn drop_nulls(value: &mut Value) {
+pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());

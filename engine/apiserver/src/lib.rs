@@ -12,7 +12,7 @@
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
 //!
 //! Invariants: only this crate talks to etcd. An object's resourceVersion is the revision of its key and is never
-//! stored. Every write is a compare-and-swap. Absent: authorization, webhooks, quotas, server-side apply.
+//! stored. Every write is a compare-and-swap. Absent: authorization, webhooks, quotas.
 
 mod admission;
 mod allocate;
@@ -20,6 +20,7 @@ mod authn;
 mod bootstrap;
 mod decode;
 mod discovery;
+mod duplicates;
 #[cfg(feature = "edge")]
 pub mod edge;
 mod field;

@@ -142,12 +142,21 @@ impl DeleteOptions {
             ("Foreground", _) => Some(Propagation::Foreground),
             ("Orphan", _) => Some(Propagation::Orphan),
             (other, _) => {
-                let cause =
-                    field::not_supported("propagationPolicy", other, &["Foreground", "Background", "Orphan"]);
+                let cause = field::not_supported(
+                    "propagationPolicy",
+                    other,
+                    &["Foreground", "Background", "Orphan", "nil"],
+                );
                 let gvk = labkit_api::GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions");
                 return Err(Status::invalid(&gvk, "", vec![cause]));
             }
         };
+        if orphan.is_some() && !text("propagationPolicy").is_empty() {
+            let detail = "orphanDependents and deletionPropagation cannot be both set";
+            let cause = field::invalid("propagationPolicy", text("propagationPolicy").as_str(), detail);
+            let gvk = labkit_api::GroupVersionKind::new("meta.k8s.io", "v1", "DeleteOptions");
+            return Err(Status::invalid(&gvk, "", vec![cause]));
+        }
         let precondition = |name: &str| {
             let value = body.get("preconditions").and_then(|preconditions| preconditions.get(name));
             value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
-use labkit_api::Status;
+use labkit_api::{ManagedFields, Status};
 use labkit_client::{Body, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -25,6 +25,8 @@ pub(crate) struct Presentation {
     pub view: View,
     pub encoding: Encoding,
     pub include: IncludeObject,
+    /// Whether objects come with their managers.
+    pub managed_fields: bool,
     pub now: Timestamp,
 }
 
@@ -33,9 +35,13 @@ impl Presentation {
     pub fn object(&self, entry: &Entry) -> Bytes {
         match self.view {
             View::Object if self.kind.converts() => {
-                to_json(&self.kind.strategy.to_served(entry.object.clone()))
+                let mut object = self.kind.strategy.to_served(entry.object.clone());
+                if !self.managed_fields {
+                    object.metadata.managed_fields = ManagedFields::default();
+                }
+                to_json(&object)
             }
-            View::Object => entry.json().clone(),
+            View::Object => entry.json(self.managed_fields).clone(),
             View::Table => to_json(&self.table(&[entry], &entry.object.metadata.resource_version, true)),
             View::Partial => to_json(&table::partial_object(&entry.object)),
         }

@@ -89,7 +89,12 @@ pub struct DeleteOptions {
 #[derive(Debug, Clone)]
 pub struct Client {
     link: Link,
+    managed_fields: bool,
 }
+
+/// With this header objects come without `metadata.managedFields`. Not upstream's; components keep no such list, and
+/// reading it would take as long as reading the rest.
+pub const OMIT_MANAGED_FIELDS: &str = "x-labkit-omit-managed-fields";
 
 impl Client {
     /// `from` is the component's name in the trace, `user_agent` what it calls itself.
@@ -108,17 +113,25 @@ impl Client {
             servers,
             timeout: Duration::from_secs(60),
         };
-        Client { link }
+        Client { link, managed_fields: false }
     }
 
     /// The same client under another user agent: one per controller of a process.
     pub fn with_user_agent(&self, user_agent: &str) -> Client {
-        Client { link: Link { user_agent: user_agent.into(), ..self.link.clone() } }
+        Client {
+            link: Link { user_agent: user_agent.into(), ..self.link.clone() },
+            managed_fields: self.managed_fields,
+        }
     }
 
     /// The same client with another deadline for each request that is no watch.
     pub fn with_timeout(&self, timeout: Duration) -> Client {
-        Client { link: Link { timeout, ..self.link.clone() } }
+        Client { link: Link { timeout, ..self.link.clone() }, managed_fields: self.managed_fields }
+    }
+
+    /// The same client, which gets objects with `metadata.managedFields`.
+    pub fn with_managed_fields(&self) -> Client {
+        Client { managed_fields: true, ..self.clone() }
     }
 
     pub fn world(&self) -> &World {
@@ -297,6 +310,9 @@ impl Client {
             .header(http::header::USER_AGENT, &*self.link.user_agent);
         if body.is_some() {
             request = request.header(http::header::CONTENT_TYPE, content_type);
+        }
+        if !self.managed_fields {
+            request = request.header(OMIT_MANAGED_FIELDS, "true");
         }
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         request.body(body).expect("paths are made of valid names and escaped queries")

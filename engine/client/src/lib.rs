@@ -22,7 +22,7 @@ pub mod service;
 pub mod typed;
 pub mod watch;
 
-pub use client::{Client, DeleteOptions, Error, ListParams, PatchKind};
+pub use client::{Client, DeleteOptions, Error, ListParams, OMIT_MANAGED_FIELDS, PatchKind};
 pub use events::{EventRecorder, EventType, reference};
 pub use informer::{Change, Informer, Store};
 pub use leader_election::{Elector, LeaderElection};

@@ -116,7 +116,16 @@ impl Registry {
         if is_waiting && meta.finalizers.is_empty() && !kind.strategy.is_held(&object) {
             return Ok(Changed::Removed);
         }
-        Ok(if object == *old { Changed::Nothing } else { Changed::To(Box::new(object)) })
+        // Managers who only came to the same fields again are not worth a write.
+        if object.metadata.managed_fields.is_same_but_for_times(&old.metadata.managed_fields) {
+            let noted =
+                std::mem::replace(&mut object.metadata.managed_fields, old.metadata.managed_fields.clone());
+            if object == *old {
+                return Ok(Changed::Nothing);
+            }
+            object.metadata.managed_fields = noted;
+        }
+        Ok(Changed::To(Box::new(object)))
     }
 }
 

@@ -1,10 +1,13 @@
-//! A stored object with the revision at which it was written, and its JSON once someone asked for it.
+//! A stored object with the revision at which it was written, and its JSON once someone asked for it: with the
+//! managers of its fields, and without them for those who have no use for them.
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use labkit_api::{Object, Status};
+use labkit_api::{ManagedFields, Object, ObjectMeta, Status};
 use labkit_etcd::KeyValue;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -12,12 +15,13 @@ pub(crate) struct Entry {
     pub object: Object,
     pub revision: i64,
     json: OnceLock<Bytes>,
+    json_without_managers: OnceLock<Bytes>,
 }
 
 impl Entry {
     pub fn new(mut object: Object, revision: i64) -> Entry {
         object.metadata.resource_version = revision.to_string();
-        Entry { object, revision, json: OnceLock::new() }
+        Entry { object, revision, json: OnceLock::new(), json_without_managers: OnceLock::new() }
     }
 
     pub fn decode(kv: &KeyValue) -> Result<Arc<Entry>, Status> {
@@ -29,8 +33,14 @@ impl Entry {
     }
 
     /// The object's JSON, made once for all who read or watch it.
-    pub fn json(&self) -> &Bytes {
-        self.json.get_or_init(|| to_json(&self.object))
+    pub fn json(&self, managed_fields: bool) -> &Bytes {
+        if managed_fields || self.object.metadata.managed_fields.is_empty() {
+            return self.json.get_or_init(|| to_json(&self.object));
+        }
+        self.json_without_managers.get_or_init(|| {
+            let managed_fields = ManagedFields::default();
+            to_json(&With::metadata(&self.object, |metadata| metadata.managed_fields = managed_fields))
+        })
     }
 }
 
@@ -39,9 +49,26 @@ pub(crate) fn encode(object: &Object) -> Bytes {
     if object.metadata.resource_version.is_empty() {
         return to_json(object);
     }
-    let mut object = object.clone();
-    object.metadata.resource_version.clear();
-    to_json(&object)
+    to_json(&With::metadata(object, |metadata| metadata.resource_version.clear()))
+}
+
+/// An object with other metadata, without a copy of the rest.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct With<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: ObjectMeta,
+    #[serde(flatten)]
+    rest: &'a Map<String, Value>,
+}
+
+impl With<'_> {
+    fn metadata(object: &Object, change: impl FnOnce(&mut ObjectMeta)) -> With<'_> {
+        let mut metadata = object.metadata.clone();
+        change(&mut metadata);
+        With { api_version: &object.api_version, kind: &object.kind, metadata, rest: &object.rest }
+    }
 }
 
 pub(crate) fn to_json(value: &impl serde::Serialize) -> Bytes {

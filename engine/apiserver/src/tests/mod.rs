@@ -7,6 +7,7 @@ mod kinds;
 mod kubectl;
 mod lists;
 mod objects;
+mod patches;
 mod protocol;
 mod watches;
 

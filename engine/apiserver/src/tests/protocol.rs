@@ -49,7 +49,7 @@ fn bodies_are_json_or_yaml_within_the_limit() {
                 "x",
             )
             .await;
-        assert_eq!(response.status(), 415);
+        assert_eq!(response.status(), 422);
         let wrong = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
         let message = "the API version in the data (v1) does not match the expected API version (apps/v1)";
         lab.refused("POST", DEPLOYMENTS, wrong, 400, message).await;

@@ -11,17 +11,20 @@ use crate::query::DeleteOptions;
 use crate::registry::bind;
 use crate::registry::update::UpdateOptions;
 use crate::respond;
+use crate::verbs::field_manager::FieldManager;
 use crate::verbs::{Call, read};
 
 pub(super) async fn create(call: Call) -> Result<Response, Status> {
     let kind = call.info.kind;
     let dry_run = call.query.dry_run("CreateOptions")?;
     let validation = FieldValidation::parse(&call.query)?;
+    let field_manager = FieldManager::of(&call, "CreateOptions")?;
     let (mut object, warnings) = decode::object(&call.headers, &call.body, &kind.gvk(), validation)?;
     call.check_names(&mut object)?;
     let mut object = kind.strategy.to_stored(object);
     let kind = kind.stored();
     kind.strategy.set_defaults(&mut object);
+    field_manager.note(None, &mut object);
     call.admit(Verb::Create, Some(&mut object), call.namespace_state().await?)?;
     let entry = call.registry.create(kind, object, dry_run).await?;
     read::written(&call, StatusCode::CREATED, &entry, &warnings)

@@ -1,8 +1,11 @@
 //! The verbs: from a request that is understood to the registry and back to an answer.
 //! Counterpart: `k8s.io/apiserver/pkg/endpoints/handlers`.
 
+mod apply;
 mod create;
 mod delete;
+pub(crate) mod field_manager;
+mod json_patch;
 mod log;
 mod patch;
 mod read;
@@ -34,7 +37,6 @@ pub(crate) struct Call {
     pub query: Query,
     pub headers: HeaderMap,
     pub body: Bytes,
-    #[expect(dead_code, reason = "who asks is known; nothing asks for it yet")]
     pub user: UserInfo,
 }
 
@@ -65,7 +67,8 @@ impl Call {
             _ => IncludeObject::Metadata,
         };
         let now = self.registry.world.clock().now();
-        Ok(Presentation { kind: self.info.kind, view, encoding, include, now })
+        let managed_fields = !self.headers.contains_key(labkit_client::OMIT_MANAGED_FIELDS);
+        Ok(Presentation { kind: self.info.kind, view, encoding, include, managed_fields, now })
     }
 
     /// How things stand with the namespace that is written to.

@@ -1,46 +1,66 @@
-//! Patch: merge patches and strategic merge patches, applied to the newest state until none is faster.
+//! Patch: server-side apply, and JSON, merge and strategic merge patches, applied to the newest state until none is faster.
 
 use http::StatusCode;
 use labkit_api::patch::{merge_patch, strategic_merge_patch};
-use labkit_api::{GroupVersionKind, Object, Status, Verb};
+use labkit_api::{GroupVersionKind, ManagedFields, Object, Status, Verb};
 use labkit_client::Response;
 use serde_json::Value;
 
 use crate::decode::{self, FieldValidation};
+use crate::duplicates;
+use crate::field;
 use crate::kinds::Subresource;
 use crate::registry::update::UpdateOptions;
-use crate::verbs::{Call, read, update};
+use crate::verbs::field_manager::FieldManager;
+use crate::verbs::{Call, apply, json_patch, read, update};
 
+const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
-/// A patch and how it is to be read.
-enum Patch {
+/// A patch, how it is to be read, and which of its fields stand there twice.
+struct Patch {
+    change: Change,
+    duplicates: Vec<String>,
+}
+
+enum Change {
+    Json(::json_patch::Patch),
     Merge(Value),
     Strategic(Value),
 }
 
 pub(super) async fn patch(call: Call) -> Result<Response, Status> {
     let (kind, subresource) = (call.info.kind, call.info.subresource);
+    if decode::content_type(&call.headers) == apply::CONTENT_TYPE && subresource != Some(Subresource::Scale) {
+        return apply::apply(call).await;
+    }
+    if call.query.has("force") {
+        let cause = field::forbidden("force", "may not be specified for non-apply patch");
+        let options = GroupVersionKind::new("meta.k8s.io", "v1", "PatchOptions");
+        return Err(Status::invalid(&options, "", vec![cause]));
+    }
     let options = UpdateOptions { subresource, dry_run: call.query.dry_run("PatchOptions")? };
     let validation = FieldValidation::parse(&call.query)?;
+    let field_manager = FieldManager::of(&call, "PatchOptions")?;
     let patch = parse(&call)?;
     let gvk = subresource.map_or_else(|| kind.gvk(), |subresource| subresource.gvk(kind));
     let mut warnings = Vec::new();
     if subresource == Some(Subresource::Scale) {
-        return update::rescale(&call, options, |scale| {
-            patched(&patch, &gvk, scale, validation).map(|(scale, _)| scale)
+        return update::rescale(&call, options, &field_manager, |scale| {
+            patched(&patch, &gvk, scale.clone(), validation).map(|(scale, _)| scale)
         })
         .await;
     }
     let state = call.namespace_state().await?;
-    let change = |current: &Object| {
-        let current = kind.strategy.to_served(current.clone());
-        let (mut object, warned) = patched(&patch, &gvk, &current, validation)?;
+    let change = |live: &Object| {
+        let current = kind.strategy.to_served(live.clone());
+        let (mut object, warned) = patched(&patch, &gvk, current, validation)?;
         warnings = warned;
         call.check_names(&mut object)?;
         let mut object = kind.strategy.to_stored(object);
         kind.stored().strategy.set_defaults(&mut object);
+        field_manager.note(Some(live), &mut object);
         call.admit(Verb::Update, Some(&mut object), state)?;
         Ok(object)
     };
@@ -52,24 +72,41 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
 fn parse(call: &Call) -> Result<Patch, Status> {
     decode::check_size(&call.body)?;
     let content_type = decode::content_type(&call.headers);
-    if !matches!(content_type, MERGE | STRATEGIC) {
-        return Err(decode::unsupported_media_type(&[MERGE, STRATEGIC]));
+    if !matches!(content_type, JSON | MERGE | STRATEGIC) {
+        return Err(decode::unsupported_media_type(&[JSON, MERGE, STRATEGIC, apply::CONTENT_TYPE]));
+    }
+    if content_type == JSON {
+        return Ok(Patch { change: Change::Json(json_patch::parse(&call.body)?), duplicates: Vec::new() });
     }
     let invalid = |error| Status::bad_request(format!("error decoding patch: {error}"));
-    let patch: Value = serde_json::from_slice(&call.body).map_err(invalid)?;
-    Ok(if content_type == MERGE { Patch::Merge(patch) } else { Patch::Strategic(patch) })
+    let (patch, duplicates) = duplicates::from_json(&call.body).map_err(invalid)?;
+    let change = if content_type == MERGE { Change::Merge(patch) } else { Change::Strategic(patch) };
+    Ok(Patch { change, duplicates })
 }
 
 fn patched(
     patch: &Patch,
     gvk: &GroupVersionKind,
-    current: &Object,
+    mut current: Object,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
-    let mut value = current.to_value();
-    match patch {
-        Patch::Merge(patch) => merge_patch(&mut value, patch),
-        Patch::Strategic(patch) => strategic_merge_patch(gvk, &mut value, patch)?,
+    // Other patches can only replace the list of managers; the one that is there is left to `FieldManager`.
+    if !matches!(patch.change, Change::Json(_)) {
+        current.metadata.managed_fields = ManagedFields::default();
     }
-    decode::typed(value, gvk, validation)
+    let mut value = current.to_value();
+    match &patch.change {
+        Change::Json(operations) => json_patch::apply(&mut value, operations)?,
+        Change::Merge(patch) => merge_patch(&mut value, patch),
+        Change::Strategic(patch) => strategic_merge_patch(gvk, &mut value, patch)?,
+    }
+    // What the refusal shows: the patch as Go prints it, or all that came of it.
+    let shown = match &patch.change {
+        Change::Strategic(patch) => labkit_api::canonical::go_text(patch),
+        _ => value.to_string(),
+    };
+    decode::fields(value, patch.duplicates.clone(), gvk, validation).map_err(|error| {
+        let cause = field::invalid("patch", shown.as_str(), &error);
+        Status::invalid(&GroupVersionKind::new("", "", ""), "", vec![cause])
+    })
 }

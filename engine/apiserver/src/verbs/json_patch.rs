@@ -1,0 +1,106 @@
+//! JSON patches, RFC 6902. Counterpart: `jsonPatcher` in `endpoints/handlers/patch.go`.
+
+use json_patch::PatchOperation;
+use labkit_api::{Status, StatusDetails};
+use serde_json::Value;
+
+/// The most operations that one patch may have.
+const OPERATIONS_MAX: usize = 10_000;
+/// The most bytes that the `copy` operations of one patch may add: as many as a body has.
+const COPIED_BYTES_MAX: usize = crate::decode::BODY_BYTES_MAX;
+
+/// Reads a patch: 400 where it is none, 413 where it is too long.
+pub(super) fn parse(body: &[u8]) -> Result<json_patch::Patch, Status> {
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))?;
+    let Value::Array(operations) = &value else {
+        let message =
+            format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", go_kind(&value));
+        return Err(Status::bad_request(message));
+    };
+    if operations.len() > OPERATIONS_MAX {
+        let message = format!(
+            "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
+            operations.len()
+        );
+        return Err(Status::failure(413, "RequestEntityTooLarge", message));
+    }
+    serde_json::from_value(value).map_err(|_| refused())
+}
+
+/// Carries the operations out, all or none. Upstream does not say which one failed.
+pub(super) fn apply(value: &mut Value, patch: &json_patch::Patch) -> Result<(), Status> {
+    let mut copied = 0;
+    for operation in &patch.0 {
+        if let PatchOperation::Copy(copy) = operation {
+            copied += copy.from.resolve(value).map_or(0, |source| source.to_string().len());
+            if copied > COPIED_BYTES_MAX {
+                return Err(refused());
+            }
+        }
+        json_patch::patch_unsafe(value, std::slice::from_ref(operation)).map_err(|_| refused())?;
+    }
+    Ok(())
+}
+
+/// 422 in the words of `NewGenericServerResponse`.
+fn refused() -> Status {
+    let message = "the server rejected our request due to an error in our request";
+    let mut status = Status::failure(422, "Invalid", message);
+    status.details = Some(StatusDetails::default());
+    status
+}
+
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        Value::Null => "null",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(patch: Value, expected: Result<Value, u16>) {
+        let mut value = json!({"spec": {"replicas": 1, "list": ["a", "b"]}, "a/b": 1});
+        let found = parse(patch.to_string().as_bytes()).and_then(|patch| apply(&mut value, &patch));
+        assert_eq!(found.map(|()| value).map_err(|status| status.code), expected);
+    }
+
+    #[test]
+    fn operations_are_carried_out_in_order() {
+        let rest = json!({"spec": {"replicas": 3, "list": ["a", "c"]}, "a/b": 1});
+        check(
+            json!([{"op": "test", "path": "/spec/replicas", "value": 1}, {"op": "replace", "path": "/spec/replicas", "value": 3},
+                {"op": "remove", "path": "/spec/list/1"}, {"op": "add", "path": "/spec/list/-", "value": "c"}]),
+            Ok(rest),
+        );
+        check(
+            json!([{"op": "move", "from": "/a~1b", "path": "/n"}, {"op": "copy", "from": "/spec/list", "path": "/spec/replicas"}]),
+            Ok(json!({"spec": {"replicas": ["a", "b"], "list": ["a", "b"]}, "n": 1})),
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_carried_out_is_refused() {
+        check(json!({"spec": 1}), Err(400));
+        check(json!([{"op": "replace", "path": "/spec/none/x", "value": 1}]), Err(422));
+        check(json!([{"op": "remove", "path": "/none"}]), Err(422));
+        check(json!([{"op": "test", "path": "/spec/replicas", "value": 2}]), Err(422));
+        check(json!([{"op": "jump", "path": "/spec"}]), Err(422));
+        check(json!(vec![json!({"op": "remove", "path": "/none"}); OPERATIONS_MAX + 1]), Err(413));
+    }
+
+    #[test]
+    fn copies_cannot_grow_a_document_without_end() {
+        let double = |number| json!({"op": "copy", "from": "/spec", "path": format!("/spec/x{number}")});
+        check((0..40).map(double).collect(), Err(422));
+    }
+}
