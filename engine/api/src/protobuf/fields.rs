@@ -8,12 +8,14 @@ use super::json::INLINE;
 use crate::resource::GroupVersionKind;
 
 /// Messages whose JSON is not an object of their fields, with Go's name of their type.
-const SPECIAL: [(&str, &str); 5] = [
+const SPECIAL: [(&str, &str); 7] = [
+    ("certificates.v1.ExtraValue", "ExtraValue"),
     ("meta.v1.Time", "Time"),
     ("meta.v1.MicroTime", "MicroTime"),
     ("meta.v1.Quantity", "Quantity"),
     ("meta.v1.IntOrString", "IntOrString"),
     ("meta.v1.FieldsV1", "FieldsV1"),
+    ("meta.v1.RawExtension", "RawExtension"),
 ];
 
 /// Drops the fields that the kind does not have and names them: `unknown field "spec.foo"`. Fails in Go's words
@@ -132,6 +134,7 @@ fn single(
         Kind::Message(inner) => match SPECIAL.iter().find(|(name, _)| *name == inner.full_name()) {
             Some((_, "Quantity" | "IntOrString")) => value.is_string() || value.is_number(),
             Some((_, "Time" | "MicroTime")) => value.is_string(),
+            Some((_, "ExtraValue")) => value.is_array(),
             Some(_) => true,
             None => {
                 if let Value::Object(fields) = value {

@@ -87,16 +87,26 @@ pub fn decode(body: &[u8]) -> Result<Value, Status> {
 
 /// The message of a kind. `DeleteOptions` comes with the version of whatever is deleted.
 fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
-    const VERSIONS: [&str; 8] = [
+    const VERSIONS: [&str; 16] = [
         "v1",
         "apps/v1",
         "autoscaling/v1",
+        "autoscaling/v2",
+        "batch/v1",
+        "certificates.k8s.io/v1",
         "coordination.k8s.io/v1",
         "discovery.k8s.io/v1",
         "events.k8s.io/v1",
         "meta.k8s.io/v1",
+        "networking.k8s.io/v1",
+        "node.k8s.io/v1",
         "policy/v1",
+        "rbac.authorization.k8s.io/v1",
+        "scheduling.k8s.io/v1",
+        "storage.k8s.io/v1",
     ];
+    /// Parts of kinds that have metadata of their own.
+    const TEMPLATES: [&str; 3] = ["JobTemplateSpec", "PersistentVolumeClaimTemplate", "PodTemplateSpec"];
     if !VERSIONS.contains(&gvk.api_version().as_str()) {
         return None;
     }
@@ -107,7 +117,7 @@ fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
     };
     let message = DESCRIPTORS.get_message_by_name(&format!("{package}.{}.{}", gvk.version, gvk.kind))?;
     let is_kind = gvk.kind == "DeleteOptions" || message.get_field_by_name("metadata").is_some();
-    (is_kind && gvk.kind != "PodTemplateSpec").then_some(message)
+    (is_kind && !TEMPLATES.contains(&gvk.kind.as_str())).then_some(message)
 }
 
 #[cfg(test)]
