@@ -87,7 +87,6 @@ fn message(message: &DynamicMessage) -> Result<Option<Value>, String> {
             let is_number = field("type").as_i64() == Some(0);
             value(field(if is_number { "intVal" } else { "strVal" }).as_ref())?
         }
-        "certificates.v1.ExtraValue" => value(field("items").as_ref())?,
         "meta.v1.FieldsV1" | "meta.v1.RawExtension" => {
             let raw = field("raw");
             let raw = raw.as_bytes().map(AsRef::as_ref).unwrap_or_default();

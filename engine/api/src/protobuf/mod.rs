@@ -87,13 +87,12 @@ pub fn decode(body: &[u8]) -> Result<Value, Status> {
 
 /// The message of a kind. `DeleteOptions` comes with the version of whatever is deleted.
 fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
-    const VERSIONS: [&str; 16] = [
+    const VERSIONS: [&str; 15] = [
         "v1",
         "apps/v1",
         "autoscaling/v1",
         "autoscaling/v2",
         "batch/v1",
-        "certificates.k8s.io/v1",
         "coordination.k8s.io/v1",
         "discovery.k8s.io/v1",
         "events.k8s.io/v1",
@@ -105,8 +104,6 @@ fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
         "scheduling.k8s.io/v1",
         "storage.k8s.io/v1",
     ];
-    /// Parts of kinds that have metadata of their own.
-    const TEMPLATES: [&str; 3] = ["JobTemplateSpec", "PersistentVolumeClaimTemplate", "PodTemplateSpec"];
     if !VERSIONS.contains(&gvk.api_version().as_str()) {
         return None;
     }
@@ -116,8 +113,13 @@ fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
         group => group,
     };
     let message = DESCRIPTORS.get_message_by_name(&format!("{package}.{}.{}", gvk.version, gvk.kind))?;
-    let is_kind = gvk.kind == "DeleteOptions" || message.get_field_by_name("metadata").is_some();
-    (is_kind && !TEMPLATES.contains(&gvk.kind.as_str())).then_some(message)
+    (gvk.kind == "DeleteOptions" || is_kind(&message)).then_some(message)
+}
+
+/// Whether the message is an object: it has metadata, and is no template.
+fn is_kind(message: &MessageDescriptor) -> bool {
+    const TEMPLATES: [&str; 3] = ["JobTemplateSpec", "PersistentVolumeClaimTemplate", "PodTemplateSpec"];
+    message.get_field_by_name("metadata").is_some() && !TEMPLATES.contains(&message.name())
 }
 
 #[cfg(test)]
