@@ -141,6 +141,15 @@ pub fn is_valid_port_name(port: &str) -> Vec<String> {
     errors
 }
 
+/// Names that are only required to be a segment of a path, such as those of roles.
+pub fn is_path_segment_name(name: &str) -> Vec<String> {
+    if matches!(name, "." | "..") {
+        return vec![format!("may not be '{name}'")];
+    }
+    let marks = ["/", "%"].into_iter().filter(|mark| name.contains(mark));
+    marks.map(|mark| format!("may not contain '{mark}'")).collect()
+}
+
 /// What is said of a number outside its range.
 pub fn inclusive_range_error(low: i64, high: i64) -> String {
     format!("must be between {low} and {high}, inclusive")

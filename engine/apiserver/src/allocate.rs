@@ -118,7 +118,7 @@ impl Registry {
 
     fn taken(&self, but: &Object) -> Taken {
         let mut taken = Taken::default();
-        for entry in self.list_cached(&services::KIND, "").entries {
+        for entry in self.cache(&services::KIND).snapshot("").0 {
             let service = &entry.object;
             if service.key() == but.key() {
                 continue;

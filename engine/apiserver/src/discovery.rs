@@ -20,9 +20,9 @@ pub(crate) fn serve(headers: &HeaderMap, segments: &[&str]) -> Response {
             if segments[0] == "api" { core_versions() } else { group_list() }
         }
         ["api", "v1"] => resource_list("", "v1"),
-        ["apis", group] => match group_versions().iter().find(|(found, _)| found == group) {
-            Some((group, version)) if !group.is_empty() => {
-                let mut value = group_value(group, version);
+        ["apis", group] => match groups().into_iter().find(|(found, _)| found == group) {
+            Some((group, versions)) if !group.is_empty() => {
+                let mut value = group_value(group, &versions);
                 value["kind"] = json!("APIGroup");
                 value["apiVersion"] = json!("v1");
                 value
@@ -45,18 +45,32 @@ fn core_versions() -> Value {
 }
 
 fn group_list() -> Value {
-    let groups = group_versions().into_iter().filter(|(group, _)| !group.is_empty());
-    let groups: Vec<Value> = groups.map(|(group, version)| group_value(group, version)).collect();
+    let groups = groups().into_iter().filter(|(group, _)| !group.is_empty());
+    let groups: Vec<Value> = groups.map(|(group, versions)| group_value(group, &versions)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
-fn group_value(group: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
+/// The groups, each with its versions, the preferred one first.
+fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (group, version) in group_versions() {
+        match groups.last_mut() {
+            Some((last, versions)) if *last == group => versions.push(version),
+            _ => groups.push((group, vec![version])),
+        }
+    }
+    groups
 }
 
-fn kinds_of(group: &str) -> Vec<&'static Kind> {
-    let mut kinds: Vec<&Kind> = KINDS.iter().copied().filter(|kind| kind.group == group).collect();
+fn group_value(group: &str, versions: &[&str]) -> Value {
+    let version = |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let versions: Vec<Value> = versions.iter().map(version).collect();
+    json!({"name": group, "versions": versions, "preferredVersion": versions[0]})
+}
+
+fn kinds_of(group: &str, version: &str) -> Vec<&'static Kind> {
+    let is_of = |kind: &&Kind| kind.group == group && kind.version == version;
+    let mut kinds: Vec<&Kind> = KINDS.iter().copied().filter(is_of).collect();
     kinds.sort_by_key(|kind| kind.plural);
     kinds
 }
@@ -67,9 +81,9 @@ fn verbs(verbs: &[Verb]) -> Value {
 
 fn resource_list(group: &str, version: &str) -> Value {
     let mut resources = Vec::new();
-    for kind in kinds_of(group) {
+    for kind in kinds_of(group, version) {
         let mut resource = json!({
-            "name": kind.plural, "singularName": kind.singular, "namespaced": kind.is_namespaced(),
+            "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.is_namespaced(),
             "kind": kind.kind, "verbs": verbs(VERBS),
         });
         if !kind.short_names.is_empty() {
@@ -98,8 +112,8 @@ fn resource_list(group: &str, version: &str) -> Value {
 
 /// Everything in one answer, with an ETag, so that a client's cache costs one empty answer.
 fn aggregated(headers: &HeaderMap, core: bool, version: &str) -> Response {
-    let groups = group_versions().into_iter().filter(|(group, _)| group.is_empty() == core);
-    let items: Vec<Value> = groups.map(|(group, version)| aggregated_group(group, version)).collect();
+    let groups = groups().into_iter().filter(|(group, _)| group.is_empty() == core);
+    let items: Vec<Value> = groups.map(|(group, versions)| aggregated_group(group, &versions)).collect();
     let list = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
         "items": items,
@@ -110,16 +124,17 @@ fn aggregated(headers: &HeaderMap, core: bool, version: &str) -> Response {
     response
 }
 
-fn aggregated_group(group: &str, version: &str) -> Value {
+fn aggregated_group(group: &str, versions: &[&str]) -> Value {
     let mut metadata = json!({"creationTimestamp": null});
     if !group.is_empty() {
         metadata["name"] = json!(group);
     }
-    let resources: Vec<Value> = kinds_of(group).into_iter().map(aggregated_resource).collect();
-    json!({
-        "metadata": metadata,
-        "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
-    })
+    let version = |version: &&str| {
+        let resources: Vec<Value> = kinds_of(group, version).into_iter().map(aggregated_resource).collect();
+        json!({"version": version, "resources": resources, "freshness": "Current"})
+    };
+    let versions: Vec<Value> = versions.iter().map(version).collect();
+    json!({"metadata": metadata, "versions": versions})
 }
 
 fn aggregated_resource(kind: &Kind) -> Value {
@@ -134,7 +149,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "resource": kind.plural,
         "responseKind": response_kind(kind.gvk(), kind),
         "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
-        "singularResource": kind.singular,
+        "singularResource": kind.singular(),
         "verbs": verbs(VERBS),
     });
     if !kind.short_names.is_empty() {

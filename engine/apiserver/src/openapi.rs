@@ -1,8 +1,17 @@
-//! The least of OpenAPI v3 that lets kubectl leave validation to the server: the operations that write, with
-//! their kind and the query parameters `dryRun` and `fieldValidation`. Schemas are absent.
+//! OpenAPI v3: for each group and version the operations on its kinds and the schemas of their objects, with
+//! upstream's descriptions as k8s-openapi carries them and the keys by which patches merge lists.
+//! Counterpart: `k8s.io/kube-openapi/pkg/handler3`.
+//!
+//! A document is made when it is asked for and not kept; clients keep it, by its hash. Absent: OpenAPI v2.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use labkit_api::patch::{PatchSchema, PatchStrategy};
 use labkit_client::Response;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -11,16 +20,30 @@ use crate::query::Query;
 use crate::respond;
 use crate::storage::entry::to_json;
 
+/// Where references between schemas lead.
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// The index of the documents, with the hash of each.
+static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
+    let mut paths = Map::new();
+    for (group, version) in group_versions() {
+        let path = path_of(group, version);
+        let hash = format!("{:X}", Sha256::digest(document(group, version)));
+        paths.insert(path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}));
+    }
+    to_json(&json!({"paths": paths}))
+});
+
 pub(crate) fn serve(headers: &HeaderMap, rest: &[&str], query: &Query) -> Response {
-    let document = match rest {
-        [] => index(),
+    let body = match rest {
+        [] => INDEX.clone(),
         ["api", version] if group_versions().contains(&("", *version)) => document("", version),
         ["apis", group, version] if group_versions().contains(&(*group, *version)) => {
             document(group, version)
         }
         _ => return respond::page_not_found(),
     };
-    let mut response = respond::with_etag(headers, "application/json", to_json(&document));
+    let mut response = respond::with_etag(headers, "application/json", body);
     if !query.get("hash").is_empty() {
         let forever = HeaderValue::from_static("public, immutable");
         response.headers_mut().insert(http::header::CACHE_CONTROL, forever);
@@ -32,40 +55,118 @@ fn path_of(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-fn index() -> Value {
+fn document(group: &str, version: &str) -> Bytes {
+    let kinds = || KINDS.iter().filter(|kind| kind.group == group && kind.version == version);
     let mut paths = Map::new();
-    for (group, version) in group_versions() {
-        let path = path_of(group, version);
-        let hash = format!("{:X}", Sha256::digest(to_json(&document(group, version))));
-        paths.insert(path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}));
-    }
-    json!({"paths": paths})
-}
-
-fn document(group: &str, version: &str) -> Value {
-    let mut paths = Map::new();
-    for kind in KINDS.iter().filter(|kind| kind.group == group && kind.version == version) {
+    for kind in kinds() {
         let scope = if kind.is_namespaced() { "/namespaces/{namespace}" } else { "" };
         let collection = format!("/{}{scope}/{}", path_of(group, version), kind.plural);
-        paths.insert(collection.clone(), json!({"post": operation(kind, "create", "post")}));
-        let object =
-            json!({"put": operation(kind, "replace", "put"), "patch": operation(kind, "patch", "patch")});
+        let operations = |all: &[(&str, &str)]| -> Value {
+            all.iter()
+                .map(|(method, action)| ((*method).to_owned(), operation(kind, method, action)))
+                .collect()
+        };
+        paths.insert(collection.clone(), operations(&[("get", "list"), ("post", "post")]));
+        let object = operations(&[("get", "get"), ("put", "put"), ("patch", "patch"), ("delete", "delete")]);
         paths.insert(format!("{collection}/{{name}}"), object);
     }
-    json!({
+    to_json(&json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.32.4"}, "paths": paths,
-        "components": {"schemas": {}},
+        "components": {"schemas": schemas(kinds())},
+    }))
+}
+
+fn operation(kind: &Kind, method: &str, action: &str) -> Value {
+    let parameter =
+        |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+    let parameters: Vec<Value> = match method {
+        "get" => Vec::new(),
+        "delete" => vec![parameter("dryRun")],
+        _ => ["dryRun", "fieldManager", "fieldValidation"].map(parameter).to_vec(),
+    };
+    json!({
+        "operationId": format!("{action}{}{}", kind.kind, kind.version),
+        "parameters": parameters,
+        "responses": {"200": {"description": "OK"}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": gvk(kind),
     })
 }
 
-fn operation(kind: &Kind, verb: &str, action: &str) -> Value {
-    let parameter =
-        |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
-    json!({
-        "operationId": format!("{verb}{}{}", kind.kind, kind.version),
-        "parameters": [parameter("dryRun"), parameter("fieldManager"), parameter("fieldValidation")],
-        "responses": {"200": {"description": "OK"}},
-        "x-kubernetes-action": action,
-        "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
-    })
+fn gvk(kind: &Kind) -> Value {
+    json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+}
+
+/// The schemas of the kinds and of all that they are made of.
+fn schemas<'a>(kinds: impl Iterator<Item = &'a &'static Kind>) -> Map<String, Value> {
+    let mut generator = SchemaSettings::openapi3().into_generator();
+    let roots: Vec<(String, &Kind)> = kinds.map(|kind| ((kind.schema)(&mut generator), *kind)).collect();
+    let mut schemas = generator.take_definitions(true);
+    for schema in schemas.values_mut() {
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            // The types of the library demand what the API does not.
+            required.retain(|name| name != "metadata");
+            if required.is_empty() {
+                schema.as_object_mut().expect("it has a field").shift_remove("required");
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for (name, kind) in roots {
+        schemas[&name]["x-kubernetes-group-version-kind"] = json!([gvk(kind)]);
+        add_merge_keys(&mut schemas, &name, PatchSchema::of(&kind.gvk()), &mut seen);
+    }
+    for (name, schema) in &mut schemas {
+        if name.ends_with(".IntOrString") {
+            schema["format"] = json!("int-or-string");
+            schema["oneOf"] = json!([{"type": "integer"}, {"type": "string"}]);
+        }
+    }
+    schemas
+}
+
+/// Tells how a strategic merge patch treats the lists of a type, and of the types of its fields.
+fn add_merge_keys(
+    schemas: &mut Map<String, Value>,
+    name: &str,
+    patch: PatchSchema,
+    seen: &mut BTreeSet<(String, PatchSchema)>,
+) {
+    if !seen.insert((name.to_owned(), patch)) {
+        return;
+    }
+    let Some(properties) =
+        schemas.get_mut(name).and_then(|schema| schema.get_mut("properties")?.as_object_mut())
+    else {
+        return;
+    };
+    let mut inner = Vec::new();
+    for (field, property) in properties.iter_mut() {
+        let (below, strategy) = patch.field(field);
+        annotate(property, strategy);
+        let item = if property.get("items").is_some() { &property["items"] } else { &*property };
+        inner.extend(reference(item).map(|name| (name, below)));
+    }
+    for (name, below) in inner {
+        add_merge_keys(schemas, &name, below, seen);
+    }
+}
+
+fn annotate(property: &mut Value, strategy: PatchStrategy) {
+    if let Some(key) = strategy.merge_key() {
+        property["x-kubernetes-patch-merge-key"] = json!(key);
+    }
+    let words: Vec<&str> = [(strategy.merges_lists(), "merge"), (strategy.retains_keys(), "retainKeys")]
+        .into_iter()
+        .filter_map(|(applies, word)| applies.then_some(word))
+        .collect();
+    if !words.is_empty() {
+        property["x-kubernetes-patch-strategy"] = json!(words.join(","));
+    }
+}
+
+/// The schema that a place refers to, directly or beside a description.
+fn reference(place: &Value) -> Option<String> {
+    let target = place.get("$ref").or_else(|| place.get("allOf")?.get(0)?.get("$ref"))?;
+    Some(target.as_str()?.strip_prefix(SCHEMAS)?.to_owned())
 }

@@ -54,27 +54,21 @@ const VIRTUAL_ADDRESS: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 
 /// One API server. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Server {
-    registry: Arc<Registry>,
+    pub(crate) registry: Arc<Registry>,
     kubelets: Arc<dyn Kubelets>,
 }
 
 impl Server {
-    /// Starts one API server in the caller's component scope. Returns when it is ready: its caches have listed,
-    /// and the default namespaces are made.
+    /// Starts one API server in the caller's component scope. Returns when it is ready: the caches that every
+    /// control plane reads have listed, and the default namespaces are made.
     pub async fn start(world: &World, config: ServerConfig) -> Result<Server, StartError> {
         let component = labkit_sim::current_component().ok_or(StartError::NoComponent)?;
         let range = config.service_cluster_ip_range;
         let addresses = Addresses::parse(&range).ok_or(StartError::ServiceClusterIpRange(range))?;
         let store = Store::new(config.etcd.with_deadline(REQUEST_TIMEOUT));
         let leases = Leases::new(config.event_ttl);
-        let registry = Arc::new(Registry::new(world, component.clone(), store.clone(), addresses, leases));
-        for cache in registry.caches() {
-            let (cache, store) = (cache.clone(), store.clone());
-            component.spawn(async move { cache.run(store).await });
-        }
-        for cache in registry.caches() {
-            cache.synced().await;
-        }
+        let registry = Arc::new(Registry::new(world, component, store, addresses, leases));
+        registry.follow_eager_kinds().await;
         let address = config.public_address.unwrap_or(VIRTUAL_ADDRESS);
         bootstrap::make_default_objects(&registry, address).await.map_err(StartError::DefaultObjects)?;
         Ok(Server { registry, kubelets: config.kubelets })

@@ -43,6 +43,10 @@ pub(crate) const AGE: Column = text(
      info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata",
 );
 
+/// The one column of kinds that have no columns of their own.
+pub(crate) const CREATED_AT: Column =
+    text("Created At", "When the object was created, in RFC 3339 form and in UTC.");
+
 /// What a row carries beside its cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IncludeObject {
@@ -80,7 +84,7 @@ pub(crate) fn row(kind: &Kind, object: &Object, include: IncludeObject, now: Tim
     let mut cells = kind.strategy.cells(object, now);
     debug_assert_eq!(cells.len(), kind.columns.len(), "{} has a cell for each column", kind.plural);
     if leads_with_name(kind) {
-        cells.insert(0, json!(object.metadata.name));
+        cells.insert(0, json!(kind.strategy.shown_name(object)));
     }
     match include {
         IncludeObject::None => json!({"cells": cells}),
@@ -117,4 +121,20 @@ pub(crate) fn time(value: Option<&Value>) -> Option<Time> {
 /// The text, or `<none>`.
 pub(crate) fn or_none(text: &str) -> Value {
     Value::String(if text.is_empty() { "<none>".to_owned() } else { text.to_owned() })
+}
+
+/// A number or percentage as text; `missing` where there is none.
+pub(crate) fn number_or(value: Option<&Value>, missing: &str) -> String {
+    match value {
+        None => missing.to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// `a=b,c=d`, or `<none>`.
+pub(crate) fn labels(value: Option<&Value>) -> Value {
+    let pairs: Vec<String> =
+        crate::pod_spec::string_map(value).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    or_none(&pairs.join(","))
 }

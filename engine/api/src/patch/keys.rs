@@ -7,12 +7,12 @@
 use crate::resource::GroupVersionKind;
 
 /// The type at a place in an object, by upstream's name; empty where no row speaks of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Schema(&'static str);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Schema(&'static str);
 
 /// How a patch treats one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Strategy {
+pub enum Strategy {
     /// Objects merge, lists are replaced.
     Plain,
     /// An object of which only the fields named in the patch stay.
@@ -31,14 +31,23 @@ use Strategy::{Key, KeyRetainKeys, Plain, RetainKeys, Set};
 type Row = (&'static str, &'static str, &'static str, Strategy);
 
 /// Group and kind of those objects that have rows.
-const ROOTS: [(&str, &str); 7] = [
+const ROOTS: [(&str, &str); 16] = [
     ("", "Namespace"),
     ("", "Node"),
+    ("", "PersistentVolumeClaim"),
     ("", "Pod"),
+    ("", "PodTemplate"),
+    ("", "ReplicationController"),
     ("", "Service"),
     ("", "ServiceAccount"),
+    ("apps", "DaemonSet"),
     ("apps", "Deployment"),
     ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("autoscaling", "HorizontalPodAutoscaler"),
+    ("batch", "CronJob"),
+    ("batch", "Job"),
+    ("policy", "PodDisruptionBudget"),
 ];
 
 const ROWS: &[Row] = &[
@@ -61,6 +70,21 @@ const ROWS: &[Row] = &[
     ("ReplicaSet", "spec", "ReplicaSetSpec", Plain),
     ("ReplicaSet", "status", "ConditionedStatus", Plain),
     ("ReplicaSetSpec", "template", "PodTemplateSpec", Plain),
+    ("ReplicationController", "spec", "ReplicaSetSpec", Plain),
+    ("ReplicationController", "status", "ConditionedStatus", Plain),
+    ("StatefulSet", "spec", "ReplicaSetSpec", Plain),
+    ("StatefulSet", "status", "ConditionedStatus", Plain),
+    ("DaemonSet", "spec", "ReplicaSetSpec", Plain),
+    ("DaemonSet", "status", "ConditionedStatus", Plain),
+    ("Job", "spec", "ReplicaSetSpec", Plain),
+    ("Job", "status", "ConditionedStatus", Plain),
+    ("CronJob", "spec", "CronJobSpec", Plain),
+    ("CronJobSpec", "jobTemplate", "Job", Plain),
+    ("PodTemplate", "template", "PodTemplateSpec", Plain),
+    ("HorizontalPodAutoscaler", "status", "HorizontalPodAutoscalerStatus", Plain),
+    ("HorizontalPodAutoscalerStatus", "conditions", "", Key("type")),
+    ("PersistentVolumeClaim", "status", "ConditionedStatus", Plain),
+    ("PodDisruptionBudget", "status", "ConditionedStatus", Plain),
     ("ConditionedStatus", "conditions", "", Key("type")),
     ("PodTemplateSpec", "metadata", "ObjectMeta", Plain),
     ("PodTemplateSpec", "spec", "PodSpec", Plain),
@@ -87,13 +111,13 @@ const ROWS: &[Row] = &[
 
 impl Schema {
     /// The type of whole objects of a kind.
-    pub(super) fn of(gvk: &GroupVersionKind) -> Schema {
+    pub fn of(gvk: &GroupVersionKind) -> Schema {
         let root = ROOTS.iter().find(|(group, kind)| *group == gvk.group && *kind == gvk.kind);
         Schema(root.map_or("Object", |(_, kind)| kind))
     }
 
     /// The type of what is in a field, and its treatment.
-    pub(super) fn field(self, name: &str) -> (Schema, Strategy) {
+    pub fn field(self, name: &str) -> (Schema, Strategy) {
         if name == "metadata" && (self.0 == "Object" || ROOTS.iter().any(|(_, kind)| *kind == self.0)) {
             return (Schema("ObjectMeta"), Plain);
         }
@@ -103,16 +127,16 @@ impl Schema {
 }
 
 impl Strategy {
-    pub(super) fn retains_keys(self) -> bool {
+    pub fn retains_keys(self) -> bool {
         matches!(self, RetainKeys | KeyRetainKeys(_))
     }
 
-    pub(super) fn merges_lists(self) -> bool {
+    pub fn merges_lists(self) -> bool {
         matches!(self, Key(_) | KeyRetainKeys(_) | Set)
     }
 
     /// The field by which the objects of a list are told apart.
-    pub(super) fn merge_key(self) -> Option<&'static str> {
+    pub fn merge_key(self) -> Option<&'static str> {
         match self {
             Key(key) | KeyRetainKeys(key) => Some(key),
             Plain | RetainKeys | Set => None,

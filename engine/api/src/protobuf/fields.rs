@@ -8,12 +8,13 @@ use super::json::INLINE;
 use crate::resource::GroupVersionKind;
 
 /// Messages whose JSON is not an object of their fields, with Go's name of their type.
-const SPECIAL: [(&str, &str); 5] = [
+const SPECIAL: [(&str, &str); 6] = [
     ("meta.v1.Time", "Time"),
     ("meta.v1.MicroTime", "MicroTime"),
     ("meta.v1.Quantity", "Quantity"),
     ("meta.v1.IntOrString", "IntOrString"),
     ("meta.v1.FieldsV1", "FieldsV1"),
+    ("meta.v1.RawExtension", "RawExtension"),
 ];
 
 /// Drops the fields that the kind does not have and names them: `unknown field "spec.foo"`. Fails in Go's words
@@ -90,6 +91,8 @@ fn message(
         let at = path.then(Step::Field(name));
         match find(descriptor, name) {
             Some(field) => check(descriptor, &field, value, &at, unknown)?,
+            // An object within an object, such as a claim's template, says what it is.
+            None if matches!(name.as_str(), "apiVersion" | "kind") && super::is_kind(descriptor) => {}
             None => {
                 unknown.push(format!("unknown field {:?}", at.full()));
                 drop.push(name.clone());
@@ -104,7 +107,8 @@ fn message(
 
 /// The field of that name, here or in a part that stands inline.
 fn find(descriptor: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
-    let own = descriptor.get_field_by_name(name).filter(|_| !INLINE.contains(&name));
+    let is_inline = |field: &FieldDescriptor| INLINE.contains(&name) && field.kind().as_message().is_some();
+    let own = descriptor.get_field_by_name(name).filter(|field| !is_inline(field));
     own.or_else(|| {
         let inner = INLINE.iter().filter_map(|part| descriptor.get_field_by_name(part));
         inner.filter_map(|part| part.kind().as_message().cloned()).find_map(|part| find(&part, name))

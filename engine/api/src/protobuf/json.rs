@@ -7,8 +7,14 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Val
 use serde_json::{Map, Value, json};
 
 /// Parts of a message whose fields stand directly in the JSON object; embedded structs upstream.
-pub(super) const INLINE: [&str; 4] =
-    ["ephemeralContainerCommon", "handler", "localObjectReference", "volumeSource"];
+pub(super) const INLINE: [&str; 6] = [
+    "ephemeralContainerCommon",
+    "handler",
+    "ingressRuleValue",
+    "localObjectReference",
+    "persistentVolumeSource",
+    "volumeSource",
+];
 
 /// The fields of a message in the order of their numbers, without those that nobody set.
 pub(super) fn object(message: &DynamicMessage) -> Result<Map<String, Value>, String> {
@@ -81,7 +87,7 @@ fn message(message: &DynamicMessage) -> Result<Option<Value>, String> {
             let is_number = field("type").as_i64() == Some(0);
             value(field(if is_number { "intVal" } else { "strVal" }).as_ref())?
         }
-        "meta.v1.FieldsV1" => {
+        "meta.v1.FieldsV1" | "meta.v1.RawExtension" => {
             let raw = field("raw");
             let raw = raw.as_bytes().map(AsRef::as_ref).unwrap_or_default();
             Some(serde_json::from_slice(raw).map_err(|error| error.to_string())?)

@@ -87,15 +87,22 @@ pub fn decode(body: &[u8]) -> Result<Value, Status> {
 
 /// The message of a kind. `DeleteOptions` comes with the version of whatever is deleted.
 fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
-    const VERSIONS: [&str; 8] = [
+    const VERSIONS: [&str; 15] = [
         "v1",
         "apps/v1",
         "autoscaling/v1",
+        "autoscaling/v2",
+        "batch/v1",
         "coordination.k8s.io/v1",
         "discovery.k8s.io/v1",
         "events.k8s.io/v1",
         "meta.k8s.io/v1",
+        "networking.k8s.io/v1",
+        "node.k8s.io/v1",
         "policy/v1",
+        "rbac.authorization.k8s.io/v1",
+        "scheduling.k8s.io/v1",
+        "storage.k8s.io/v1",
     ];
     if !VERSIONS.contains(&gvk.api_version().as_str()) {
         return None;
@@ -106,8 +113,13 @@ fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
         group => group,
     };
     let message = DESCRIPTORS.get_message_by_name(&format!("{package}.{}.{}", gvk.version, gvk.kind))?;
-    let is_kind = gvk.kind == "DeleteOptions" || message.get_field_by_name("metadata").is_some();
-    (is_kind && gvk.kind != "PodTemplateSpec").then_some(message)
+    (gvk.kind == "DeleteOptions" || is_kind(&message)).then_some(message)
+}
+
+/// Whether the message is an object: it has metadata, and is no template.
+fn is_kind(message: &MessageDescriptor) -> bool {
+    const TEMPLATES: [&str; 3] = ["JobTemplateSpec", "PersistentVolumeClaimTemplate", "PodTemplateSpec"];
+    message.get_field_by_name("metadata").is_some() && !TEMPLATES.contains(&message.name())
 }
 
 #[cfg(test)]

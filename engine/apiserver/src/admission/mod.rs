@@ -6,10 +6,13 @@ mod namespace_lifecycle;
 mod priority;
 mod service_account;
 
+use std::sync::Arc;
+
 use labkit_api::{Object, Status, Verb};
 
 use crate::kinds::{Kind, Subresource};
 use crate::registry::NamespaceState;
+use crate::storage::Entry;
 
 /// What is about to happen.
 pub(crate) struct Attributes<'a> {
@@ -21,6 +24,8 @@ pub(crate) struct Attributes<'a> {
     /// None for a deletion.
     pub object: Option<&'a mut Object>,
     pub namespace_state: NamespaceState,
+    /// The class that gives a new pod its priority.
+    pub priority_class: Option<Arc<Entry>>,
 }
 
 impl Attributes<'_> {

@@ -1,7 +1,8 @@
 //! ConfigMaps. Counterpart: `pkg/registry/core/configmap`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::core::v1::ConfigMap;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Map, Value, json};
 
 use crate::field;
@@ -9,15 +10,7 @@ use crate::kinds::{Kind, Strategy};
 use crate::table::{self, AGE, number};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "ConfigMap",
-    plural: "configmaps",
-    singular: "configmap",
-    scope: Scope::Namespaced,
     short_names: &["cm"],
-    categories: &[],
-    prefix: "configmaps",
     columns: &[
         number(
             "Data",
@@ -25,9 +18,8 @@ pub(crate) static KIND: Kind = Kind {
         ),
         AGE,
     ],
-    subresources: &[],
-    selectable_fields: &[],
-    strategy: &ConfigMaps,
+    is_eager: true,
+    ..Kind::of::<ConfigMap>(&ConfigMaps)
 };
 
 /// `v1.MaxSecretSize`, which ConfigMaps share.

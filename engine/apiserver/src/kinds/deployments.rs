@@ -1,8 +1,9 @@
 //! Deployments. Counterpart: `pkg/registry/apps/deployment`, `pkg/apis/apps/v1/defaults.go`.
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use labkit_api::int_or_string::scaled_value;
-use labkit_api::{Object, Scope, StatusCause};
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::field;
@@ -11,15 +12,8 @@ use crate::kinds::{Kind, Strategy, Subresource, workload};
 use crate::table::{self, AGE, number, text, wide};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "apps",
-    version: "v1",
-    kind: "Deployment",
-    plural: "deployments",
-    singular: "deployment",
-    scope: Scope::Namespaced,
     short_names: &["deploy"],
     categories: &["all"],
-    prefix: "deployments",
     columns: &[
         text("Ready", "Number of the pod with ready state"),
         number(
@@ -39,8 +33,8 @@ pub(crate) static KIND: Kind = Kind {
         ),
     ],
     subresources: &[Subresource::Scale, Subresource::Status],
-    selectable_fields: &[],
-    strategy: &Deployments,
+    is_eager: true,
+    ..Kind::of::<Deployment>(&Deployments)
 };
 
 const STRATEGIES: &[&str] = &["Recreate", "RollingUpdate"];
@@ -49,7 +43,7 @@ struct Deployments;
 
 impl Strategy for Deployments {
     fn set_defaults(&self, object: &mut Object) {
-        workload::set_template_defaults(object);
+        workload::set_template_defaults(object, &["spec", "template"]);
         let Some(spec) = object.rest.get_mut("spec").and_then(Value::as_object_mut) else { return };
         spec.entry("replicas").or_insert(json!(1));
         spec.entry("revisionHistoryLimit").or_insert(json!(10));
@@ -80,7 +74,7 @@ impl Strategy for Deployments {
     }
 
     fn validate(&self, object: &Object) -> Vec<StatusCause> {
-        let mut errors = workload::validate(object);
+        let mut errors = workload::validate(object, "deployment");
         errors.extend(validate_strategy(object));
         let number = |name: &str| object.i64_at(&["spec", name]);
         errors.extend(field::non_negative("spec.revisionHistoryLimit", number("revisionHistoryLimit")));
@@ -101,7 +95,7 @@ impl Strategy for Deployments {
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         let status = |name: &str| object.i64_at(&["status", name]).unwrap_or_default();
         let desired = object.i64_at(&["spec", "replicas"]).unwrap_or_default();
-        let [containers, images, selector] = workload::wide_cells(object);
+        let [containers, images, selector] = workload::wide_cells(object, &["spec"]);
         vec![
             json!(format!("{}/{desired}", status("readyReplicas"))),
             json!(status("updatedReplicas")),

@@ -1,7 +1,8 @@
 //! EndpointSlices. Counterpart: `pkg/registry/discovery/endpointslice`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::field;
@@ -9,15 +10,6 @@ use crate::kinds::{Kind, Strategy};
 use crate::table::{self, AGE, text};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "discovery.k8s.io",
-    version: "v1",
-    kind: "EndpointSlice",
-    plural: "endpointslices",
-    singular: "endpointslice",
-    scope: Scope::Namespaced,
-    short_names: &[],
-    categories: &[],
-    prefix: "endpointslices",
     columns: &[
         text(
             "AddressType",
@@ -30,9 +22,8 @@ pub(crate) static KIND: Kind = Kind {
         ),
         AGE,
     ],
-    subresources: &[],
-    selectable_fields: &[],
-    strategy: &EndpointSlices,
+    is_eager: true,
+    ..Kind::of::<EndpointSlice>(&EndpointSlices)
 };
 
 const ADDRESS_TYPES: &[&str] = &["FQDN", "IPv4", "IPv6"];

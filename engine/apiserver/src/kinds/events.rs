@@ -1,7 +1,8 @@
 //! Events; they expire. events.k8s.io/v1 shows the same ones. Counterpart: `pkg/registry/core/event`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::core::v1::Event;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::field;
@@ -10,17 +11,8 @@ use crate::kinds::{Kind, Strategy};
 use crate::table::{self, Column, number, since, text, wide};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "Event",
-    plural: "events",
-    singular: "event",
-    scope: Scope::Namespaced,
     short_names: &["ev"],
-    categories: &[],
-    prefix: "events",
     columns: COLUMNS,
-    subresources: &[],
     selectable_fields: &[
         "involvedObject.kind",
         "involvedObject.namespace",
@@ -34,7 +26,8 @@ pub(crate) static KIND: Kind = Kind {
         "source",
         "type",
     ],
-    strategy: &Events,
+    is_eager: true,
+    ..Kind::of::<Event>(&Events)
 };
 
 /// NAME comes last here and is wide: see [`crate::table::leads_with_name`].

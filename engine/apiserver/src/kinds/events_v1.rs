@@ -1,23 +1,15 @@
 //! Events as events.k8s.io/v1 names their fields; stored as core ones. Counterpart: `pkg/apis/events/v1`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::events::v1::Event;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::kinds::{Kind, Strategy, events};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "events.k8s.io",
-    version: "v1",
-    kind: "Event",
-    plural: "events",
-    singular: "event",
-    scope: Scope::Namespaced,
     short_names: &["ev"],
-    categories: &[],
-    prefix: "events",
     columns: events::COLUMNS,
-    subresources: &[],
     selectable_fields: &[
         "regarding.kind",
         "regarding.namespace",
@@ -30,7 +22,8 @@ pub(crate) static KIND: Kind = Kind {
         "reportingController",
         "type",
     ],
-    strategy: &EventsV1,
+    is_eager: true,
+    ..Kind::of::<Event>(&EventsV1)
 };
 
 /// Field here, field of the core kind.

@@ -3,18 +3,19 @@
 
 use jiff::Timestamp;
 use labkit_api::{GroupVersionKind, Object, Resource, Scope, StatusCause, Verb};
-use serde_json::Value;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Value, json};
 
 use crate::kinds::subresource::Subresource;
-use crate::table::Column;
+use crate::table::{self, Column};
 
-/// A kind that is served. Everything that a client can ask about it comes from here.
+/// A kind that is served. Everything that a client can ask about it comes from here. A kind's file names its type,
+/// which brings group, version, plural, scope and schema, and what differs from [`Kind::of`].
 pub struct Kind {
     pub group: &'static str,
     pub version: &'static str,
     pub kind: &'static str,
     pub plural: &'static str,
-    pub singular: &'static str,
     pub scope: Scope,
     pub short_names: &'static [&'static str],
     pub categories: &'static [&'static str],
@@ -25,7 +26,29 @@ pub struct Kind {
     pub subresources: &'static [Subresource],
     /// Beyond `metadata.name` and `metadata.namespace`.
     pub selectable_fields: &'static [&'static str],
+    /// Whether its cache starts with the server, because every control plane reads it. Others start on first use.
+    pub is_eager: bool,
+    /// Adds its schema to a document of OpenAPI, and says under which name.
+    pub schema: fn(&mut SchemaGenerator) -> String,
     pub strategy: &'static dyn Strategy,
+}
+
+/// The scope of a type, as a value.
+pub trait InScope {
+    const SCOPE: Scope;
+}
+
+impl InScope for k8s_openapi::NamespaceResourceScope {
+    const SCOPE: Scope = Scope::Namespaced;
+}
+
+impl InScope for k8s_openapi::ClusterResourceScope {
+    const SCOPE: Scope = Scope::Cluster;
+}
+
+fn add_schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
+    generator.subschema_for::<T>();
+    T::schema_name().into_owned()
 }
 
 /// What is particular to a kind. The defaults are those of a plain kind without status.
@@ -33,11 +56,35 @@ pub trait Strategy: Sync {
     /// Fills in what the client left out.
     fn set_defaults(&self, _object: &mut Object) {}
 
+    /// The status of a new object, where the kind has one; from then on it is written through `status` only.
+    fn new_status(&self) -> Option<Value> {
+        None
+    }
+
+    /// Whether `metadata.generation` counts the changes of `spec`.
+    fn counts_generation(&self) -> bool {
+        false
+    }
+
     /// Clears what a client may not choose.
-    fn prepare_for_create(&self, _object: &mut Object) {}
+    fn prepare_for_create(&self, object: &mut Object) {
+        if let Some(status) = self.new_status() {
+            object.rest.insert("status".to_owned(), status);
+        }
+        if self.counts_generation() {
+            object.metadata.generation = 1;
+        }
+    }
 
     /// Takes over from `old` what this way of writing may not change.
-    fn prepare_for_update(&self, _object: &mut Object, _old: &Object) {}
+    fn prepare_for_update(&self, object: &mut Object, old: &Object) {
+        if self.new_status().is_some() {
+            keep(object, old, "status");
+        }
+        if self.counts_generation() {
+            count_generation(object, old);
+        }
+    }
 
     /// The same for a write to `status`, where the kind has one: all but the status stays.
     fn prepare_for_status_update(&self, object: &mut Object, old: &Object) {
@@ -87,8 +134,15 @@ pub trait Strategy: Sync {
         field_text(object, path)
     }
 
+    /// The cell NAME.
+    fn shown_name(&self, object: &Object) -> String {
+        object.metadata.name.clone()
+    }
+
     /// The cells after NAME.
-    fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value>;
+    fn cells(&self, object: &Object, _now: Timestamp) -> Vec<Value> {
+        vec![json!(object.metadata.creation_timestamp)]
+    }
 
     /// Turns the object into the form in which it is stored, for a kind that shares another's storage.
     fn to_stored(&self, object: Object) -> Object {
@@ -119,6 +173,30 @@ pub(crate) const VERBS: &[Verb] = &[
 ];
 
 impl Kind {
+    /// The plain kind of a type: no short names, NAME and CREATED AT as columns, no subresources.
+    pub const fn of<T>(strategy: &'static dyn Strategy) -> Kind
+    where
+        T: k8s_openapi::Resource + JsonSchema,
+        T::Scope: InScope,
+    {
+        Kind {
+            group: T::GROUP,
+            version: T::VERSION,
+            kind: T::KIND,
+            plural: T::URL_PATH_SEGMENT,
+            scope: <T::Scope as InScope>::SCOPE,
+            short_names: &[],
+            categories: &[],
+            prefix: T::URL_PATH_SEGMENT,
+            columns: &[table::CREATED_AT],
+            subresources: &[],
+            selectable_fields: &[],
+            is_eager: false,
+            schema: add_schema::<T>,
+            strategy,
+        }
+    }
+
     pub fn gvk(&self) -> GroupVersionKind {
         GroupVersionKind::new(self.group, self.version, self.kind)
     }
@@ -144,6 +222,10 @@ impl Kind {
     /// Whether objects are stored in another kind's form.
     pub fn converts(&'static self) -> bool {
         !std::ptr::eq(self, self.stored())
+    }
+
+    pub fn singular(&self) -> String {
+        self.kind.to_lowercase()
     }
 
     pub fn is_namespaced(&self) -> bool {
@@ -210,6 +292,18 @@ pub(crate) fn keep(object: &mut Object, old: &Object, name: &str) {
 pub(crate) fn count_generation(object: &mut Object, old: &Object) {
     if object.rest.get("spec") != old.rest.get("spec") {
         object.metadata.generation = old.metadata.generation + 1;
+    }
+}
+
+/// Fills in the fields of the object at a path that the client left out.
+pub(crate) fn fill(object: &mut Object, path: &[&str], defaults: Value) {
+    let mut place = object.rest.get_mut(path[0]);
+    for name in &path[1..] {
+        place = place.and_then(|value| value.get_mut(*name));
+    }
+    let (Some(Value::Object(fields)), Value::Object(defaults)) = (place, defaults) else { return };
+    for (name, value) in defaults {
+        fields.entry(name).or_insert(value);
     }
 }
 

@@ -2,7 +2,8 @@
 //! Counterpart: `pkg/registry/coordination/lease`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::coordination::v1::Lease;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::field;
@@ -10,19 +11,9 @@ use crate::kinds::{Kind, Strategy};
 use crate::table::{self, AGE, text};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "coordination.k8s.io",
-    version: "v1",
-    kind: "Lease",
-    plural: "leases",
-    singular: "lease",
-    scope: Scope::Namespaced,
-    short_names: &[],
-    categories: &[],
-    prefix: "leases",
     columns: &[text("Holder", "holderIdentity contains the identity of the holder of a current lease."), AGE],
-    subresources: &[],
-    selectable_fields: &[],
-    strategy: &Leases,
+    is_eager: true,
+    ..Kind::of::<Lease>(&Leases)
 };
 
 struct Leases;

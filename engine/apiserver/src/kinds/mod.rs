@@ -1,39 +1,91 @@
 //! The one list of kinds. Routes, discovery, OpenAPI, tables and keys are made from it.
 
+pub(crate) mod cluster_role_bindings;
+pub(crate) mod cluster_roles;
 pub(crate) mod config_maps;
+pub(crate) mod controller_revisions;
+pub(crate) mod cron_jobs;
+pub(crate) mod cron_schedule;
+pub(crate) mod daemon_sets;
 pub(crate) mod deployments;
 pub(crate) mod endpoint_slices;
+pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod events_v1;
+pub(crate) mod horizontal_pod_autoscalers;
+pub(crate) mod horizontal_pod_autoscalers_v1;
+pub(crate) mod ingress_classes;
+pub(crate) mod ingresses;
+pub(crate) mod jobs;
 pub(crate) mod kind;
 pub(crate) mod leases;
+pub(crate) mod limit_ranges;
 pub(crate) mod namespaces;
+pub(crate) mod network_policies;
 pub(crate) mod nodes;
+pub(crate) mod persistent_volume_claims;
+pub(crate) mod persistent_volumes;
+pub(crate) mod pod_disruption_budgets;
+pub(crate) mod pod_templates;
 pub(crate) mod pods;
+pub(crate) mod priority_classes;
 pub(crate) mod replica_sets;
+pub(crate) mod replication_controllers;
+pub(crate) mod resource_quotas;
+pub(crate) mod role_bindings;
+pub(crate) mod roles;
+pub(crate) mod runtime_classes;
 pub(crate) mod secrets;
 pub(crate) mod service_accounts;
 pub(crate) mod services;
+pub(crate) mod stateful_sets;
+pub(crate) mod storage_classes;
 pub(crate) mod subresource;
 pub(crate) mod workload;
 
 pub(crate) use kind::{Kind, Strategy};
 pub(crate) use subresource::Subresource;
 
-/// Every kind, by group as discovery orders them.
+/// Every kind, by group as discovery orders them, the preferred version of a group first. Of kinds that share their
+/// storage the first is the one in whose form they are stored.
 pub(crate) static KINDS: &[&Kind] = &[
     &config_maps::KIND,
+    &endpoints::KIND,
     &events::KIND,
+    &limit_ranges::KIND,
     &namespaces::KIND,
     &nodes::KIND,
+    &persistent_volume_claims::KIND,
+    &persistent_volumes::KIND,
+    &pod_templates::KIND,
     &pods::KIND,
+    &replication_controllers::KIND,
+    &resource_quotas::KIND,
     &secrets::KIND,
     &service_accounts::KIND,
     &services::KIND,
+    &controller_revisions::KIND,
+    &daemon_sets::KIND,
     &deployments::KIND,
     &replica_sets::KIND,
+    &stateful_sets::KIND,
     &events_v1::KIND,
+    &horizontal_pod_autoscalers::KIND,
+    &horizontal_pod_autoscalers_v1::KIND,
+    &cron_jobs::KIND,
+    &jobs::KIND,
+    &ingress_classes::KIND,
+    &ingresses::KIND,
+    &network_policies::KIND,
+    &pod_disruption_budgets::KIND,
+    &cluster_role_bindings::KIND,
+    &cluster_roles::KIND,
+    &role_bindings::KIND,
+    &roles::KIND,
+    &storage_classes::KIND,
+    &priority_classes::KIND,
     &leases::KIND,
+    &runtime_classes::KIND,
     &endpoint_slices::KIND,
 ];
 
@@ -42,11 +94,11 @@ pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static 
     KINDS.iter().copied().find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
 }
 
-/// The groups with their version, in order; each group has one version here.
 pub(crate) fn is_served(group: &str, version: &str) -> bool {
     KINDS.iter().any(|kind| kind.group == group && kind.version == version)
 }
 
+/// The groups with each of their versions, in order.
 pub(crate) fn group_versions() -> Vec<(&'static str, &'static str)> {
     let mut groups: Vec<(&str, &str)> = KINDS.iter().map(|kind| (kind.group, kind.version)).collect();
     groups.dedup();

@@ -2,7 +2,8 @@
 //! Counterpart: `pkg/registry/core/namespace`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope};
+use k8s_openapi::api::core::v1::Namespace;
+use labkit_api::Object;
 use serde_json::{Value, json};
 
 use crate::kinds::kind::keep;
@@ -10,19 +11,12 @@ use crate::kinds::{Kind, Strategy, Subresource};
 use crate::table::{self, AGE, text};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "Namespace",
-    plural: "namespaces",
-    singular: "namespace",
-    scope: Scope::Cluster,
     short_names: &["ns"],
-    categories: &[],
-    prefix: "namespaces",
     columns: &[text("Status", "The status of the namespace"), AGE],
     subresources: &[Subresource::Finalize, Subresource::Status],
     selectable_fields: &["status.phase"],
-    strategy: &Namespaces,
+    is_eager: true,
+    ..Kind::of::<Namespace>(&Namespaces)
 };
 
 /// Deleting these is forbidden.

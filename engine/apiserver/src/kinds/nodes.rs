@@ -1,7 +1,8 @@
 //! Nodes; their keys are `minions`, as in the beginning. Counterpart: `pkg/registry/core/node`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::core::v1::Node;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::field;
@@ -10,14 +11,7 @@ use crate::kinds::{Kind, Strategy, Subresource};
 use crate::table::{self, AGE, or_none, text, wide};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "Node",
-    plural: "nodes",
-    singular: "node",
-    scope: Scope::Cluster,
     short_names: &["no"],
-    categories: &[],
     prefix: "minions",
     columns: &[
         text("Status", "The status of the node"),
@@ -47,7 +41,8 @@ pub(crate) static KIND: Kind = Kind {
     ],
     subresources: &[Subresource::Status],
     selectable_fields: &["spec.unschedulable"],
-    strategy: &Nodes,
+    is_eager: true,
+    ..Kind::of::<Node>(&Nodes)
 };
 
 const TAINT_EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];

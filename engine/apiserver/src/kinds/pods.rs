@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::core::v1::Pod;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::kinds::kind::{field_text, keep, keep_all_but};
@@ -13,15 +14,8 @@ use crate::pod_status;
 use crate::table::{self, AGE, or_none, text, wide};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "Pod",
-    plural: "pods",
-    singular: "pod",
-    scope: Scope::Namespaced,
     short_names: &["po"],
     categories: &["all"],
-    prefix: "pods",
     columns: &[
         text("Ready", "The aggregate readiness state of this pod for accepting traffic."),
         text("Status", "The aggregate status of the containers in this pod."),
@@ -53,7 +47,8 @@ pub(crate) static KIND: Kind = Kind {
         "status.podIPs",
         "status.nominatedNodeName",
     ],
-    strategy: &Pods,
+    is_eager: true,
+    ..Kind::of::<Pod>(&Pods)
 };
 
 struct Pods;

@@ -1,7 +1,8 @@
 //! ReplicaSets. Counterpart: `pkg/registry/apps/replicaset`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::kinds::kind::{count_generation, keep};
@@ -9,15 +10,8 @@ use crate::kinds::{Kind, Strategy, Subresource, workload};
 use crate::table::{self, AGE, number, wide};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "apps",
-    version: "v1",
-    kind: "ReplicaSet",
-    plural: "replicasets",
-    singular: "replicaset",
-    scope: Scope::Namespaced,
     short_names: &["rs"],
     categories: &["all"],
-    prefix: "replicasets",
     columns: &[
         number(
             "Desired",
@@ -35,14 +29,15 @@ pub(crate) static KIND: Kind = Kind {
     ],
     subresources: &[Subresource::Scale, Subresource::Status],
     selectable_fields: &["status.replicas"],
-    strategy: &ReplicaSets,
+    is_eager: true,
+    ..Kind::of::<ReplicaSet>(&ReplicaSets)
 };
 
 struct ReplicaSets;
 
 impl Strategy for ReplicaSets {
     fn set_defaults(&self, object: &mut Object) {
-        workload::set_template_defaults(object);
+        workload::set_template_defaults(object, &["spec", "template"]);
         if let Some(spec) = object.rest.get_mut("spec").and_then(Value::as_object_mut) {
             spec.entry("replicas").or_insert(json!(1));
         }
@@ -59,7 +54,7 @@ impl Strategy for ReplicaSets {
     }
 
     fn validate(&self, object: &Object) -> Vec<StatusCause> {
-        workload::validate(object)
+        workload::validate(object, "deployment")
     }
 
     fn validate_update(&self, object: &Object, old: &Object) -> Vec<StatusCause> {
@@ -68,7 +63,7 @@ impl Strategy for ReplicaSets {
 
     fn cells(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         let status = |name: &str| json!(object.i64_at(&["status", name]).unwrap_or_default());
-        let [containers, images, selector] = workload::wide_cells(object);
+        let [containers, images, selector] = workload::wide_cells(object, &["spec"]);
         vec![
             json!(object.i64_at(&["spec", "replicas"]).unwrap_or_default()),
             status("replicas"),

@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use labkit_api::{Object, Scope, StatusCause};
+use k8s_openapi::api::core::v1::Secret;
+use labkit_api::{Object, StatusCause};
 use serde_json::{Map, Value, json};
 
 use crate::field;
@@ -12,15 +13,6 @@ use crate::kinds::{Kind, Strategy};
 use crate::table::{self, AGE, number, text};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "Secret",
-    plural: "secrets",
-    singular: "secret",
-    scope: Scope::Namespaced,
-    short_names: &[],
-    categories: &[],
-    prefix: "secrets",
     columns: &[
         text(
             "Type",
@@ -32,9 +24,9 @@ pub(crate) static KIND: Kind = Kind {
         ),
         AGE,
     ],
-    subresources: &[],
     selectable_fields: &["type"],
-    strategy: &Secrets,
+    is_eager: true,
+    ..Kind::of::<Secret>(&Secrets)
 };
 
 struct Secrets;

@@ -1,22 +1,15 @@
 //! ServiceAccounts. Counterpart: `pkg/registry/core/serviceaccount`.
 
 use jiff::Timestamp;
-use labkit_api::{Object, Scope};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use labkit_api::Object;
 use serde_json::{Value, json};
 
 use crate::kinds::{Kind, Strategy};
 use crate::table::{self, AGE, text};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "ServiceAccount",
-    plural: "serviceaccounts",
-    singular: "serviceaccount",
-    scope: Scope::Namespaced,
     short_names: &["sa"],
-    categories: &[],
-    prefix: "serviceaccounts",
     columns: &[
         text(
             "Secrets",
@@ -24,9 +17,8 @@ pub(crate) static KIND: Kind = Kind {
         ),
         AGE,
     ],
-    subresources: &[],
-    selectable_fields: &[],
-    strategy: &ServiceAccounts,
+    is_eager: true,
+    ..Kind::of::<ServiceAccount>(&ServiceAccounts)
 };
 
 struct ServiceAccounts;

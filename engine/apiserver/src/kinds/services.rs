@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Service;
 use labkit_api::validation::{is_dns1035_label, is_dns1123_label, is_valid_port_name, is_valid_port_num};
-use labkit_api::{Object, Scope, StatusCause};
+use labkit_api::{Object, StatusCause};
 use serde_json::{Value, json};
 
 use crate::field::{self, invalid_all};
@@ -16,12 +17,6 @@ use crate::pod_spec::{list, string_map, text as text_of};
 use crate::table::{self, AGE, or_none, text, wide};
 
 pub(crate) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "Service",
-    plural: "services",
-    singular: "service",
-    scope: Scope::Namespaced,
     short_names: &["svc"],
     categories: &["all"],
     prefix: "services/specs",
@@ -38,7 +33,8 @@ pub(crate) static KIND: Kind = Kind {
     ],
     subresources: &[Subresource::Status],
     selectable_fields: &["spec.clusterIP", "spec.type"],
-    strategy: &Services,
+    is_eager: true,
+    ..Kind::of::<Service>(&Services)
 };
 
 const TYPES: &[&str] = &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];

@@ -1,4 +1,4 @@
-//! What Deployments and ReplicaSets share: a selector, a pod template, a number of replicas.
+//! What Deployments and their like share: a selector, a pod template, a number of replicas.
 
 use labkit_api::selector::LabelSelector;
 use labkit_api::{Object, StatusCause};
@@ -12,20 +12,32 @@ pub(crate) fn list<'a>(value: Option<&'a Value>, field: &str) -> &'a [Value] {
     value.and_then(|value| value.get(field)).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-pub(crate) fn set_template_defaults(object: &mut Object) {
-    let spec =
-        object.rest.get_mut("spec").and_then(|spec| spec.get_mut("template")).and_then(|t| t.get_mut("spec"));
-    if let Some(spec) = spec.and_then(Value::as_object_mut) {
+/// The defaults of the pod template at a path.
+pub(crate) fn set_template_defaults(object: &mut Object, path: &[&str]) {
+    let mut place = object.rest.get_mut(path[0]);
+    for name in &path[1..] {
+        place = place.and_then(|value| value.get_mut(*name));
+    }
+    if let Some(spec) = place.and_then(|template| template.get_mut("spec")).and_then(Value::as_object_mut) {
         pod_spec::defaults::set_defaults(spec);
     }
 }
 
-/// The selector, the template and that they fit each other.
-pub(crate) fn validate(object: &Object) -> Vec<StatusCause> {
-    let null = Value::Null;
+/// The replicas, the selector, the template and that they fit each other. `noun` is what messages call the kind.
+pub(crate) fn validate(object: &Object, noun: &str) -> Vec<StatusCause> {
     let mut errors: Vec<StatusCause> =
         field::non_negative("spec.replicas", object.i64_at(&["spec", "replicas"])).into_iter().collect();
     errors.extend(field::non_negative("spec.minReadySeconds", object.i64_at(&["spec", "minReadySeconds"])));
+    errors.extend(validate_selector(object, Some(noun)));
+    let template = object.at(&["spec", "template"]).unwrap_or(&Value::Null);
+    errors.extend(pod_spec::validate::validate_template(template, "spec.template"));
+    errors
+}
+
+/// The selector, and that the template fits it. `noun`: what messages call a kind whose selector may not be empty.
+pub(crate) fn validate_selector(object: &Object, noun: Option<&str>) -> Vec<StatusCause> {
+    let null = Value::Null;
+    let mut errors = Vec::new();
     let selector = object.at(&["spec", "selector"]).unwrap_or(&null);
     let is_empty = |field| {
         selector.get(field).is_none_or(|part| {
@@ -35,9 +47,9 @@ pub(crate) fn validate(object: &Object) -> Vec<StatusCause> {
     };
     if selector.is_null() {
         errors.push(field::required("spec.selector", ""));
-    } else if is_empty("matchLabels") && is_empty("matchExpressions") {
+    } else if let Some(noun) = noun.filter(|_| is_empty("matchLabels") && is_empty("matchExpressions")) {
         let shown = Shown::literal(go_label_selector(selector));
-        errors.push(field::invalid("spec.selector", shown, "empty selector is invalid for deployment"));
+        errors.push(field::invalid("spec.selector", shown, &format!("empty selector is invalid for {noun}")));
     }
     let template = object.at(&["spec", "template"]).unwrap_or(&null);
     match LabelSelector::from_value(selector) {
@@ -58,7 +70,6 @@ pub(crate) fn validate(object: &Object) -> Vec<StatusCause> {
         }
         Ok(_) => {}
     }
-    errors.extend(pod_spec::validate::validate_template(template, "spec.template"));
     errors
 }
 
@@ -103,15 +114,16 @@ fn go_label_selector(selector: &Value) -> String {
     )
 }
 
-/// The wide cells CONTAINERS, IMAGES and SELECTOR.
-pub(crate) fn wide_cells(object: &Object) -> [Value; 3] {
-    let containers = list(object.at(&["spec", "template", "spec"]), "containers");
+/// The wide cells CONTAINERS, IMAGES and SELECTOR, of the template and the selector at a path.
+pub(crate) fn wide_cells(object: &Object, path: &[&str]) -> [Value; 3] {
+    let below = |tail: &[&str]| object.at(&[path, tail].concat());
+    let containers = list(below(&["template", "spec"]), "containers");
     let join = |field: &str| {
         let parts: Vec<&str> =
             containers.iter().filter_map(|container| container.get(field)?.as_str()).collect();
         json!(parts.join(","))
     };
-    let selector = object.at(&["spec", "selector"]).map(LabelSelector::from_value);
+    let selector = below(&["selector"]).map(LabelSelector::from_value);
     let selector = match selector {
         Some(Ok(selector)) => selector.to_string(),
         _ => String::new(),

@@ -13,8 +13,23 @@ const DNS_POLICIES: &[&str] = &["ClusterFirstWithHostNet", "ClusterFirst", "Defa
 const TOLERATION_OPERATORS: &[&str] = &["Equal", "Exists"];
 const TAINT_EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// A template of a Deployment or ReplicaSet: such pods always restart.
+/// A template of pods that always restart: those of a Deployment and its like.
 pub(crate) fn validate_template(template: &Value, path: &str) -> Vec<StatusCause> {
+    let mut errors = validate_any_template(template, path);
+    let spec = template.get("spec").unwrap_or(&Value::Null);
+    let policy = text(spec, "restartPolicy");
+    if RESTART_POLICIES.contains(&policy) && policy != "Always" {
+        errors.push(field::not_supported(format!("{path}.spec.restartPolicy"), policy, &["Always"]));
+    }
+    if spec.get("activeDeadlineSeconds").is_some() {
+        let path = format!("{path}.spec.activeDeadlineSeconds");
+        errors.push(field::forbidden(path, "activeDeadlineSeconds in ReplicaSet is not Supported"));
+    }
+    errors
+}
+
+/// The labels, annotations and spec of any template.
+pub(crate) fn validate_any_template(template: &Value, path: &str) -> Vec<StatusCause> {
     let mut errors = Vec::new();
     let metadata = template.get("metadata").unwrap_or(&Value::Null);
     errors.extend(metadata::validate_labels(&string_map(metadata.get("labels")), &format!("{path}.labels")));
@@ -24,14 +39,6 @@ pub(crate) fn validate_template(template: &Value, path: &str) -> Vec<StatusCause
     ));
     let spec = template.get("spec").unwrap_or(&Value::Null);
     errors.extend(validate_spec(spec, &format!("{path}.spec")));
-    let policy = text(spec, "restartPolicy");
-    if RESTART_POLICIES.contains(&policy) && policy != "Always" {
-        errors.push(field::not_supported(format!("{path}.spec.restartPolicy"), policy, &["Always"]));
-    }
-    if spec.get("activeDeadlineSeconds").is_some() {
-        let path = format!("{path}.spec.activeDeadlineSeconds");
-        errors.push(field::forbidden(path, "activeDeadlineSeconds in ReplicaSet is not Supported"));
-    }
     errors
 }
 

@@ -30,7 +30,7 @@ impl Registry {
             ));
         }
         object.metadata.generation = 0;
-        kind.strategy.prepare_for_create(&mut object);
+        self.start(kind);
         self.fill_metadata(&mut object);
         let generates = object.metadata.name.is_empty() && !object.metadata.generate_name.is_empty();
         let base = object.metadata.generate_name.clone();
@@ -52,6 +52,7 @@ impl Registry {
         mut object: Object,
         dry_run: bool,
     ) -> Result<Arc<Entry>, Status> {
+        kind.strategy.prepare_for_create(&mut object);
         let _one_at_a_time = self.addresses.turn(kind).await;
         self.allocate(kind, &mut object, None)?;
         let mut errors = metadata::validate(kind, &object);

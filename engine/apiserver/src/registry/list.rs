@@ -86,7 +86,7 @@ impl Registry {
             Some(version) if version > 0 && options.exact => {
                 return self.page(kind, namespace, selection, options).await;
             }
-            Some(0) => self.list_cached(kind, namespace),
+            Some(0) => self.list_cached(kind, namespace).await,
             Some(version) => self.list_not_older_than(kind, namespace, version).await?,
             None if options.limit > 0 => return self.page(kind, namespace, selection, options).await,
             None => self.list_now(kind, namespace).await?,
@@ -98,8 +98,8 @@ impl Registry {
     }
 
     /// What the cache has.
-    pub fn list_cached(&self, kind: &Kind, namespace: &str) -> List {
-        let (entries, revision, _) = self.cache(kind).snapshot(&within(namespace));
+    pub async fn list_cached(&self, kind: &Kind, namespace: &str) -> List {
+        let (entries, revision, _) = self.followed(kind).await.snapshot(&within(namespace));
         List { entries, revision, continuation: String::new(), remaining: None }
     }
 
@@ -126,14 +126,14 @@ impl Registry {
         version: i64,
     ) -> Result<List, Status> {
         if version > 0 && self.cache(kind).revision() >= version {
-            return Ok(self.list_cached(kind, namespace));
+            return Ok(self.list_cached(kind, namespace).await);
         }
         let list = self.list_now(kind, namespace).await?;
         if list.revision >= version {
             return Ok(list);
         }
-        self.cache(kind).reached(version).await?;
-        Ok(self.list_cached(kind, namespace))
+        self.followed(kind).await.reached(version).await?;
+        Ok(self.list_cached(kind, namespace).await)
     }
 
     async fn page(

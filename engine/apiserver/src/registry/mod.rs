@@ -15,9 +15,10 @@ use std::sync::Arc;
 use labkit_api::{Object, Status};
 use labkit_sim::{Component, World};
 use rand::RngCore;
+use serde_json::json;
 
 use crate::allocate::Addresses;
-use crate::kinds::{KINDS, Kind};
+use crate::kinds::{KINDS, Kind, pods, priority_classes};
 use crate::storage::cache::Cache;
 use crate::storage::lease::Leases;
 use crate::storage::{Entry, Store, prefix, relative_key};
@@ -52,8 +53,33 @@ impl Registry {
         &self.caches[kind.prefix]
     }
 
-    pub fn caches(&self) -> impl Iterator<Item = &Arc<Cache>> {
-        self.caches.values()
+    /// The cache of the kind, which from now on is kept up to date.
+    pub fn start(&self, kind: &Kind) -> &Arc<Cache> {
+        let cache = self.cache(kind);
+        if cache.starts() {
+            let (cache, store) = (cache.clone(), self.store.clone());
+            self.component.spawn(async move { cache.run(store).await });
+        }
+        cache
+    }
+
+    /// The cache of the kind when it has listed; the first to ask starts it.
+    pub async fn followed(&self, kind: &Kind) -> &Arc<Cache> {
+        let cache = self.start(kind);
+        cache.synced().await;
+        cache
+    }
+
+    /// Starts the caches of the kinds that every control plane reads, and waits for them.
+    pub async fn follow_eager_kinds(&self) {
+        let eager: BTreeMap<&str, &&Kind> =
+            KINDS.iter().filter(|kind| kind.is_eager).map(|kind| (kind.prefix, kind)).collect();
+        for kind in eager.values() {
+            self.start(kind);
+        }
+        for kind in eager.values() {
+            self.followed(kind).await;
+        }
     }
 
     /// The object as of now or, with a resourceVersion, at least as new as that; `0` is content with any.
@@ -92,6 +118,24 @@ impl Registry {
     /// The etcd lease under which a new object is written; 0 for those that stay.
     pub async fn lease(&self, kind: &Kind) -> Result<i64, Status> {
         if kind.strategy.expires() { self.event_leases.lease(self.store.etcd()).await } else { Ok(0) }
+    }
+
+    /// The class of a new pod that names one or, if this server has seen any class, the default of the others.
+    pub async fn priority_class(&self, kind: &Kind, object: &Object) -> Result<Option<Arc<Entry>>, Status> {
+        let classes = &priority_classes::KIND;
+        if !std::ptr::eq(kind, &pods::KIND) {
+            return Ok(None);
+        }
+        match object.str_at(&["spec", "priorityClassName"]).unwrap_or_default() {
+            "" if self.cache(classes).is_running() => {
+                let (all, ..) = self.followed(classes).await.snapshot("");
+                let defaults =
+                    all.into_iter().filter(|class| class.object.at(&["globalDefault"]) == Some(&json!(true)));
+                Ok(defaults.min_by_key(|class| class.object.i64_at(&["value"])))
+            }
+            "" => Ok(None),
+            name => self.fresh(classes, name).await,
+        }
     }
 
     /// How things stand with the namespace that an object is to be made in.

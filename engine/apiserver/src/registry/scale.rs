@@ -10,7 +10,13 @@ use crate::kinds::Kind;
 /// The workload seen as a Scale.
 pub(crate) fn of(workload: &Object) -> Object {
     let meta = &workload.metadata;
-    let selector = workload.at(&["spec", "selector"]).map(LabelSelector::from_value);
+    let selector = workload.at(&["spec", "selector"]).map(|selector| match selector.as_object() {
+        // A ReplicationController's selector is the labels themselves.
+        Some(labels) if labels.values().all(Value::is_string) => {
+            LabelSelector::from_value(&json!({"matchLabels": labels}))
+        }
+        _ => LabelSelector::from_value(selector),
+    });
     let mut status = json!({"replicas": workload.i64_at(&["status", "replicas"]).unwrap_or_default()});
     if let Some(Ok(selector)) = selector {
         status["selector"] = json!(selector.to_string());

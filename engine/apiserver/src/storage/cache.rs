@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Cache {
     prefix: String,
     clock: Clock,
     state: Mutex<State>,
+    /// Whether someone runs it.
+    is_running: AtomicBool,
     /// Wakes whoever waits for a change.
     moved: Notify,
 }
@@ -64,7 +67,23 @@ impl State {
 impl Cache {
     pub fn new(prefix: String, clock: Clock) -> Cache {
         let state = State::listed(0, BTreeMap::new(), 0);
-        Cache { prefix, clock, state: Mutex::new(state), moved: Notify::new() }
+        Cache {
+            prefix,
+            clock,
+            state: Mutex::new(state),
+            is_running: AtomicBool::new(false),
+            moved: Notify::new(),
+        }
+    }
+
+    /// Whether the caller is the first one here, who has to [`Cache::run`] it.
+    pub fn starts(&self) -> bool {
+        !self.is_running.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it was ever run.
+    pub fn is_running(&self) -> bool {
+        self.is_running.load(Ordering::Relaxed)
     }
 
     /// Keeps the cache up to date for as long as it is polled.
@@ -136,7 +155,7 @@ impl Cache {
     /// Remembers what this server just wrote. A revision writes one key.
     pub fn wrote(&self, entry: &Arc<Entry>) {
         let mut state = self.locked();
-        if entry.revision > state.revision {
+        if state.listing > 0 && entry.revision > state.revision {
             state.written.insert(entry.revision, entry.clone());
         }
     }

@@ -8,7 +8,7 @@ use labkit_pki::{Authority, ClientAuth, LeafSpec, kubeconfig, server_config};
 use super::*;
 
 /// One live server, and kubectl's home.
-struct Live {
+pub(super) struct Live {
     lab: Lab,
     home: tempfile::TempDir,
     config: PathBuf,
@@ -43,7 +43,7 @@ impl Live {
     }
 
     /// Runs `kubectl ARGUMENTS` with a file on its standard input; its output, both streams.
-    async fn kubectl(&self, arguments: &str, input: &str) -> String {
+    pub(super) async fn kubectl(&self, arguments: &str, input: &str) -> String {
         self.kubectl_with(arguments, input, &[]).await
     }
 
@@ -90,7 +90,7 @@ fn has_kubectl() -> bool {
     found
 }
 
-fn live<F, Fut>(body: F)
+pub(super) fn live<F, Fut>(body: F)
 where
     F: FnOnce(Live) -> Fut,
     Fut: Future<Output = ()>,

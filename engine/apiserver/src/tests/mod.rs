@@ -1,10 +1,13 @@
 //! The server in process, in virtual time, on a store of one member.
 
 mod deletion;
+mod every_kind;
 mod hostile;
 mod kinds;
 #[cfg(feature = "edge")]
 mod kubectl;
+#[cfg(feature = "edge")]
+mod kubectl_kinds;
 mod lists;
 mod objects;
 mod patches;

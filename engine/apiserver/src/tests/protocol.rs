@@ -70,7 +70,21 @@ fn discovery_lists_every_kind_in_both_forms() {
             .iter()
             .map(|item| item["metadata"]["name"].as_str().unwrap())
             .collect();
-        assert_eq!(groups, ["apps", "events.k8s.io", "coordination.k8s.io", "discovery.k8s.io"]);
+        let expected = [
+            "apps",
+            "events.k8s.io",
+            "autoscaling",
+            "batch",
+            "networking.k8s.io",
+            "policy",
+            "rbac.authorization.k8s.io",
+            "storage.k8s.io",
+            "scheduling.k8s.io",
+            "coordination.k8s.io",
+            "node.k8s.io",
+            "discovery.k8s.io",
+        ];
+        assert_eq!(groups, expected);
         let again = lab.send("GET", "/apis", &[("accept", accept), ("if-none-match", &etag)], "").await;
         assert_eq!(again.status(), 304);
         let core = lab.get("/api/v1").await;

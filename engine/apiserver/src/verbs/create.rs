@@ -25,7 +25,9 @@ pub(super) async fn create(call: Call) -> Result<Response, Status> {
     let kind = kind.stored();
     kind.strategy.set_defaults(&mut object);
     field_manager.note(None, &mut object);
-    call.admit(Verb::Create, Some(&mut object), call.namespace_state().await?)?;
+    let namespace_state = call.namespace_state().await?;
+    let priority_class = call.registry.priority_class(kind, &object).await?;
+    call.admit_with(Verb::Create, Some(&mut object), namespace_state, priority_class)?;
     let entry = call.registry.create(kind, object, dry_run).await?;
     read::written(&call, StatusCode::CREATED, &entry, &warnings)
 }

@@ -27,6 +27,7 @@ use crate::query::Query;
 use crate::registry::{NamespaceState, Registry};
 use crate::request_info::RequestInfo;
 use crate::respond::Presentation;
+use crate::storage::Entry;
 use crate::table::IncludeObject;
 
 /// One request to a resource.
@@ -82,6 +83,16 @@ impl Call {
         object: Option<&mut Object>,
         namespace_state: NamespaceState,
     ) -> Result<(), Status> {
+        self.admit_with(verb, object, namespace_state, None)
+    }
+
+    fn admit_with(
+        &self,
+        verb: Verb,
+        object: Option<&mut Object>,
+        namespace_state: NamespaceState,
+        priority_class: Option<Arc<Entry>>,
+    ) -> Result<(), Status> {
         let own_name = object.as_ref().map(|object| object.metadata.name.clone()).unwrap_or_default();
         let name = if self.info.name.is_empty() { &own_name } else { &self.info.name };
         admission::admit(Attributes {
@@ -92,6 +103,7 @@ impl Call {
             name,
             object,
             namespace_state,
+            priority_class,
         })
     }
 
