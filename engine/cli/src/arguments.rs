@@ -92,6 +92,19 @@ pub enum Command {
     /// Without a flag it grades start/, what a student begins with: it shows every check in red. The same
     /// lab, submission and seed give the same report, byte for byte.
     Run(RunArguments),
+    /// Grade a class: every submission in a folder, all cores at work.
+    ///
+    /// DIR has one folder a student, named after the student, with submission.yaml in it (or in a folder named
+    /// after the lab, as `labkit submit` writes it). The name draws the student's variants and all chance of the
+    /// run, so grading again gives the same, however many jobs run. Submissions are data: each is read and played
+    /// in a process of its own rights, within bounds of time and memory. One that breaks these costs its own points
+    /// only, and its report says so. With --out, each report is written as soon as it is done: Ctrl-C or a full
+    /// disk loses nothing that was done before, and --resume goes on from there.
+    ///
+    /// Ends with 0 when every submission got a grade, whatever it is; with 1 when some got none, because they went
+    /// over their limits or grading was interrupted; with 2 when the command or the lab is wrong; with 3 when
+    /// labkit itself failed on one.
+    Grade(GradeArguments),
     /// Prove that labs are right.
     ///
     /// Checks every file, then grades: start/ must score below full, solution/ full marks, each of wrong/
@@ -108,6 +121,9 @@ pub enum Command {
     /// Run a lab's control plane; `start` calls it.
     #[command(hide = true)]
     Daemon(StartArguments),
+    /// Grade what the grader orders; `grade` calls it.
+    #[command(hide = true)]
+    GradeWorker(WorkerArguments),
 }
 
 #[derive(Debug, Args)]
@@ -290,6 +306,58 @@ pub enum Format {
     Json,
     Junit,
     Markdown,
+}
+
+#[derive(Debug, Args)]
+pub struct GradeArguments {
+    /// A lab's name, its number such as 2.4, or the path of its folder.
+    pub lab: String,
+    /// The class: a folder of submissions, one folder a student; or one submission.
+    pub dir: PathBuf,
+    /// How many are graded at the same time [default: one a core].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=512))]
+    pub jobs: Option<u64>,
+    /// What is printed.
+    #[arg(long, value_enum)]
+    pub format: Option<GradeFormat>,
+    /// Write a report a student and a summary into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Keep the grades that --out has already, if the lab is still the same; delete a report to grade it again.
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Whose submission it is, where DIR is one.
+    #[arg(long, value_name = "ID")]
+    pub student: Option<String>,
+    /// Believe only the replayed run, not what a student's own run is said to have shown.
+    #[arg(long)]
+    pub replay_only: bool,
+    /// Seconds of processor time that one submission may use.
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub time_limit: u64,
+    /// MiB of memory that one submission may use.
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(16..=65_536))]
+    pub memory: u64,
+}
+
+/// What `grade` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GradeFormat {
+    Text,
+    Json,
+    Junit,
+    Csv,
+    Markdown,
+    Gradescope,
+}
+
+#[derive(Debug, Args)]
+pub struct WorkerArguments {
+    pub lab: String,
+    #[arg(long)]
+    pub time_limit: u64,
+    #[arg(long)]
+    pub memory: u64,
 }
 
 #[derive(Debug, Args)]

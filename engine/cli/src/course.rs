@@ -8,7 +8,7 @@ use labkit_lab::{
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use crate::files::{EmbeddedFiles, FolderFiles};
+use crate::files::{EmbeddedFiles, FolderFiles, SubmissionFiles};
 use crate::screen::{Screen, say};
 
 /// A course that was read.
@@ -190,7 +190,7 @@ pub fn submission(screen: &Screen, path: &Path, found: &Found) -> Result<Submiss
         return Err(Failure::usage(message)
             .next("a submission is a folder with a submission.yaml; labkit submit --out DIR writes one"));
     }
-    let files: &dyn Files = &FolderFiles::new(folder);
+    let files: &dyn Files = &SubmissionFiles::new(folder);
     let read = load_submission(files, "", &found.folder.lab);
     read.map_err(|problems| Failure::diagnostics(screen, shown(folder, problems)))
 }

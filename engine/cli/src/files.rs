@@ -1,16 +1,22 @@
 //! Where a course's files come from: a folder, or the course that is embedded in the binary.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use include_dir::{Dir, DirEntry, include_dir};
 use labkit_lab::Files;
+use nix::fcntl::OFlag;
 
 static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../labs");
 
 /// No text of a course is this long, in bytes.
 const FILE_MAX: u64 = 1024 * 1024;
+
+/// No submission needs more, in bytes of all its files.
+const SUBMISSION_MAX: u64 = 8 * 1024 * 1024;
 
 /// No folder of a course has this many entries.
 const ENTRIES_MAX: usize = 10_000;
@@ -62,6 +68,63 @@ fn read_regular(root: &Path, path: &Path) -> io::Result<Vec<u8>> {
         return refused(io::ErrorKind::FileTooLarge, "larger than 1 MiB, which no file of a lab is");
     }
     Ok(bytes)
+}
+
+/// A submission's folder. Stricter than a course's: whoever filled it may want something. No link is followed, not
+/// even one that stays within, and all files together are bounded.
+#[derive(Debug)]
+pub struct SubmissionFiles {
+    root: PathBuf,
+    /// Bytes that may still be read.
+    left: Cell<u64>,
+}
+
+impl SubmissionFiles {
+    pub fn new(root: &Path) -> SubmissionFiles {
+        SubmissionFiles { root: root.to_owned(), left: Cell::new(SUBMISSION_MAX) }
+    }
+}
+
+impl Files for SubmissionFiles {
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let refused = |kind, message: &str| Err(io::Error::new(kind, message.to_owned()));
+        let mut whole = self.root.clone();
+        for part in Path::new(path).components() {
+            match part {
+                Component::Normal(name) => whole.push(name),
+                Component::CurDir => continue,
+                _ => return refused(io::ErrorKind::PermissionDenied, "the path leads out of its folder"),
+            }
+            if whole.symlink_metadata()?.is_symlink() {
+                return refused(io::ErrorKind::PermissionDenied, "a link, which no submission needs");
+            }
+        }
+        // Opening a pipe would wait for its writer.
+        let careful = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+        let file = match whole.symlink_metadata()?.is_file() {
+            true => File::options().read(true).custom_flags(careful).open(&whole)?,
+            false => return refused(io::ErrorKind::InvalidInput, "not a regular file"),
+        };
+        let mut bytes = Vec::new();
+        file.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
+        let size = bytes.len() as u64;
+        if size > FILE_MAX {
+            return refused(io::ErrorKind::FileTooLarge, "larger than 1 MiB, which no file of a lab is");
+        }
+        let Some(left) = self.left.get().checked_sub(size) else {
+            return refused(
+                io::ErrorKind::FileTooLarge,
+                "with this one, the submission is larger than 8 MiB",
+            );
+        };
+        self.left.set(left);
+        Ok(bytes)
+    }
+
+    fn list(&self, _: &str) -> Vec<String> {
+        // A submission names its files.
+        Vec::new()
+    }
 }
 
 /// The course in the binary.
@@ -116,5 +179,31 @@ mod tests {
         assert!(refusal("start").contains("not a regular file"));
         assert_eq!(files.list(""), ["big.yaml", "lab.yaml", "link", "start"]);
         assert!(files.list("nowhere").is_empty());
+    }
+
+    #[test]
+    fn a_submission_has_no_links_and_is_bounded_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("inner")).unwrap();
+        for index in 0..10 {
+            std::fs::write(folder.path().join(format!("inner/{index}.yaml")), vec![b'a'; 1 << 20]).unwrap();
+        }
+        std::os::unix::fs::symlink("inner/0.yaml", folder.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("inner", folder.path().join("folder")).unwrap();
+        let files = SubmissionFiles::new(folder.path());
+        let refusal = |path: &str| files.read(path).unwrap_err().to_string();
+        for (path, says) in [
+            ("link", "a link"),
+            ("folder/0.yaml", "a link"),
+            ("inner/../inner/0.yaml", "leads out"),
+            ("/etc/passwd", "leads out"),
+            ("inner", "not a regular file"),
+            ("inner/0.yaml/x", "Not a directory"),
+            ("a\0b", "nul byte"),
+        ] {
+            assert!(refusal(path).contains(says), "{path}: {}", refusal(path));
+        }
+        (0..8).for_each(|index| drop(files.read(&format!("./inner/{index}.yaml")).unwrap()));
+        assert!(refusal("inner/8.yaml").contains("larger than 8 MiB"));
     }
 }

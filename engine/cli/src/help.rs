@@ -19,7 +19,7 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
         "학생",
         &["tour", "start", "check", "hint", "answer", "fault", "clock", "status", "submit", "stop"],
     ),
-    ("Instructors", "강사", &["run", "lint", "schema"]),
+    ("Instructors", "강사", &["run", "grade", "lint", "schema"]),
     ("Publishers", "출판", &["book"]),
 ];
 
@@ -51,6 +51,16 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "labkit run kill-the-leader --solution",
             "labkit run kill-the-leader --submission ~/handin/kill-the-leader",
             "labkit run kill-the-leader --seed 7 --report report.json",
+        ],
+    ),
+    (
+        "grade",
+        &[
+            "labkit grade kill-the-leader handed-in/",
+            "labkit grade kill-the-leader handed-in/ --out grades/",
+            "labkit grade kill-the-leader handed-in/ --out grades/ --resume",
+            "labkit grade kill-the-leader handed-in/ --format csv > grades.csv",
+            "labkit grade kill-the-leader submission/ --student kim --format gradescope > results.json",
         ],
     ),
     ("lint", &["labkit lint", "labkit lint labs/my-lab --seeds 20"]),

@@ -5,6 +5,7 @@
 //! - [`commands`]: one file per command.
 //! - [`course`]: which course, which lab; [`files`]: reading them from a folder or from the binary.
 //! - [`daemon`]: a lab that is played live; [`control`]: what terminals and the daemon say to each other.
+//! - [`grading`]: a class in a pool of worker processes.
 //! - [`state`]: the folder where running labs are recorded; [`progress`]: the student's best points.
 //! - [`screen`]: language, colours, width; [`failure`]: exit codes and the one report on stderr.
 //!
@@ -18,6 +19,7 @@ mod course;
 mod daemon;
 mod failure;
 mod files;
+mod grading;
 mod help;
 mod progress;
 mod prose;

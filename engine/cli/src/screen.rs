@@ -1,7 +1,7 @@
 //! What the person in front of the terminal can see: language, colours, width; and the two ways out, text on
 //! stdout and progress on stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use labkit_lab::Language;
 use serde::Serialize;
@@ -67,7 +67,6 @@ impl Screen {
     }
 
     /// The same, for output that a program reads: no progress, no colours.
-    #[cfg(feature = "book")]
     pub fn for_programs(&self) -> Screen {
         Screen { json: true, color: false, color_errors: false, ..*self }
     }
@@ -101,8 +100,13 @@ impl Screen {
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         let written = stdout.write_all(text.as_bytes());
         let written = written.and_then(|()| stdout.write_all(newline.as_bytes()));
-        if written.and_then(|()| stdout.flush()).is_err() {
-            std::process::exit(READER_GONE);
+        match written.and_then(|()| stdout.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(READER_GONE),
+            Err(error) => {
+                eprintln!("error: cannot write the output: {error}");
+                std::process::exit(1);
+            }
         }
     }
 

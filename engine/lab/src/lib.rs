@@ -8,7 +8,8 @@
 //! - [`files`], [`load`], `document`, [`diagnostic`], [`schema`]: reading, with every problem of every file at
 //!   once, at its place.
 //! - `run`: a lab that is being played. [`grade`] drives it in virtual pace, [`session`] live.
-//! - [`report`]: what came of it, as JSON, text, Markdown, JUnit. [`lint`]: a lab proves itself.
+//! - [`report`]: what came of it, as JSON, text, Markdown, JUnit; a class, as CSV and for
+//!   Gradescope, too. [`lint`]: a lab proves itself.
 //!
 //! Invariants: no file is opened here, files come through [`Files`]. The same lab, submission and seed give the
 //! same bytes. A student's mistake is a verdict; an engine's is a line of the report.
@@ -48,7 +49,10 @@ pub use grade::{GradeOptions, grade};
 pub use lab::{Lab, Task};
 pub use lint::{LintResult, lint_course, lint_lab};
 pub use load::{LabFolder, LoadedCourse, load_course, load_lab, load_submission};
-pub use report::{CheckReport, FaultReport, Report, StepReport, TaskReport, Verdict};
+pub use report::{
+    CheckReport, CheckStatistics, ClassReport, FaultReport, Graded, Outcome, Report, StepReport, TaskReport,
+    Verdict,
+};
 pub use schema::{schema_text, schemas};
 pub use session::Session;
 pub use submission::{Expect, Submission};

@@ -6,6 +6,7 @@ mod book;
 mod check;
 mod clock;
 mod fault;
+mod grade;
 mod hint;
 mod home;
 mod lint;
@@ -20,6 +21,7 @@ mod tour;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Outcome;
+use crate::grading::worker;
 use crate::screen::Screen;
 
 /// Does what the command line says.
@@ -38,10 +40,12 @@ pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
         Command::Submit(arguments) => submit::run(screen, arguments),
         Command::Stop(arguments) => stop::run(screen, arguments),
         Command::Run(arguments) => run::run(screen, global, &arguments),
+        Command::Grade(arguments) => grade::run(screen, global, &arguments),
         Command::Lint(arguments) => lint::run(screen, global, &arguments),
         Command::Schema(arguments) => schema::run(screen, global, &arguments),
         #[cfg(feature = "book")]
         Command::Book(command) => book::run(screen, global, command),
         Command::Daemon(arguments) => start::daemon(screen, global, &arguments),
+        Command::GradeWorker(arguments) => worker::run(screen, global, &arguments),
     }
 }

@@ -45,7 +45,7 @@ impl CheckVerb for AnswerCheck {
                 &format!("the answer `{}` as the run shows it", self.id),
                 &format!("실행 결과와 일치하는 답 `{}`", self.id),
             );
-            let Some(answer) = run.answered(&self.id) else {
+            let Some(answer) = run.answered(&self.id).filter(says_something) else {
                 return Finding::one(false, hidden, Text::new("no answer", "답이 없습니다"));
             };
             let right = match self.right(run).await {
@@ -133,6 +133,11 @@ impl AnswerCheck {
     }
 }
 
+/// Whether there is anything in an answer: where the run shows nothing, a blank must not be right.
+fn says_something(answer: &Value) -> bool {
+    !(answer.is_null() || answer.as_str().is_some_and(|text| text.trim().is_empty()))
+}
+
 /// A number, as such, as text, or as a duration in seconds.
 fn number(value: &Value) -> Option<f64> {
     match value {
@@ -174,5 +179,13 @@ mod tests {
         check(json!(["a", "b"]), json!("b, a"), true);
         check(json!(["a", "b"]), json!(["a", "a"]), false);
         check(json!("3"), json!(3), true);
+    }
+
+    #[test]
+    fn a_blank_is_no_answer() {
+        for blank in [json!(null), json!(""), json!(" \n")] {
+            assert!(!says_something(&blank), "{blank}");
+        }
+        assert!(says_something(&json!(0)) && says_something(&json!([])));
     }
 }

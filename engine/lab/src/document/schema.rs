@@ -5,7 +5,7 @@ use jsonschema::{Keyword, ValidationError, Validator};
 use serde_json::{Map, Value};
 
 use super::suggest::{did_you_mean, list_of};
-use super::tree::{Document, Part};
+use super::tree::{Document, PROBLEMS_MAX, Part};
 use crate::diagnostic::Diagnostic;
 
 /// The keyword by which a schema says that exactly one of these fields is set.
@@ -46,10 +46,10 @@ impl Checker {
         Checker { schema, validator }
     }
 
-    /// All violations, in the order in which they stand in the file.
+    /// All violations, up to a bound, in the order in which they stand in the file.
     pub fn check(&self, document: &Document, value: &Value) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
-        for error in self.validator.iter_errors(value) {
+        for error in self.validator.iter_errors(value).take(PROBLEMS_MAX) {
             self.explain(document, &error, &mut problems);
         }
         problems.sort_by_key(|problem| problem.span.start);

@@ -1,7 +1,13 @@
 //! What the author may have meant.
 
+/// Bytes of the longest word that may be a slip of the pen.
+const NAME_MAX: usize = 64;
+
 /// The candidate nearest to `word`, if it is near enough.
 pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > NAME_MAX {
+        return None;
+    }
     let word = word.to_lowercase();
     let near = (word.chars().count() / 3).max(1);
     let scored =

@@ -18,6 +18,8 @@ const SIZE_MAX: usize = 1 << 20;
 const DEPTH_MAX: usize = 48;
 /// Values of the largest document, aliases expanded.
 const VALUES_MAX: usize = 50_000;
+/// Problems of one document that are told; whoever has more mends these first.
+pub(crate) const PROBLEMS_MAX: usize = 100;
 
 /// A YAML document, its text and where everything stands in it.
 #[derive(Debug, Clone)]
@@ -152,6 +154,8 @@ struct Open {
     kind: Kind,
     /// A mapping's key whose value comes next.
     key: Option<(String, Range<usize>)>,
+    /// Where each key of a mapping begins.
+    keys: BTreeMap<String, usize>,
 }
 
 struct Reader<'a> {
@@ -217,6 +221,9 @@ impl<'a> Reader<'a> {
                 Event::Alias(anchor) => self.alias(anchor, bytes),
                 Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             }
+            if self.problems.len() >= PROBLEMS_MAX {
+                return None;
+            }
             if self.open.len() > DEPTH_MAX || self.values > VALUES_MAX {
                 let bytes = self.bytes(&span);
                 let message = match self.values > VALUES_MAX {
@@ -256,7 +263,7 @@ impl<'a> Reader<'a> {
     fn begin(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, span: Range<usize>) {
         self.refuse_tag(tag, &span);
         self.values += 1;
-        self.open.push(Open { start: span.start, anchor, values: 1, kind, key: None });
+        self.open.push(Open { start: span.start, anchor, values: 1, kind, key: None, keys: BTreeMap::new() });
     }
 
     fn end(&mut self, span: Range<usize>) {
@@ -297,9 +304,8 @@ impl<'a> Reader<'a> {
             Kind::Mapping(entries) => match open.key.take() {
                 None => match key_text(&node) {
                     Some(key) => {
-                        let earlier = entries.iter().find(|entry| entry.key == key);
-                        if let Some(earlier) = earlier {
-                            let line = self.source[..earlier.key_span.start].matches('\n').count() + 1;
+                        if let Some(earlier) = open.keys.insert(key.clone(), node.span.start) {
+                            let line = self.source[..earlier].matches('\n').count() + 1;
                             let message = format!("duplicate key `{key}`; it is already at line {line}");
                             self.problems.push(Diagnostic::new(
                                 self.file,

@@ -4,12 +4,15 @@ use serde_json::Value;
 
 use super::join;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Document, Part};
+use crate::document::{Document, PROBLEMS_MAX, Part};
 use crate::files::Files;
 use crate::steps::{Manifest, manifest_documents};
 
 /// Verbs whose value is a [`Manifest`].
 const WITH_MANIFEST: [&str; 3] = ["apply", "create", "replace"];
+
+/// Objects of the largest lab or submission, in all its manifests.
+const OBJECTS_MAX: usize = 2000;
 
 /// The document with every step's file in it, and what is wrong with the files.
 pub(super) fn files(
@@ -19,13 +22,21 @@ pub(super) fn files(
     mut value: Value,
 ) -> (Value, Vec<Diagnostic>) {
     let mut problems = Vec::new();
+    let mut objects = 0;
     for list in ["setup", "steps"] {
         let steps = value.get_mut(list).and_then(Value::as_array_mut);
         for (index, step) in steps.into_iter().flatten().enumerate() {
             for verb in WITH_MANIFEST {
                 let pointer = format!("/{list}/{index}/{verb}");
                 if let Some(step) = step.get_mut(verb) {
-                    inline(files, folder, document, &pointer, step, &mut problems);
+                    objects += inline(files, folder, document, &pointer, step, &mut problems);
+                }
+                if objects > OBJECTS_MAX || problems.len() >= PROBLEMS_MAX {
+                    if objects > OBJECTS_MAX {
+                        let message = format!("with this one there are more than {OBJECTS_MAX} objects");
+                        problems.push(document.problem(&pointer, Part::Key, message));
+                    }
+                    return (value, problems);
                 }
             }
         }
@@ -33,6 +44,7 @@ pub(super) fn files(
     (value, problems)
 }
 
+/// Puts a step's file in its place; how many objects the step has.
 fn inline(
     files: &dyn Files,
     folder: &str,
@@ -40,52 +52,43 @@ fn inline(
     pointer: &str,
     step: &mut Value,
     problems: &mut Vec<Diagnostic>,
-) {
-    let mut at = pointer.to_owned();
+) -> usize {
+    let mut at = format!("{pointer}/manifest");
+    let mut refuse = |at: &str, message: String| {
+        problems.push(document.problem(at, Part::Value, message));
+        0
+    };
     if let Some(file) = step["file"].as_str().map(str::to_owned) {
         at = format!("{pointer}/file");
-        if file.starts_with('/') || file.split('/').any(|part| part == "..") {
-            let message = format!("`{file}` is not within the lab's folder");
-            return problems.push(document.problem(&at, Part::Value, message));
+        match text_of(files, folder, &file)
+            .and_then(|text| manifest_documents(&text).map_err(|error| format!("`{file}`: {error}")))
+        {
+            Ok(objects) if objects.len() > OBJECTS_MAX => return objects.len(),
+            Ok(objects) => step["manifest"] = Value::Array(objects),
+            Err(message) => return refuse(&at, message),
         }
-        match files.read(&join(folder, &file)).map(String::from_utf8) {
-            Ok(Ok(text)) if text.len() > 1 << 20 => {
-                return problems.push(document.problem(
-                    &at,
-                    Part::Value,
-                    format!("`{file}` is larger than 1 MiB"),
-                ));
-            }
-            Ok(Ok(text)) => match manifest_documents(&text) {
-                Ok(objects) => step["manifest"] = Value::Array(objects),
-                Err(error) => {
-                    return problems.push(document.problem(&at, Part::Value, format!("`{file}`: {error}")));
-                }
-            },
-            Ok(Err(_)) => {
-                return problems.push(document.problem(&at, Part::Value, format!("`{file}` is not UTF-8")));
-            }
-            Err(error) => {
-                return problems.push(document.problem(
-                    &at,
-                    Part::Value,
-                    format!("`{file}` cannot be read: {error}"),
-                ));
-            }
-        }
-    } else {
-        at = format!("{at}/manifest");
     }
     if step.to_string().contains("${") {
         // Judged when its templates are filled in.
-        return;
+        return 1;
     }
     let manifest: Result<Manifest, _> = serde_json::from_value(step.clone());
     match manifest.map_err(|error| error.to_string()).and_then(|manifest| manifest.items()) {
-        Ok(items) if items.is_empty() => {
-            problems.push(document.problem(&at, Part::Value, "there is no object in it"))
-        }
-        Ok(_) => {}
-        Err(error) => problems.push(document.problem(&at, Part::Value, error)),
+        Ok(items) if items.is_empty() => refuse(&at, "there is no object in it".to_owned()),
+        Ok(items) => items.len(),
+        Err(error) => refuse(&at, error),
     }
+}
+
+/// The text of a file of the folder.
+fn text_of(files: &dyn Files, folder: &str, file: &str) -> Result<String, String> {
+    if file.starts_with('/') || file.split('/').any(|part| part == "..") {
+        return Err(format!("`{file}` is not within the lab's folder"));
+    }
+    let bytes =
+        files.read(&join(folder, file)).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+    if bytes.len() > 1 << 20 {
+        return Err(format!("`{file}` is larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("`{file}` is not UTF-8"))
 }

@@ -66,6 +66,11 @@ impl LabFolder {
         (serde_json::from_value(lab).expect("the loader has tried every variant"), values)
     }
 
+    /// A number for what the lab is, files that it names included: it changes when a grade could.
+    pub fn digest(&self) -> u64 {
+        labkit_sim::seed::fnv1a(self.document.to_string().as_bytes())
+    }
+
     /// A submission by name: `start`, `solution` or `wrong/NAME`.
     pub fn submission(&self, name: &str) -> Option<&Submission> {
         match name {

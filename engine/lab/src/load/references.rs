@@ -13,7 +13,7 @@ use super::submissions::{answer_ids, has_template};
 use crate::cel::Condition;
 use crate::course::Course;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Document, Part, did_you_mean, list_of};
+use crate::document::{Document, PROBLEMS_MAX, Part, did_you_mean, list_of};
 use crate::faults::FaultSpec;
 use crate::lab::{Lab, Task};
 use crate::objects::ObjectRef;
@@ -98,10 +98,16 @@ pub(super) fn of_submission(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagn
 
 impl Finder<'_> {
     fn say(&mut self, pointer: &str, message: impl Into<String>) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            return;
+        }
         self.problems.push(self.document.problem(pointer, Part::Value, message));
     }
 
     fn unknown(&mut self, pointer: &str, part: Part, what: &str, name: &str, known: &[&str]) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            return;
+        }
         let help = match did_you_mean(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", list_of(known.iter().copied())),
@@ -227,6 +233,12 @@ impl Finder<'_> {
                     if let Some(task) = step.task.as_ref().filter(|task| lab.task(task).is_none()) {
                         let tasks: Vec<&str> = lab.tasks.iter().map(|task| task.id.as_str()).collect();
                         self.unknown(&format!("{at}/task"), Part::Value, "task", task, &tasks);
+                    }
+                    if let Some(fault) =
+                        step.fault.as_ref().filter(|fault| self.names.faults.contains(&fault.id))
+                    {
+                        let message = format!("`{}` is a fault of the lab; choose another id", fault.id);
+                        self.say(&format!("{at}/fault/id"), message);
                     }
                     if let Some(answer) =
                         step.answer.as_ref().filter(|answer| !self.names.answers.contains(&answer.id))

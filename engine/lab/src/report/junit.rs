@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Report, Verdict};
+use super::{CheckReport, ClassReport, Outcome, Report, Verdict};
+use crate::text::Language;
 
 impl Report {
     /// One test suite, one test case per check.
@@ -21,33 +22,58 @@ impl Report {
             self.bugs.len(),
         );
         for (task, check) in self.checks() {
-            let name = escaped(&format!("{}: {}", check.id, check.title.en));
-            let _ = write!(
-                out,
-                "  <testcase classname=\"{}\" name=\"{name}\"",
-                escaped(&format!("{}.{task}", self.lab))
-            );
-            match check.verdict {
-                Verdict::Passed | Verdict::SoFar => out.push_str("/>\n"),
-                Verdict::Skipped => out.push_str("><skipped/></testcase>\n"),
-                Verdict::Failed | Verdict::NotYet => {
-                    let message = escaped(&format!("expected {}; actual {}", check.expected, check.actual));
-                    let error = escaped(check.error.as_deref().unwrap_or_default());
-                    let _ = writeln!(out, "><failure message=\"{message}\">{error}</failure></testcase>");
-                }
-            }
+            out.push_str(&case(&self.lab, task, check));
         }
-        for bug in &self.bugs {
-            let _ = writeln!(
-                out,
-                "  <testcase classname=\"{}\" name=\"engine\"><error message=\"{}\"/></testcase>",
-                escaped(&self.lab),
-                escaped(bug)
-            );
-        }
+        self.bugs.iter().for_each(|bug| out.push_str(&error_case(&self.lab, "engine", bug)));
         out.push_str("</testsuite>\n");
         out
     }
+}
+
+impl ClassReport {
+    /// One test suite a student. What has no grade is an error of its suite.
+    pub fn to_junit(&self) -> String {
+        let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+        for graded in &self.submissions {
+            let count = |wanted| graded.checks().filter(|(_, check)| check.verdict == wanted).count();
+            let errors = if graded.outcome == Outcome::Graded { &[] } else { graded.problems.as_slice() };
+            let _ = writeln!(
+                out,
+                "<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">",
+                escaped(&format!("{}/{}", self.lab, graded.student)),
+                graded.checks().count() + errors.len(),
+                count(Verdict::Failed),
+                errors.len(),
+                count(Verdict::Skipped),
+            );
+            graded.checks().for_each(|(task, check)| out.push_str(&case(&self.lab, task, check)));
+            for error in errors {
+                out.push_str(&error_case(&self.lab, graded.outcome.word(Language::En), error));
+            }
+            out.push_str("</testsuite>\n");
+        }
+        out.push_str("</testsuites>\n");
+        out
+    }
+}
+
+fn case(lab: &str, task: &str, check: &CheckReport) -> String {
+    let name = escaped(&format!("{}: {}", check.id, check.title.en));
+    let head = format!("  <testcase classname=\"{}\" name=\"{name}\"", escaped(&format!("{lab}.{task}")));
+    match check.verdict {
+        Verdict::Passed | Verdict::SoFar => format!("{head}/>\n"),
+        Verdict::Skipped => format!("{head}><skipped/></testcase>\n"),
+        Verdict::Failed | Verdict::NotYet => {
+            let message = escaped(&format!("expected {}; actual {}", check.expected, check.actual));
+            let error = escaped(check.error.as_deref().unwrap_or_default());
+            format!("{head}><failure message=\"{message}\">{error}</failure></testcase>\n")
+        }
+    }
+}
+
+fn error_case(lab: &str, name: &str, message: &str) -> String {
+    let (lab, name, message) = (escaped(lab), escaped(name), escaped(message));
+    format!("  <testcase classname=\"{lab}\" name=\"{name}\"><error message=\"{message}\"/></testcase>\n")
 }
 
 /// Text for an attribute; what XML cannot hold at all becomes U+FFFD.

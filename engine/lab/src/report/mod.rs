@@ -1,5 +1,9 @@
 //! What a run came to: points, every check with what was expected and what was found, and the run's timeline.
 
+mod bounds;
+mod class;
+mod csv;
+mod gradescope;
 mod junit;
 mod markdown;
 mod text;
@@ -12,6 +16,8 @@ use serde_json::Value;
 
 use crate::text::{Language, Text};
 
+pub(crate) use bounds::shortened;
+pub use class::{CheckStatistics, ClassReport, Graded, Outcome};
 pub(crate) use timeline::excerpt;
 
 /// The result of grading a submission, or of a look at a live lab.

@@ -19,7 +19,7 @@ use labkit_sim::{Component, RecordId};
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
-use crate::report::{FaultReport, StepReport};
+use crate::report::{FaultReport, StepReport, shortened};
 use crate::steps::{LoadStep, Step};
 use crate::template;
 
@@ -138,7 +138,12 @@ impl Run {
             Ok(output) => (output, None),
             Err(failure) => (failure.output, Some(failure.error)),
         };
-        let report = StepReport { command, at_ms: millis(at), output, error: error.clone() };
+        let report = StepReport {
+            command: shortened(command),
+            at_ms: millis(at),
+            output: shortened(output),
+            error: error.clone().map(shortened),
+        };
         self.locked().steps.push(report);
         error.map_or(Ok(()), Err)
     }
