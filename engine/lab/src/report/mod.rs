@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::text::{Language, Text};
 
-pub(crate) use timeline::excerpt;
+pub(crate) use timeline::{excerpt, story};
 
 /// The result of grading a submission, or of a look at a live lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
