@@ -44,7 +44,7 @@ fn said(text: &Text, language: Language) -> String {
     text.for_language(of_lab(language)).to_owned()
 }
 
-fn of_lab(language: Language) -> labkit_lab::Language {
+pub(crate) fn of_lab(language: Language) -> labkit_lab::Language {
     match language {
         Language::En => labkit_lab::Language::En,
         Language::Ko => labkit_lab::Language::Ko,
@@ -109,7 +109,7 @@ fn task_page(task: &Task, language: Language) -> TaskPage {
     }
 }
 
-fn run_page(report: &Report, language: Language) -> RunPage {
+pub(crate) fn run_page(report: &Report, language: Language) -> RunPage {
     let rows = report.checks().map(|(task, check)| ResultRow {
         task: task.to_owned(),
         id: check.id.clone(),

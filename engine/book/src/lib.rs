@@ -60,6 +60,23 @@ pub fn build(options: BuildOptions<'_>) -> Result<BuiltBook, BookError> {
     site::build(&options.root, &options.out, Language::ALL.into_iter().map(contents).collect())
 }
 
+/// A run as the text of a mermaid sequence diagram.
+pub fn diagram_of_run(report: &Report, language: Language) -> String {
+    diagram::draw(&from_lab::run_page(report, language), &words::Words(language)).mermaid
+}
+
+/// A run as a page of its own: its timeline as a table that can be filtered, and its diagram as text.
+pub fn page_of_run(report: &Report, language: Language) -> String {
+    let run = from_lab::run_page(report, language);
+    let templates = templates::Templates::new(language);
+    let timeline = timeline::timeline(&run);
+    let mermaid = diagram::draw(&run, &templates.words).mermaid;
+    let title = report.title.for_language(from_lab::of_lab(language));
+    let page =
+        serde_json::json!({"language": language.tag(), "title": title, "run": timeline, "mermaid": mermaid});
+    templates.render("run", &page)
+}
+
 /// Answers mdBook, which has sent a book to `labkit book preprocess`: the same book, completed, as JSON.
 pub fn preprocess(
     input: &str,

@@ -11,7 +11,7 @@ use crate::page::Language;
 use crate::words::{Words, span};
 
 /// Name and text of each template.
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 11] = [
     ("course", include_str!("../../../book/templates/course.hbs")),
     ("diagram", include_str!("../../../book/templates/diagram.hbs")),
     ("hints", include_str!("../../../book/templates/hints.hbs")),
@@ -19,6 +19,7 @@ const TEMPLATES: [(&str, &str); 10] = [
     ("lab", include_str!("../../../book/templates/lab.hbs")),
     ("objectives", include_str!("../../../book/templates/objectives.hbs")),
     ("results", include_str!("../../../book/templates/results.hbs")),
+    ("run", include_str!("../../../book/templates/run.hbs")),
     ("schema", include_str!("../../../book/templates/schema.hbs")),
     ("task", include_str!("../../../book/templates/task.hbs")),
     ("timeline", include_str!("../../../book/templates/timeline.hbs")),

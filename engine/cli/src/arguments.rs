@@ -57,6 +57,12 @@ pub enum Command {
     /// Run it as often as you like; what it says about a red check tells you what to look at. Lists the
     /// questions that are still open, too.
     Check(LiveArguments),
+    /// Check all the time, as you work.
+    ///
+    /// Shows what is done, what not yet and why, and checks again whenever something happens in the lab. Keep it
+    /// open in a terminal of its own; Ctrl-C leaves, and the lab goes on. Elsewhere than on a terminal it prints a
+    /// line for each change; with --json, a document a line.
+    Watch(LiveArguments),
     /// Get the next hint for what is still red.
     ///
     /// Each call gives one more, from a nudge to nearly the answer.
@@ -76,8 +82,29 @@ pub enum Command {
     /// Every timer on the way fires in its order, so "NotReady after 40 s" needs no waiting. Without a
     /// duration, tells the lab's time.
     Clock(ClockArguments),
+    /// Stop the lab's time.
+    ///
+    /// What you ask is still answered, but no timer fires: no heartbeat, no lease that expires, no retry. Go on
+    /// with `labkit step` or `labkit resume`.
+    Pause(LiveArguments),
+    /// Let a little time pass while it is stopped.
+    ///
+    /// One second without a duration. Every timer on the way fires in its order; then time stands again.
+    Step(StepArguments),
+    /// Let the lab's time run again.
+    Resume(LiveArguments),
+    /// See what happened, message by message.
+    ///
+    /// Tells the running lab, else the last run: who said what to whom, and what broke, without heartbeats. With
+    /// --at, shows the store, or an object, as it was at a revision: etcd keeps them all until they are compacted.
+    Timeline(TimelineArguments),
     /// What runs, where it listens, how far you are.
     Status(LiveArguments),
+    /// Begin the running lab anew, with a fresh cluster.
+    ///
+    /// Ports and files stay, so that your terminals go on to work. What you did is gone; your best points in the
+    /// course stay.
+    Reset(LiveArguments),
     /// Write what you did as a submission, to hand in.
     ///
     /// Your writes, faults and answers go into DIR/submission.yaml with their times. `labkit run LAB
@@ -108,8 +135,13 @@ pub enum Command {
     /// Prove that labs are right.
     ///
     /// Checks every file, then grades: start/ must score below full, solution/ full marks, each of wrong/
-    /// must fail exactly the checks that it names, and all of it the same over several seeds.
+    /// must fail exactly the checks that it names, and all of it the same over several seeds. No check may pass
+    /// on an empty cluster. Then it spoils the solution, one mistake at a time, and lists the mistakes that
+    /// cost no points.
     Lint(LintArguments),
+    /// Begin something new: a lab.
+    #[command(subcommand)]
+    New(NewCommand),
     /// Write the JSON Schemas of lab files, for your editor.
     ///
     /// Writes them to the schemas/ folder beside labs/. With --check, only says whether they are up to date.
@@ -254,6 +286,68 @@ pub struct ClockArguments {
     pub by: Option<String>,
     #[command(flatten)]
     pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct StepArguments {
+    /// How much time: 1s, 200ms, 1m30s [default: 1s].
+    pub by: Option<String>,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct TimelineArguments {
+    /// Only what is about an object: pod/web, or key/NAME for a key of etcd.
+    #[arg(long, value_name = "KIND/NAME")]
+    pub object: Option<String>,
+    /// Only what a component said or was told: scheduler, etcd1, worker1.
+    #[arg(long, value_name = "NAME")]
+    pub component: Option<String>,
+    /// The store at this revision, or the object of --object; 0 is now.
+    #[arg(long, value_name = "REV", conflicts_with_all = ["component", "format", "limit", "last"])]
+    pub at: Option<i64>,
+    /// The timeline's form.
+    #[arg(long, value_enum)]
+    pub format: Option<TimelineFormat>,
+    /// How many messages, the latest [default: 60 on a terminal, else all].
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// The last run, also while a lab is running.
+    #[arg(long, conflicts_with = "name")]
+    pub last: bool,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+/// A timeline's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TimelineFormat {
+    Text,
+    Json,
+    #[cfg(feature = "book")]
+    Mermaid,
+    #[cfg(feature = "book")]
+    Html,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NewCommand {
+    /// Write a lab that already works, to change it into yours.
+    ///
+    /// A folder with lab.yaml, both READMEs, start/, solution/ and two wrong submissions. `labkit lint` finds
+    /// nothing to complain of; then change it, one thing at a time.
+    Lab(NewLabArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct NewLabArguments {
+    /// The lab's name: lower case letters, digits and dashes.
+    #[arg(value_name = "NAME")]
+    pub new_name: String,
+    /// The folder in which the lab's folder is made [default: here].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

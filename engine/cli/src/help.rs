@@ -17,9 +17,12 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
     (
         "Students",
         "학생",
-        &["tour", "start", "check", "hint", "answer", "fault", "clock", "status", "submit", "stop"],
+        &[
+            "tour", "start", "check", "watch", "hint", "answer", "fault", "clock", "pause", "step", "resume",
+            "timeline", "status", "reset", "submit", "stop",
+        ],
     ),
-    ("Instructors", "강사", &["run", "grade", "lint", "schema"]),
+    ("Instructors", "강사", &["run", "grade", "lint", "new", "schema"]),
     ("Publishers", "출판", &["book"]),
 ];
 
@@ -28,6 +31,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("tour", &["labkit tour", "labkit tour --lang ko"]),
     ("start", &["labkit start kill-the-leader", "labkit start ./labs/my-lab --foreground"]),
     ("check", &["labkit check"]),
+    ("watch", &["labkit watch", "labkit watch --json | jq .points"]),
     ("hint", &["labkit hint"]),
     ("answer", &["labkit answer", "labkit answer leader etcd2"]),
     (
@@ -42,6 +46,23 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("clock", &["labkit clock +40s", "labkit clock +5m"]),
+    ("pause", &["labkit pause"]),
+    (
+        "step",
+        &["labkit pause", "kubectl create deployment web --image=nginx", "labkit step", "labkit step 200ms"],
+    ),
+    ("resume", &["labkit resume"]),
+    (
+        "timeline",
+        &[
+            "labkit timeline",
+            "labkit timeline --object pod/web",
+            "labkit timeline --component scheduler --limit 20",
+            "labkit timeline --object pod/web --at 42",
+            "labkit timeline --format html > timeline.html",
+        ],
+    ),
+    ("reset", &["labkit reset"]),
     ("status", &["labkit status", "labkit status --json"]),
     ("submit", &["labkit submit --out ~/handin/kill-the-leader"]),
     ("stop", &["labkit stop", "labkit stop --all"]),
@@ -64,6 +85,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("lint", &["labkit lint", "labkit lint labs/my-lab --seeds 20"]),
+    ("new lab", &["labkit new lab lease-expires", "labkit new lab lease-expires --dir labs/session-2"]),
     ("schema", &["labkit schema", "labkit schema --check"]),
     ("book build", &["labkit book build --out ~/public/labkit"]),
     ("book serve", &["labkit book serve --port 3000"]),
@@ -158,10 +180,10 @@ fn root_template(screen: &Screen, command: &Command) -> String {
         groups.push_str(&format!("\n{}:\n", say!(screen.language, "{english}", "{korean}")));
         for command in names.iter().filter_map(|name| command.find_subcommand(name)) {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            let about = wrap(&about, screen.prose_width().saturating_sub(10), "");
+            let about = wrap(&about, screen.prose_width().saturating_sub(12), "");
             for (index, line) in about.lines().enumerate() {
                 let name = if index == 0 { command.get_name() } else { "" };
-                groups.push_str(&format!("  {}{line}\n", pad(name, 8)));
+                groups.push_str(&format!("  {}{line}\n", pad(name, 10)));
             }
         }
     }

@@ -6,7 +6,8 @@
 //! - [`course`]: which course, which lab; [`files`]: reading them from a folder or from the binary.
 //! - [`daemon`]: a lab that is played live; [`control`]: what terminals and the daemon say to each other.
 //! - [`grading`]: a class in a pool of worker processes.
-//! - [`state`]: the folder where running labs are recorded; [`progress`]: the student's best points.
+//! - [`state`]: the folder where running labs are recorded; [`progress`]: the student's best points; [`last_run`]:
+//!   what happened last.
 //! - [`screen`]: language, colours, width; [`failure`]: exit codes and the one report on stderr.
 //!
 //! Invariants: `~/.kube/config` is never touched. A command that fails says what to do next. What ends,
@@ -21,6 +22,7 @@ mod failure;
 mod files;
 mod grading;
 mod help;
+mod last_run;
 mod progress;
 mod prose;
 mod screen;

@@ -1,4 +1,4 @@
-//! The student's best points, by course and lab, in the state folder.
+//! The student's best points, by course and lab, in the user's data folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};

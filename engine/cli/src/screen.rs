@@ -21,6 +21,9 @@ pub(crate) use say;
 /// Where text goes when no terminal says how wide it is.
 const WIDTH_ELSEWHERE: usize = 80;
 
+/// How many rows there are when no terminal says so.
+const HEIGHT_ELSEWHERE: usize = 24;
+
 /// Prose wider than this is hard to read.
 const WIDTH_PROSE: usize = 100;
 
@@ -43,6 +46,8 @@ pub struct Screen {
     pub json: bool,
     /// In columns.
     pub width: usize,
+    /// In rows.
+    pub height: usize,
     /// Whether stdout is a terminal.
     pub is_terminal: bool,
     color: bool,
@@ -60,6 +65,7 @@ impl Screen {
             language,
             json,
             width: width(),
+            height: height(),
             is_terminal,
             color: color && is_terminal,
             color_errors: color && std::io::stderr().is_terminal(),
@@ -89,6 +95,16 @@ impl Screen {
         self.color_errors
     }
 
+    /// Whether the terminal only takes one line after the other.
+    pub fn is_dumb(&self) -> bool {
+        std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+    }
+
+    /// The same, as large as the terminal is now.
+    pub fn measured(&self) -> Screen {
+        Screen { width: width(), height: height(), ..*self }
+    }
+
     /// Columns for prose.
     pub fn prose_width(&self) -> usize {
         self.width.min(WIDTH_PROSE)
@@ -108,6 +124,12 @@ impl Screen {
                 std::process::exit(1);
             }
         }
+    }
+
+    /// Prints as it is, for a page that is drawn over itself. The terminal may be gone.
+    pub fn print_raw(&self, text: &str) {
+        let mut stdout = std::io::stdout().lock();
+        let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     }
 
     /// Prints a value for a program.
@@ -145,6 +167,10 @@ fn width() -> usize {
     seen.or(told).filter(|columns| *columns > 0).unwrap_or(WIDTH_ELSEWHERE).max(24)
 }
 
+fn height() -> usize {
+    terminal_size::terminal_size().map_or(HEIGHT_ELSEWHERE, |(_, height)| height.0.into())
+}
+
 /// Breaks paragraphs at blanks into lines of at most `width` columns, each after `indent`. Lines of the text
 /// that begin with blanks are kept as they are: they are code.
 pub fn wrap(text: &str, width: usize, indent: &str) -> String {
@@ -158,7 +184,7 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> String {
         // What belongs to an item of a list stands under its text.
         let hanging = if line.starts_with("- ") { "  " } else { "" };
         let mut current = String::new();
-        for word in line.split_whitespace() {
+        for word in line.split_whitespace().flat_map(|word| parts(word, room - hanging.len())) {
             if !current.trim().is_empty() && columns(&current) + 1 + columns(word) > room {
                 push_line(&mut out, indent, &current);
                 current = hanging.to_owned();
@@ -173,8 +199,26 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> String {
     out
 }
 
+/// A word that is wider than a line, in parts that fit; coloured ones stay whole.
+fn parts(word: &str, room: usize) -> Vec<&str> {
+    if word.width() <= room || word.contains('\u{1b}') {
+        return vec![word];
+    }
+    let (mut parts, mut begin, mut used) = (Vec::new(), 0, 0);
+    for (at, c) in word.char_indices() {
+        let width = c.width().unwrap_or(0);
+        if used + width > room {
+            parts.push(&word[begin..at]);
+            (begin, used) = (at, 0);
+        }
+        used += width;
+    }
+    parts.push(&word[begin..]);
+    parts
+}
+
 /// How many columns a text takes; colours take none.
-fn columns(text: &str) -> usize {
+pub fn columns(text: &str) -> usize {
     let mut parts = text.split('\u{1b}');
     let plain = parts.next().unwrap_or_default().width();
     plain + parts.map(|part| part.split_once('m').map_or(0, |(_, text)| text.width())).sum::<usize>()
@@ -228,6 +272,8 @@ mod tests {
         let expected = "> one two\n> three four\n>   $ a line of code that is longer than the rest\n";
         assert_eq!(wrap(text, 14, "> "), expected);
         assert_eq!(wrap("- one two three", 9, ""), "- one two\n  three\n");
+        assert_eq!(wrap("one abcdefghijklmnop two", 10, ""), "one\nabcdefghij\nklmnop two\n");
+        assert_eq!(wrap("가나다라마바사", 10, ""), "가나다라마\n바사\n");
         assert_eq!(wrap("\u{1b}[1mone\u{1b}[0m two", 10, ""), "\u{1b}[1mone\u{1b}[0m two\n");
     }
 

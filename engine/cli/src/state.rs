@@ -1,5 +1,6 @@
-//! Where running labs and the student's progress are recorded: `$XDG_STATE_HOME/labkit`, else
-//! `~/.local/state/labkit`, else a folder of one's own under the system's temporary one.
+//! Where running labs are recorded: `$XDG_STATE_HOME/labkit`, else `~/.local/state/labkit`, else a folder of one's
+//! own under the system's temporary one. The student's progress is data: `$XDG_DATA_HOME/labkit`, else
+//! `~/.local/share/labkit`.
 //!
 //! A running lab holds a lock on its `pid` file for as long as it lives, so that what a crash left behind is
 //! told from what runs, whatever the process numbers say.
@@ -50,17 +51,29 @@ impl State {
         labs.filter(|lab| lab.is_running() || !lab.is_stale_and_cleaned()).collect()
     }
 
-    /// The file of the student's progress.
+    /// The report of the last run.
+    pub fn last_run_file(&self) -> PathBuf {
+        self.root.join("last-run.json")
+    }
+
+    /// The file of the student's progress. Its folder is made where it is missing.
     pub fn progress_file(&self) -> PathBuf {
-        self.root.join("progress.json")
+        const NAME: &str = "progress.json";
+        let home = || folder("HOME").filter(|home| home.is_dir()).map(|home| home.join(".local/share"));
+        let data = folder("XDG_DATA_HOME").or_else(home).map(|data| data.join("labkit"));
+        let made =
+            |folder: &PathBuf| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).is_ok();
+        data.filter(made).unwrap_or_else(|| self.root.clone()).join(NAME)
     }
 }
 
+/// The folder that a variable names; it is one only where its path is absolute.
+fn folder(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(name).map(PathBuf::from);
+    path.filter(|path| path.is_absolute() && path.parent().is_some())
+}
+
 fn root() -> Result<PathBuf, Failure> {
-    let folder = |name: &str| {
-        let path = std::env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute() && path.parent().is_some())
-    };
     if let Some(state) = folder("XDG_STATE_HOME") {
         return Ok(state.join("labkit"));
     }

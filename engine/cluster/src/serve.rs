@@ -19,6 +19,8 @@ pub struct ServeOptions {
     pub address: IpAddr,
     /// The first API server's port; any free one without it.
     pub secure_port: Option<u16>,
+    /// The members' ports, by name; any free one for those that are not named.
+    pub etcd_ports: BTreeMap<String, u16>,
     /// The cluster's name in the kubeconfig.
     pub cluster_name: String,
 }
@@ -28,6 +30,7 @@ impl Default for ServeOptions {
         ServeOptions {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             secure_port: None,
+            etcd_ports: BTreeMap::new(),
             cluster_name: "labkit".to_owned(),
         }
     }
@@ -112,7 +115,10 @@ impl Cluster {
         let targets = self.inner.targets.clone();
         for target in &targets {
             match target {
-                Target::Etcd(member) => self.open_etcd(member).await?,
+                Target::Etcd(member) => {
+                    let wanted = options.etcd_ports.get(member).copied().unwrap_or(0);
+                    self.open_etcd(member, wanted).await?;
+                }
                 Target::ApiServer(index) => {
                     let wanted = options.secure_port.filter(|_| *index == 0).unwrap_or(0);
                     self.open_api_server(*index, wanted).await?;
@@ -160,13 +166,13 @@ impl Cluster {
     }
 
     /// Opens a member's port for good: while the member is down, connections to it are closed at once.
-    async fn open_etcd(&self, member: &str) -> Result<(), BootError> {
+    async fn open_etcd(&self, member: &str, port: u16) -> Result<(), BootError> {
         let (address, tls) = {
             let serving = self.serving();
             let serving = serving.as_ref().expect("ports are opened while serving");
             (serving.address, serving.etcd_tls.clone())
         };
-        let (listener, port) = listen(address, 0).await?;
+        let (listener, port) = listen(address, port).await?;
         if let Some(serving) = self.serving().as_mut() {
             serving.etcd_ports.insert(member.to_owned(), port);
         }

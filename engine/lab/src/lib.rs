@@ -8,8 +8,9 @@
 //! - [`files`], [`load`], `document`, [`diagnostic`], [`schema`]: reading, with every problem of every file at
 //!   once, at its place.
 //! - `run`: a lab that is being played. [`grade`] drives it in virtual pace, [`session`] live.
-//! - [`report`]: what came of it, as JSON, text, Markdown, JUnit; a class, as CSV and for
-//!   Gradescope, too. [`lint`]: a lab proves itself.
+//! - [`report`]: what came of it, as JSON, text, Markdown, JUnit; a class, as CSV and for Gradescope, too.
+//!   [`query`]: a part of what was said; [`past`]: the store at a revision.
+//! - [`lint`]: a lab proves itself, with `mutants` of its solution.
 //!
 //! Invariants: no file is opened here, files come through [`Files`]. The same lab, submission and seed give the
 //! same bytes. A student's mistake is a verdict; an engine's is a line of the report.
@@ -28,7 +29,10 @@ pub mod grade;
 pub mod lab;
 pub mod lint;
 pub mod load;
+mod mutants;
 pub mod objects;
+pub mod past;
+pub mod query;
 pub mod report;
 mod run;
 pub mod schema;
@@ -49,6 +53,8 @@ pub use grade::{GradeOptions, grade};
 pub use lab::{Lab, Task};
 pub use lint::{LintResult, lint_course, lint_lab};
 pub use load::{LabFolder, LoadedCourse, load_course, load_lab, load_submission};
+pub use past::{Past, PastKey};
+pub use query::{Query, Wanted};
 pub use report::{
     CheckReport, CheckStatistics, ClassReport, FaultReport, Graded, Outcome, Report, StepReport, TaskReport,
     Verdict,

@@ -16,6 +16,8 @@ use crate::faults::FaultSpec;
 use crate::grade::{empty, finish, set_up, verdicts};
 use crate::lab::{Lab, Task};
 use crate::load::LabFolder;
+use crate::past::{self, Past};
+use crate::query::{Query, Wanted};
 use crate::report::{CheckReport, FaultReport, Report, Verdict};
 use crate::run::{Run, Watch};
 use crate::steps::Step;
@@ -35,6 +37,8 @@ struct Inner {
     variants: BTreeMap<String, Value>,
     recorder: Recorder,
     state: Mutex<State>,
+    /// One look at a time: two that both find a task done would begin the next one twice.
+    looking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -70,15 +74,17 @@ pub struct Hints {
 }
 
 impl Session {
-    /// Does the setup and begins the first task.
+    /// Does the setup, without waiting for real time to pass, and begins the first task.
     pub async fn start(lab: LabFolder, cluster: Cluster, seed: u64) -> Session {
         let (drawn, variants) = lab.drawn(Seed(seed));
         let run = Run::new(drawn, cluster, false, false, Duration::MAX);
         let mut trouble = Vec::new();
-        set_up(&run, &mut trouble).await;
+        run.cluster.world().clock().hurry(set_up(&run, &mut trouble)).await;
         let recorder = Recorder::start(&run);
         let state = Mutex::new(State { setup_trouble: trouble, ..State::default() });
-        let session = Session { inner: Arc::new(Inner { run, seed, variants, recorder, state }) };
+        let session = Session {
+            inner: Arc::new(Inner { run, seed, variants, recorder, state, looking: Default::default() }),
+        };
         session.begin(0);
         session
     }
@@ -120,6 +126,7 @@ impl Session {
     /// Judges the present task at once. When all of it is good, the next task begins.
     pub async fn check(&self) -> Report {
         let run = &self.inner.run;
+        let _one_at_a_time = self.inner.looking.lock().await;
         let (index, watches) = {
             let state = self.locked();
             (state.task, state.watches.clone())
@@ -295,6 +302,42 @@ impl Session {
     /// Everything that was said so far.
     pub fn timeline(&self) -> Vec<TimelineEntry> {
         labkit_cluster::timeline::timeline(self.cluster().world())
+    }
+
+    /// The run so far: what was done, what struck, and the messages of `query` that the trace still has. Nothing
+    /// is judged.
+    pub fn told(&self, query: &Query) -> Report {
+        let mut report = empty(self.lab(), self.inner.seed, "live");
+        finish(&self.inner.run, &mut report, json!(self.inner.variants));
+        report.timeline = query.of_run(&self.inner.run, &report.faults);
+        report
+    }
+
+    /// An object, a key or the whole store as it was at a revision; 0 is the present one.
+    pub async fn past(&self, revision: i64, object: Option<&Wanted>) -> Result<Past, String> {
+        past::look(&self.inner.run, revision, object).await
+    }
+
+    /// How much news there was so far: counts what may change a verdict.
+    pub fn news_so_far(&self) -> u64 {
+        self.inner.run.news_so_far()
+    }
+
+    /// Waits for news after the first `count` pieces.
+    pub async fn news_after(&self, count: u64) {
+        self.inner.run.news_after(count).await;
+    }
+
+    /// Stops the lab's time; `false` where it stands already.
+    pub async fn freeze(&self) -> bool {
+        self.cluster().world().clock().freeze().await
+    }
+
+    /// Lets the lab's time run again; `false` where it runs.
+    pub async fn thaw(&self) -> bool {
+        let thawed = self.cluster().world().clock().thaw().await;
+        self.inner.run.beat();
+        thawed
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {

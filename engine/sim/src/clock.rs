@@ -1,12 +1,13 @@
 //! The only clock. Durations come from Tokio's timer, dates from an epoch that is added to it, so that
 //! pausing Tokio's time pauses both.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// How time passes in a world.
@@ -36,6 +37,18 @@ struct Inner {
     edge_requests: AtomicUsize,
     edge_idle: Notify,
     forwarding: Mutex<()>,
+    /// Time jumps already, for the work of [`Clock::hurry`].
+    hurrying: AtomicBool,
+    frozen: std::sync::Mutex<Option<Stop>>,
+    froze: Notify,
+}
+
+/// What keeps a frozen clock from running on by itself: Tokio does not jump to the next timer while a blocking
+/// task is under way.
+#[derive(Debug)]
+struct Stop {
+    release: mpsc::Sender<()>,
+    parked: JoinHandle<()>,
 }
 
 impl Clock {
@@ -56,6 +69,9 @@ impl Clock {
                 edge_requests: AtomicUsize::new(0),
                 edge_idle: Notify::new(),
                 forwarding: Mutex::new(()),
+                hurrying: AtomicBool::new(false),
+                frozen: std::sync::Mutex::new(None),
+                froze: Notify::new(),
             }),
         }
     }
@@ -86,18 +102,85 @@ impl Clock {
     }
 
     /// Lets `by` pass at once, firing every timer on the way in its order. In wall pace it first waits until
-    /// no request from outside is in flight, so that nobody's time-out is cut short in mid-request.
+    /// no request from outside is in flight, so that nobody's time-out is cut short in mid-request. A frozen
+    /// clock is frozen again afterwards.
     pub async fn fast_forward(&self, by: Duration) {
+        if self.inner.hurrying.load(Ordering::Relaxed) {
+            return tokio::time::sleep(by).await;
+        }
         let _one_at_a_time = self.inner.forwarding.lock().await;
-        match self.inner.pace {
-            Pace::Virtual => tokio::time::sleep(by).await,
-            Pace::Wall => {
+        let stop = self.stop().take();
+        match (self.inner.pace, stop) {
+            (_, Some(stop)) => {
+                let _frozen_again_even_if_dropped = FreezeOnDrop(self);
+                // The timer is set before the clock may run, or the clock would jump past it.
+                tokio::join!(biased; tokio::time::sleep(by), stop.release());
+            }
+            (Pace::Virtual, None) => tokio::time::sleep(by).await,
+            (Pace::Wall, None) => {
                 self.edge_quiet().await;
                 tokio::time::pause();
                 let _resumed_even_if_dropped = ResumeOnDrop;
                 tokio::time::sleep(by).await;
             }
         }
+    }
+
+    /// Does work for which nobody wants to wait, such as a lab's setup: in wall pace, too, time jumps to the next
+    /// timer as soon as nothing can run, until the work is done.
+    pub async fn hurry<T>(&self, work: impl Future<Output = T>) -> T {
+        let _one_at_a_time = self.inner.forwarding.lock().await;
+        if self.inner.pace == Pace::Virtual || self.is_frozen() {
+            return work.await;
+        }
+        self.edge_quiet().await;
+        self.inner.hurrying.store(true, Ordering::Relaxed);
+        tokio::time::pause();
+        let _resumed_even_if_dropped = ResumeOnDrop;
+        let _calm_even_if_dropped = CalmOnDrop(self);
+        work.await
+    }
+
+    /// Stops time for all components, in wall pace: what is asked is still answered, but no timer fires.
+    /// `false` where it cannot be stopped, or has been.
+    pub async fn freeze(&self) -> bool {
+        let _not_while_forwarding = self.inner.forwarding.lock().await;
+        if self.inner.pace == Pace::Virtual || self.is_frozen() {
+            return false;
+        }
+        self.edge_quiet().await;
+        tokio::time::pause();
+        *self.stop() = Some(Stop::park());
+        self.inner.froze.notify_waiters();
+        true
+    }
+
+    /// Lets a frozen clock run again. `false` where it was not frozen.
+    pub async fn thaw(&self) -> bool {
+        let _not_while_forwarding = self.inner.forwarding.lock().await;
+        let Some(stop) = self.stop().take() else { return false };
+        tokio::time::resume();
+        stop.release().await;
+        true
+    }
+
+    pub fn is_frozen(&self) -> bool {
+        self.stop().is_some()
+    }
+
+    /// Waits until the clock is frozen: for whoever waits for a short time that may now never pass.
+    pub async fn frozen(&self) {
+        loop {
+            let froze = self.inner.froze.notified();
+            if self.is_frozen() {
+                return;
+            }
+            froze.await;
+        }
+    }
+
+    fn stop(&self) -> std::sync::MutexGuard<'_, Option<Stop>> {
+        self.inner.frozen.lock().expect("no panic happens under this lock")
     }
 
     /// Moves dates, not timers, as `date -s` would: for spans beyond a day, such as a certificate's year.
@@ -123,6 +206,23 @@ impl Clock {
     }
 }
 
+impl Stop {
+    fn park() -> Stop {
+        let (release, released) = mpsc::channel();
+        let parked = tokio::task::spawn_blocking(move || {
+            // Ends when the sender goes, in whatever way.
+            let _ = released.recv();
+        });
+        Stop { release, parked }
+    }
+
+    async fn release(self) {
+        drop(self.release);
+        // It only waited.
+        let _ = self.parked.await;
+    }
+}
+
 /// See [`Clock::edge_request`].
 #[derive(Debug)]
 pub struct EdgeRequest {
@@ -134,6 +234,22 @@ impl Drop for EdgeRequest {
         if self.clock.inner.edge_requests.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.clock.inner.edge_idle.notify_waiters();
         }
+    }
+}
+
+struct FreezeOnDrop<'a>(&'a Clock);
+
+impl Drop for FreezeOnDrop<'_> {
+    fn drop(&mut self) {
+        *self.0.stop() = Some(Stop::park());
+    }
+}
+
+struct CalmOnDrop<'a>(&'a Clock);
+
+impl Drop for CalmOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.inner.hurrying.store(false, Ordering::Relaxed);
     }
 }
 
@@ -184,6 +300,61 @@ mod tests {
                 seen.push(tick);
             }
             assert_eq!(seen, [10, 20, 30, 40]);
+        });
+    }
+
+    #[test]
+    fn a_frozen_clock_answers_and_is_stepped() {
+        run(Pace::Wall, 1, |world| async move {
+            let (sender, mut ticks) = tokio::sync::mpsc::unbounded_channel();
+            let clock = world.clock().clone();
+            assert!(clock.freeze().await && !clock.freeze().await && clock.is_frozen());
+            let began = clock.elapsed();
+            let of_task = clock.clone();
+            crate::spawn(async move {
+                loop {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    let _ = sender.send((of_task.elapsed() - began).as_secs());
+                }
+            });
+            let (mut one, mut other) = tokio::net::UnixStream::pair().unwrap();
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            for byte in 0..20 {
+                one.write_u8(byte).await.unwrap();
+                assert_eq!(other.read_u8().await.unwrap(), byte);
+            }
+            assert_eq!(clock.elapsed(), began, "what comes in from outside takes no time");
+            clock.fast_forward(Duration::from_secs(25)).await;
+            assert_eq!((clock.elapsed() - began).as_secs(), 25);
+            clock.fast_forward(Duration::from_secs(1)).await;
+            assert!(clock.is_frozen());
+            assert_eq!((clock.elapsed() - began).as_secs(), 26);
+            assert_eq!([ticks.try_recv(), ticks.try_recv()], [Ok(10), Ok(20)]);
+            assert!(ticks.try_recv().is_err());
+            assert!(clock.thaw().await && !clock.thaw().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            assert!((clock.elapsed() - began).as_millis() < 27_000, "it runs on from where it stood");
+        });
+    }
+
+    #[test]
+    fn hurried_work_takes_no_real_time_and_may_fast_forward() {
+        run(Pace::Wall, 1, |world| async move {
+            let clock = world.clock().clone();
+            let work = async {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+                clock.fast_forward(Duration::from_secs(60)).await;
+                clock.elapsed().as_secs()
+            };
+            assert_eq!(clock.hurry(work).await, 3660);
+            assert!(clock.freeze().await && clock.thaw().await, "time is as it was");
+        });
+    }
+
+    #[test]
+    fn virtual_time_does_not_freeze() {
+        run(Pace::Virtual, 1, |world| async move {
+            assert!(!world.clock().freeze().await && !world.clock().thaw().await);
         });
     }
 

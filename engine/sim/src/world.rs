@@ -126,8 +126,9 @@ impl World {
         self.locked().bugs.push(format!("{component}: {message}"));
     }
 
-    /// Kills every component, so that nothing of the world runs on.
+    /// Thaws the clock and kills every component, so that nothing of the world runs on.
     pub async fn end(&self) {
+        self.clock().thaw().await;
         let components: Vec<Component> = self.locked().components.values().map(|(c, _)| c.clone()).collect();
         for component in components {
             component.kill().await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::arguments::AnswerArguments;
-use crate::commands::check::print_questions;
+use crate::commands::check::questions;
 use crate::commands::live::ask;
 use crate::control::replies::Checked;
 use crate::control::{Request, choose};
@@ -38,7 +38,7 @@ fn list(screen: &Screen, checked: Checked) -> Outcome {
     } else if checked.questions.iter().all(|question| question.is_right) {
         screen.print(&say!(screen.language, "Every question is answered.", "모든 질문에 답했습니다."));
     } else {
-        print_questions(screen, &checked.questions);
+        questions(screen, &checked.questions).iter().for_each(|line| screen.print(line));
     }
     Ok(Exit::Passed)
 }

@@ -66,10 +66,31 @@ fn print(screen: &Screen, result: &LintResult) {
     let told = say!(screen.language, "{runs} runs over {seeds} seeds", "시드 {seeds}개로 {runs}번 실행");
     if result.problems.is_empty() {
         screen.print_prose("", &format!("{} {lab}: {told}", screen.paint(Ink::Green, "✓")));
+        print_mutants(screen, result);
         return;
     }
     screen.print_prose("", &format!("{} {lab}: {told}", screen.paint(Ink::Red, "✗")));
     for problem in &result.problems {
         screen.print_prose("    ", problem);
+    }
+}
+
+/// What became of the solution's mutants. One that has full marks is no error: some mistakes cost nothing. But its
+/// author should know.
+fn print_mutants(screen: &Screen, result: &LintResult) {
+    let (mutants, survivors) = (result.mutants, result.survivors.len());
+    let caught = mutants.saturating_sub(survivors as u64);
+    let text = say!(
+        screen.language,
+        "{caught} of {mutants} mutants of the solution lose points",
+        "모범 답안의 변이 {mutants}개 중 {caught}개가 점수를 잃음"
+    );
+    screen.print_prose("    ", &text);
+    if survivors > 0 {
+        let text = say!(screen.language, "full marks although", "만점인 변이:");
+        screen.print_prose("    ", &screen.paint(Ink::Yellow, &text));
+        for survivor in &result.survivors {
+            screen.print_prose("      ", &format!("- {}", survivor.for_language(screen.language)));
+        }
     }
 }

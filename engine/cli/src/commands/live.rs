@@ -1,6 +1,7 @@
 //! What the commands for a running lab share.
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::control::{self, Request};
 use crate::failure::Failure;
@@ -19,6 +20,11 @@ pub fn ask<T: DeserializeOwned>(screen: &Screen, lab: &LabState, request: &Reque
         }
     })?;
     drop(work);
+    of_this_version(lab, reply)
+}
+
+/// What a lab answered, as this program knows it.
+pub fn of_this_version<T: DeserializeOwned>(lab: &LabState, reply: Value) -> Result<T, Failure> {
     serde_json::from_value(reply).map_err(|error| {
         Failure::failed(format!("the lab {} was started by another version of labkit: {error}", lab.name))
             .next(format!("labkit stop --lab {}, then start it again", lab.name))

@@ -11,15 +11,20 @@ mod hint;
 mod home;
 mod lint;
 mod live;
+mod new;
+mod pause;
+mod reset;
 mod run;
 mod schema;
 mod start;
 mod status;
 mod stop;
 mod submit;
+mod timeline;
 mod tour;
+mod watch;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, NewCommand};
 use crate::failure::Outcome;
 use crate::grading::worker;
 use crate::screen::Screen;
@@ -32,16 +37,23 @@ pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
         Command::Tour(arguments) => tour::run(screen, &arguments),
         Command::Start(arguments) => start::run(screen, global, &arguments),
         Command::Check(arguments) => check::run(screen, arguments),
+        Command::Watch(arguments) => watch::run(screen, &arguments),
         Command::Hint(arguments) => hint::run(screen, arguments),
         Command::Answer(arguments) => answer::run(screen, arguments),
         Command::Fault(arguments) => fault::run(screen, arguments),
         Command::Clock(arguments) => clock::run(screen, arguments),
+        Command::Pause(arguments) => pause::pause(screen, &arguments),
+        Command::Step(arguments) => pause::step(screen, &arguments),
+        Command::Resume(arguments) => pause::resume(screen, &arguments),
+        Command::Timeline(arguments) => timeline::run(screen, &arguments),
+        Command::Reset(arguments) => reset::run(screen, &arguments),
         Command::Status(arguments) => status::run(screen, arguments),
         Command::Submit(arguments) => submit::run(screen, arguments),
         Command::Stop(arguments) => stop::run(screen, arguments),
         Command::Run(arguments) => run::run(screen, global, &arguments),
         Command::Grade(arguments) => grade::run(screen, global, &arguments),
         Command::Lint(arguments) => lint::run(screen, global, &arguments),
+        Command::New(NewCommand::Lab(arguments)) => new::lab(screen, &arguments),
         Command::Schema(arguments) => schema::run(screen, global, &arguments),
         #[cfg(feature = "book")]
         Command::Book(command) => book::run(screen, global, command),

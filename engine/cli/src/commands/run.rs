@@ -8,6 +8,7 @@ use labkit_lab::{GradeOptions, Report, Submission, grade};
 use crate::arguments::{Format, Global, RunArguments};
 use crate::course::{self, Found};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::last_run;
 use crate::progress::{self, Best};
 use crate::screen::{Ink, Screen, say};
 use crate::work::Work;
@@ -43,6 +44,7 @@ pub fn run(screen: &Screen, global: &Global, arguments: &RunArguments) -> Outcom
             progress::note(&found.course, &report.lab, best);
         }
     }
+    reports.last().into_iter().for_each(last_run::keep);
     show(screen, arguments, &reports)?;
     Ok(exit(&reports))
 }

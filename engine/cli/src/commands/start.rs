@@ -198,8 +198,8 @@ fn say_ready(screen: &Screen, lab: &LabFolder, ready: &Ready) {
         "",
         &say!(
             language,
-            "Then: labkit check, labkit hint, labkit status, labkit stop.",
-            "그다음: labkit check, labkit hint, labkit status, labkit stop."
+            "Then, in a terminal of its own: labkit watch. Or one by one: labkit check, labkit hint, labkit status, labkit stop.",
+            "그다음 다른 터미널에서 labkit watch. 또는 하나씩: labkit check, labkit hint, labkit status, labkit stop."
         ),
     );
 }

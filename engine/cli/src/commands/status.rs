@@ -6,7 +6,9 @@ use crate::control::replies::{ComponentState, ComponentView, FaultView, Status};
 use crate::control::{Request, choose};
 use crate::daemon::quoted;
 use crate::failure::{Exit, Outcome};
+use crate::progress;
 use crate::screen::{Ink, Screen, pad, say};
+use crate::state::State;
 
 pub fn run(screen: &Screen, arguments: LiveArguments) -> Outcome {
     let lab = choose(screen, arguments.which.name.as_deref())?;
@@ -42,6 +44,17 @@ pub fn run(screen: &Screen, arguments: LiveArguments) -> Outcome {
             "아직 검사하지 않음. 만점은 {points_max}점"
         ),
     });
+    if let Some(line) = in_course(screen, &status) {
+        screen.print_prose("", &line);
+    }
+    if status.paused {
+        let text = say!(
+            language,
+            "time stands: labkit step moves it, labkit resume lets it run",
+            "시간이 멈춰 있습니다. labkit step 은 조금 흘려보내고, labkit resume 은 다시 흐르게 합니다"
+        );
+        screen.print_prose("", &screen.paint(Ink::Cyan, &text));
+    }
     screen.print("");
     print_components(screen, &status.components);
     if !status.faults.is_empty() {
@@ -55,6 +68,18 @@ pub fn run(screen: &Screen, arguments: LiveArguments) -> Outcome {
             .print(&screen.paint(Ink::Red, &say!(language, "bug in labkit: {bug}", "labkit의 버그: {bug}")));
     }
     Ok(if status.bugs.is_empty() { Exit::Passed } else { Exit::Bug })
+}
+
+/// What was reached in the course so far, best points of each lab.
+fn in_course(screen: &Screen, status: &Status) -> Option<String> {
+    let best = progress::of(&State::open().ok()?, &status.course);
+    let here = best.get(&status.lab)?.points;
+    let (all, labs) = (best.values().map(|best| best.points).sum::<u32>(), best.len());
+    Some(say!(
+        screen.language,
+        "your best here: {here}; in the course: {all} points in {labs} labs (labkit shows all)",
+        "이 실습의 최고 점수 {here}, 과정 전체로는 실습 {labs}개에서 {all}점 (전체 보기: labkit)"
+    ))
 }
 
 pub fn print_components(screen: &Screen, components: &[ComponentView]) {

@@ -9,7 +9,7 @@ use labkit_sim::Pace;
 use serde_json::Value;
 
 use crate::arguments::TourArguments;
-use crate::commands::check::print_row;
+use crate::commands::check::row;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::files::EmbeddedFiles;
 use crate::screen::{Ink, Screen, cut, pad, say};
@@ -173,10 +173,10 @@ impl Tour<'_> {
                 &format!("{} {title}  {}/{}", screen.paint(ink, mark), check.points, check.points_max),
             );
             if !check.verdict.is_good() {
-                print_row(screen, &say!(language, "expected", "기대"), &check.expected);
-                print_row(screen, &say!(language, "found", "실제"), &check.actual);
+                screen.print(&row(screen, &say!(language, "expected", "기대"), &check.expected));
+                screen.print(&row(screen, &say!(language, "found", "실제"), &check.actual));
                 let hint = check.hint.as_ref().map(|hint| hint.for_language(language)).unwrap_or_default();
-                print_row(screen, &say!(language, "look at", "살펴볼 것"), hint);
+                screen.print(&row(screen, &say!(language, "look at", "살펴볼 것"), hint));
             }
         }
         self.pause();

@@ -6,6 +6,7 @@ pub mod replies;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
+use labkit_lab::{Query, Wanted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,6 +20,10 @@ use crate::state::{LabState, State, with_socket};
 pub enum Request {
     Status {},
     Check {},
+    /// A check once there is news after the `after`th piece; at once without it.
+    News {
+        after: Option<u64>,
+    },
     Hint {},
     Answer {
         id: String,
@@ -42,7 +47,26 @@ pub enum Request {
     Clock {
         forward_ms: u64,
     },
+    /// Stops the lab's time.
+    Pause {},
+    /// Lets it run again.
+    Resume {},
+    /// Lets that much of it pass while it is stopped.
+    Step {
+        by_ms: u64,
+    },
+    /// What happened so far.
+    Timeline {
+        query: Query,
+    },
+    /// The store at a revision, or an object of it.
+    Past {
+        revision: i64,
+        object: Option<Wanted>,
+    },
     Submit {},
+    /// Answered when the lab can be played anew.
+    Reset {},
     Stop {},
 }
 

@@ -10,12 +10,16 @@ use serde_json::Value;
 pub struct Status {
     pub lab: String,
     pub title: Text,
+    /// Its name in the record of progress.
+    pub course: String,
     /// The process that runs the lab.
     pub pid: u32,
     /// The lab's date.
     pub now: String,
     /// Since the lab began, in its own time.
     pub elapsed_ms: u64,
+    /// Whether its time stands.
+    pub paused: bool,
     pub components: Vec<ComponentView>,
     pub faults: Vec<FaultView>,
     pub api_server_url: Option<String>,
@@ -90,6 +94,18 @@ pub struct Checked {
     pub bugs: Vec<String>,
 }
 
+/// To `news`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct News {
+    /// How much news there was before the check.
+    pub news: u64,
+    /// How long the check took, in real time.
+    pub took_ms: u64,
+    pub paused: bool,
+    pub checked: Checked,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskView {
@@ -159,7 +175,7 @@ pub struct HintView {
     pub text: Text,
 }
 
-/// To `clock`.
+/// To `clock`, `pause`, `resume` and `step`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Clock {
@@ -167,6 +183,8 @@ pub struct Clock {
     pub now: String,
     /// Since the lab began, in its own time.
     pub elapsed_ms: u64,
+    /// Whether its time stands.
+    pub paused: bool,
 }
 
 /// To `fault`, `heal`, and stopping and starting a component: what was met.

@@ -14,17 +14,24 @@ use crate::state::{LabState, make_private, with_socket};
 /// No request is this long, in bytes.
 const REQUEST_MAX: u64 = 1024 * 1024;
 
-pub(super) fn listen(place: &LabState) -> Result<UnixListener, Failure> {
-    let listener = with_socket(place, |path| {
-        let listener = UnixListener::bind(path)?;
-        make_private(path)?;
-        Ok(listener)
-    });
+/// Listens on the lab's socket; after a reset on the one that is open already.
+pub(super) fn listen(
+    place: &LabState,
+    open: Option<std::os::unix::net::UnixListener>,
+) -> Result<UnixListener, Failure> {
+    let listener = match open {
+        Some(open) => UnixListener::from_std(open),
+        None => with_socket(place, |path| {
+            let listener = UnixListener::bind(path)?;
+            make_private(path)?;
+            Ok(listener)
+        }),
+    };
     listener.map_err(|error| Failure::file("listen on", &place.socket(), &error))
 }
 
 /// Serves terminals until the task is dropped.
-pub(super) async fn accept(live: &Arc<Live>, listener: UnixListener) {
+pub(super) async fn accept(live: &Arc<Live>, listener: &UnixListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -45,6 +52,20 @@ async fn converse(live: Arc<Live>, stream: UnixStream) {
         let request: Result<Request, _> = serde_json::from_str(&line);
         let stops = matches!(request, Ok(Request::Stop {}));
         let reply = match request {
+            Ok(Request::Reset {}) => {
+                let stream = lines.into_inner().into_inner().into_inner().reunite(voice.write);
+                let stream = stream.ok().and_then(|stream| stream.into_std().ok());
+                // The next world answers.
+                live.memory().reset_for = stream;
+                live.reset.notify_one();
+                return;
+            }
+            Ok(Request::News { after }) => tokio::select! {
+                biased;
+                // Whoever waits for news says nothing meanwhile: the terminal went away.
+                _ = lines.next_line() => return,
+                reply = verbs::news(&live, after) => reply,
+            },
             Ok(request) => verbs::answer(&live, request, &mut voice).await,
             Err(error) => Err(Failure::usage(format!("this lab does not know the request: {error}"))
                 .next("it was started by another version of labkit; labkit stop ends it")),

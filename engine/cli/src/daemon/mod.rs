@@ -1,22 +1,28 @@
 //! A lab that is played live: the cluster in wall pace with its sockets, and the control socket beside it.
-//! Everything runs on one thread and ends together.
+//! Everything runs on one thread and ends together. A reset ends the world and makes another one, with the same
+//! seed, ports and files; the control socket stays open in between.
 
 mod control;
 mod idle;
 mod verbs;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use labkit_cluster::{Cluster, ServeOptions, Served};
-use labkit_lab::{LabFolder, Session, Text};
+use labkit_lab::{LabFolder, Query, Session, Text};
 use labkit_sim::{Pace, World};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::control::Reply;
 use crate::failure::{Exit, Failure, Outcome};
+use crate::last_run;
 use crate::state::{LabState, Running};
 
 /// What the terminal that starts a lab is told. One JSON document a line, where a process tells another.
@@ -45,7 +51,7 @@ pub struct Ready {
 }
 
 /// Which lab to run, and where it is recorded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Order {
     pub lab: LabFolder,
     /// The course's name in the record of progress.
@@ -64,6 +70,7 @@ struct Live {
     served: Served,
     env: Vec<(String, String)>,
     stop: Notify,
+    reset: Notify,
     memory: Mutex<Memory>,
 }
 
@@ -77,6 +84,23 @@ struct Memory {
     current_task: usize,
     /// Counts faults that were injected by hand.
     faults: u32,
+    /// The terminal that asked for a reset.
+    reset_for: Option<UnixStream>,
+}
+
+/// How a world ended.
+enum End {
+    Over(Exit),
+    /// Another one follows.
+    Reset(Before),
+}
+
+/// What stays when a lab is reset.
+struct Before {
+    listener: UnixListener,
+    served: Served,
+    /// Who waits for the new lab.
+    caller: Option<UnixStream>,
 }
 
 /// Runs a lab until it is told to end. `announce` is told when it can be played; if that fails, nobody waits
@@ -84,29 +108,58 @@ struct Memory {
 pub fn run(order: Order, running: Running, announce: impl FnOnce(&Ready) -> std::io::Result<()>) -> Outcome {
     // Keys are drawn from the seed: it must not be guessed.
     let seed = RandomState::new().hash_one(std::process::id());
-    let outcome = labkit_sim::run(Pace::Wall, seed, |world| live(world, seed, order, announce));
+    let (mut announce, mut before) = (Some(announce), None);
+    let outcome = loop {
+        let caller = before.as_ref().and_then(|before: &Before| before.caller.as_ref()?.try_clone().ok());
+        let tell = |ready: &Ready| match (announce.take(), &caller) {
+            (Some(announce), _) => announce(ready),
+            (None, Some(caller)) => {
+                // The lab is there, whether or not its caller still waits.
+                let _ = reply(caller, &Reply::Done(serde_json::to_value(ready)?));
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        };
+        let (order, before_it) = (order.clone(), before.take());
+        match labkit_sim::run(Pace::Wall, seed, |world| live(world, seed, order, before_it, tell)) {
+            Ok(End::Over(exit)) => break Ok(exit),
+            Ok(End::Reset(then)) => before = Some(then),
+            Err(failure) => {
+                if let Some(caller) = caller {
+                    let _ = reply(&caller, &Reply::from(failure.clone()));
+                }
+                break Err(failure);
+            }
+        }
+    };
     drop(running);
     outcome
+}
+
+fn reply(mut caller: &UnixStream, reply: &Reply) -> std::io::Result<()> {
+    caller.set_nonblocking(false)?;
+    writeln!(caller, "{}", serde_json::to_string(reply)?)
 }
 
 async fn live(
     world: World,
     seed: u64,
     order: Order,
+    before: Option<Before>,
     announce: impl FnOnce(&Ready) -> std::io::Result<()>,
-) -> Outcome {
+) -> Result<End, Failure> {
     let mut ends = Ends::listen(order.foreground)?;
     let booted = async {
         let cluster = boot(&world, &order).await?;
-        let (served, env) = serve(&cluster, &order).await?;
-        let listener = control::listen(&order.place)?;
+        let (served, env) = serve(&cluster, &order, before.as_ref().map(|before| &before.served)).await?;
+        let listener = control::listen(&order.place, before.map(|before| before.listener))?;
         let boot_ms = u64::try_from(world.clock().elapsed().as_millis()).unwrap_or(u64::MAX);
         let session = Session::start(order.lab.clone(), cluster.clone(), seed).await;
         Ok((cluster, served, env, listener, boot_ms, session))
     };
     let (cluster, served, env, listener, boot_ms, session) = tokio::select! {
         biased;
-        () = ends.wait() => return Ok(Exit::Passed),
+        () = ends.wait() => return Ok(End::Over(Exit::Passed)),
         booted = booted => booted?,
     };
     let ready = Ready {
@@ -119,19 +172,29 @@ async fn live(
         env_file: order.place.env().display().to_string(),
     };
     let memory = Mutex::default();
-    let live = Live { order, world, cluster, session, served, env, stop: Notify::new(), memory };
+    let (stop, reset) = (Notify::new(), Notify::new());
+    let live = Live { order, world, cluster, session, served, env, stop, reset, memory };
     let live = Arc::new(live);
     if announce(&ready).is_err() {
-        return Ok(Exit::Failed);
+        return Ok(End::Over(Exit::Failed));
     }
-    tokio::select! {
+    let is_reset = tokio::select! {
         biased;
-        () = ends.wait() => {}
-        () = live.stop.notified() => {}
-        () = idle::too_long(&live) => {}
-        () = control::accept(&live, listener) => {}
+        () = ends.wait() => false,
+        () = live.stop.notified() => false,
+        () = live.reset.notified() => true,
+        () = idle::too_long(&live) => false,
+        () = control::accept(&live, &listener) => false,
+    };
+    last_run::keep(&live.session.told(&Query::default()));
+    if is_reset {
+        let listener = listener.into_std();
+        let listener =
+            listener.map_err(|error| Failure::failed(format!("the lab's socket is lost: {error}")))?;
+        let caller = live.memory().reset_for.take();
+        return Ok(End::Reset(Before { listener, served: live.served.clone(), caller }));
     }
-    Ok(if live.world.bugs().is_empty() { Exit::Passed } else { Exit::Bug })
+    Ok(End::Over(if live.world.bugs().is_empty() { Exit::Passed } else { Exit::Bug }))
 }
 
 async fn boot(world: &World, order: &Order) -> Result<Cluster, Failure> {
@@ -139,10 +202,26 @@ async fn boot(world: &World, order: &Order) -> Result<Cluster, Failure> {
     booted.map_err(|error| Failure::bug(format!("the lab's control plane did not start: {error}")))
 }
 
-/// Opens the ports and writes the files that clients need.
-async fn serve(cluster: &Cluster, order: &Order) -> Result<(Served, Vec<(String, String)>), Failure> {
+/// Opens the ports and writes the files that clients need. After a reset the ports are those of before, so that
+/// what terminals have exported goes on to work.
+async fn serve(
+    cluster: &Cluster,
+    order: &Order,
+    before: Option<&Served>,
+) -> Result<(Served, Vec<(String, String)>), Failure> {
     let place = &order.place;
-    let options = ServeOptions { cluster_name: place.name.clone(), ..ServeOptions::default() };
+    let port = |url: &str| url.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+    let etcd_ports: BTreeMap<String, u16> = before
+        .into_iter()
+        .flat_map(|served| &served.etcd_endpoints)
+        .filter_map(|(member, url)| Some((member.clone(), port(url)?)))
+        .collect();
+    let options = ServeOptions {
+        cluster_name: place.name.clone(),
+        secure_port: before.and_then(|served| port(served.api_server_url.as_deref()?)),
+        etcd_ports,
+        ..ServeOptions::default()
+    };
     let served = cluster.serve(&options).await;
     let served = served.map_err(|error| Failure::failed(format!("the lab's ports did not open: {error}")))?;
     let shown = |path: &Path| path.display().to_string();

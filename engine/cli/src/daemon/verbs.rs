@@ -1,6 +1,7 @@
 //! What a running lab does when it is asked.
 
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use labkit_lab::checks::Check;
 use labkit_lab::faults::FaultSpec;
@@ -21,10 +22,17 @@ use crate::prose;
 /// How often a fast-forward says how far it is.
 const PARTS: u32 = 50;
 
+/// How long a watch goes without a check.
+const NEWS_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
+
+/// How long an answer may take while the lab's time stands.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> Result<Value, Failure> {
     match request {
         Request::Status {} => value(status(live)),
-        Request::Check {} => value(check(live).await),
+        Request::Check {} => value(in_host_time(live, check(live, true)).await?),
+        Request::News { after } => news(live, after).await,
         Request::Hint {} => value(hint(live)),
         Request::Answer { id, value: given } => {
             live.session
@@ -38,8 +46,31 @@ pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> 
         Request::StopComponent { target } => value(met(live.session.stop(&target).await)?),
         Request::StartComponent { target } => value(met(live.session.start_component(&target).await)?),
         Request::Clock { forward_ms } => value(clock(live, forward_ms, voice).await?),
+        Request::Pause {} => {
+            live.session.freeze().await;
+            value(clock_view(live))
+        }
+        Request::Resume {} => {
+            live.session.thaw().await;
+            value(clock_view(live))
+        }
+        Request::Step { by_ms } => {
+            if !live.world.clock().is_frozen() {
+                let failure = Failure::usage("the lab's time runs; only a paused one is stepped");
+                return Err(failure.next("labkit pause, then labkit step; labkit clock +1s needs no pause"));
+            }
+            value(clock(live, by_ms, voice).await?)
+        }
+        Request::Timeline { query } => value(live.session.told(&query)),
+        Request::Past { revision, object } => {
+            let past = in_host_time(live, live.session.past(revision, object.as_ref())).await?;
+            value(
+                past.map_err(|error| Failure::usage(error).next("labkit timeline shows what happened when"))?,
+            )
+        }
         Request::Submit {} => value(submit(live).await),
-        Request::Stop {} => value(()),
+        // The conversation itself sees to a reset.
+        Request::Reset {} | Request::Stop {} => value(()),
     }
 }
 
@@ -47,13 +78,51 @@ fn value(reply: impl Serialize) -> Result<Value, Failure> {
     Ok(serde_json::to_value(reply).expect("replies are plain data"))
 }
 
+/// A check once there is news, or after a while: some verdicts are a matter of time.
+pub(super) async fn news(live: &Live, after: Option<u64>) -> Result<Value, Failure> {
+    if let Some(after) = after {
+        tokio::select! {
+            biased;
+            () = live.session.news_after(after) => {}
+            () = tokio::time::sleep(NEWS_AT_LEAST_EVERY) => {}
+        }
+    }
+    let (news, began) = (live.session.news_so_far(), host_now());
+    let checked = in_host_time(live, check(live, false)).await?;
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    value(News { news, took_ms, paused: live.world.clock().is_frozen(), checked })
+}
+
+/// While the lab's time stands no deadline of its own ends a wait; this one is the host's.
+async fn in_host_time<T>(live: &Live, work: impl Future<Output = T>) -> Result<T, Failure> {
+    let (_done, ended) = mpsc::channel::<()>();
+    let patience = async {
+        live.world.clock().frozen().await;
+        // Ends early when the work is done and the other end goes.
+        let _ = tokio::task::spawn_blocking(move || ended.recv_timeout(PATIENCE)).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        () = patience => Err(Failure::failed("the lab's time is paused, and the answer waits for time to pass")
+            .next("labkit step lets a second pass; labkit resume lets it run")),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a terminal waits is a matter of the host's clock")]
+fn host_now() -> Instant {
+    Instant::now()
+}
+
 fn status(live: &Live) -> Status {
     Status {
         lab: live.order.place.name.clone(),
         title: live.session.lab().title.clone(),
+        course: live.order.course.clone(),
         pid: std::process::id(),
         now: now(live),
         elapsed_ms: elapsed_ms(live),
+        paused: live.world.clock().is_frozen(),
         components: components(live),
         faults: faults(live),
         api_server_url: live.served.api_server_url.clone(),
@@ -65,18 +134,24 @@ fn status(live: &Live) -> Status {
     }
 }
 
-async fn check(live: &Live) -> Checked {
+/// Looks at the lab. What is shown all the time tells nobody that a task is new.
+async fn check(live: &Live, tells_of_tasks: bool) -> Checked {
     let report = live.session.check().await;
-    let best = Best { points: report.points, points_max: report.points_max };
-    progress::note(&live.order.course, &report.lab, best);
+    if live.memory().points != Some(report.points) {
+        let best = Best { points: report.points, points_max: report.points_max };
+        progress::note(&live.order.course, &report.lab, best);
+    }
     let lab = live.session.lab();
     let complete = report.passed();
     let current = lab.tasks.iter().position(|task| task.id == live.session.task().id).unwrap_or(0);
     let is_new_task = {
         let mut memory = live.memory();
         memory.points = Some(report.points);
-        let before = std::mem::replace(&mut memory.current_task, current);
-        before != current
+        let is_new = memory.current_task != current;
+        if tells_of_tasks {
+            memory.current_task = current;
+        }
+        is_new
     };
     let tasks: Vec<TaskView> = lab
         .tasks
@@ -232,7 +307,11 @@ async fn clock(live: &Live, forward_ms: u64, voice: &mut Voice) -> Result<Clock,
             }
         }
     }
-    Ok(Clock { now: now(live), elapsed_ms: elapsed_ms(live) })
+    Ok(clock_view(live))
+}
+
+fn clock_view(live: &Live) -> Clock {
+    Clock { now: now(live), elapsed_ms: elapsed_ms(live), paused: live.world.clock().is_frozen() }
 }
 
 async fn submit(live: &Live) -> Submitted {

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "book")]
 mod book;
+mod follow;
 mod home;
 mod live;
 mod play;

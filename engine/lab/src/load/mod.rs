@@ -24,6 +24,7 @@ use crate::text::Language;
 use crate::variants::{self, Variant};
 
 use reader::{Kind, Loaded};
+pub(crate) use readme::commands_by_task;
 pub use submissions::load_submission;
 
 /// A lab as loaded from its folder: typed, with its prose and its submissions.
@@ -69,6 +70,23 @@ impl LabFolder {
     /// A number for what the lab is, files that it names included: it changes when a grade could.
     pub fn digest(&self) -> u64 {
         labkit_sim::seed::fnv1a(self.document.to_string().as_bytes())
+    }
+
+    /// The lab without its setup and its faults: an empty cluster on which nothing happens.
+    pub(crate) fn bare(&self) -> LabFolder {
+        let mut bare = self.clone();
+        bare.lab.setup.clear();
+        if let Some(lab) = bare.document.as_object_mut() {
+            lab.remove("setup");
+        }
+        for task in &mut bare.lab.tasks {
+            task.faults.clear();
+        }
+        let tasks = bare.document.get_mut("tasks").and_then(Value::as_array_mut);
+        for task in tasks.into_iter().flatten().filter_map(Value::as_object_mut) {
+            task.remove("faults");
+        }
+        bare
     }
 
     /// A submission by name: `start`, `solution` or `wrong/NAME`.

@@ -1,4 +1,5 @@
-//! README.md and README.ko.md: both are there, their directives are known, and every task has its place.
+//! README.md and README.ko.md: both are there, their directives are known, every task has its place, and links and
+//! images lead to files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -29,6 +30,12 @@ pub(crate) fn file_name(language: Language) -> &'static str {
     }
 }
 
+/// `[text](where)` and `![text](where)`.
+static LINK: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"\]\(\s*<?([^)\s>]*)>?(?:\s+"[^"]*")?\s*\)"#).expect("a constant"));
+
+static CODE_SPAN: LazyLock<Regex> = LazyLock::new(|| Regex::new("`[^`]*`").expect("a constant"));
+
 pub(super) fn load(
     files: &dyn Files,
     folder: &str,
@@ -43,6 +50,7 @@ pub(super) fn load(
             Ok(Err(_)) => problems.push(Diagnostic::of_file(&path, "is not UTF-8")),
             Ok(Ok(text)) => {
                 problems.extend(check(&path, &text, lab));
+                problems.extend(dead_links(files, folder, &path, &text));
                 prose.insert(language, text);
             }
         }
@@ -108,4 +116,72 @@ fn check(path: &str, text: &str, lab: &Lab) -> Vec<Diagnostic> {
         );
     }
     problems
+}
+
+/// Links to files of the lab, or of a lab beside it, that are not there. What leads elsewhere is not followed: a lab
+/// is read without a network.
+fn dead_links(files: &dyn Files, folder: &str, path: &str, text: &str) -> Vec<Diagnostic> {
+    let source: Arc<str> = text.into();
+    let mut problems = Vec::new();
+    for (start, line) in prose_lines(text) {
+        let line = CODE_SPAN.replace_all(line, |span: &regex::Captures<'_>| " ".repeat(span[0].len()));
+        for link in LINK.captures_iter(&line) {
+            let target = link.get(1).expect("the group is not optional");
+            let problem = match target.as_str().split(['#', '?']).next().unwrap_or_default() {
+                "" if target.is_empty() => Some("the link leads nowhere".to_owned()),
+                "" => None,
+                file if file.contains(':') || file.starts_with('/') => None,
+                file => within(folder, file)
+                    .filter(|file| files.read(file).is_err())
+                    .map(|file| format!("the link leads to {file}, which is not there")),
+            };
+            let place = start + target.start()..start + target.end();
+            problems.extend(problem.map(|message| Diagnostic::new(path, &source, place, message)));
+        }
+    }
+    problems
+}
+
+/// A relative path as seen from the root of the files; `None` where it leads out of them.
+fn within(folder: &str, path: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// The lines that are no code, each with its offset.
+fn prose_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let (mut offset, mut fenced) = (0, false);
+    text.split_inclusive('\n').filter_map(move |line| {
+        let start = offset;
+        offset += line.len();
+        let is_fence = line.trim_start().starts_with("```");
+        fenced ^= is_fence;
+        (!fenced && !is_fence).then_some((start, line))
+    })
+}
+
+/// The lines of code of each task, without comments; those before the first task under the empty name.
+pub(crate) fn commands_by_task(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut commands: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let (mut task, mut fenced) = (String::new(), false);
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced {
+            let code = line.split(" #").next().unwrap_or_default().trim_end();
+            if !code.is_empty() && !code.starts_with('#') {
+                commands.entry(task.clone()).or_default().push(code.to_owned());
+            }
+        } else if let Some(id) = line.strip_prefix("{{task ").and_then(|rest| rest.strip_suffix("}}")) {
+            task = id.trim().to_owned();
+        }
+    }
+    commands
 }

@@ -18,7 +18,7 @@ use crate::text::{Language, Text};
 
 pub(crate) use bounds::shortened;
 pub use class::{CheckStatistics, ClassReport, Graded, Outcome};
-pub(crate) use timeline::excerpt;
+pub(crate) use timeline::{excerpt, story};
 
 /// The result of grading a submission, or of a look at a live lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,8 +26,19 @@ struct Write {
     answered_ms: Option<u64>,
 }
 
-/// The messages that a report keeps, of all that the trace has. Only those are rendered that may be kept.
+/// The messages that a report keeps, of all that the trace has.
 pub(crate) fn excerpt(
+    records: &[Record],
+    loads: &BTreeSet<String>,
+    faults: &[FaultReport],
+) -> Vec<TimelineEntry> {
+    let mut kept = story(records, loads, faults);
+    kept.truncate(KEPT_MAX);
+    kept
+}
+
+/// The messages that tell the run's story, however many. Only those are rendered that may be kept.
+pub(crate) fn story(
     records: &[Record],
     loads: &BTreeSet<String>,
     faults: &[FaultReport],
@@ -49,7 +60,7 @@ pub(crate) fn excerpt(
         }
         !hide && !groups.graders.contains(&record.id)
     };
-    timeline_of(records.iter().filter(is_kept).take(KEPT_MAX))
+    timeline_of(records.iter().filter(is_kept))
 }
 
 /// That a commit moved on is told apart from any write.

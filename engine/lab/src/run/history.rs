@@ -10,7 +10,7 @@ const WRITES_MAX: usize = 1000;
 
 impl Run {
     /// The writes, oldest first: `revision`, `version`, and `value` as JSON where it is such, else as text.
-    pub(super) async fn history(&self, key: &str) -> Result<Value, String> {
+    pub(crate) async fn history(&self, key: &str) -> Result<Value, String> {
         let client = self.cluster.etcd_client(GRADER);
         let mut writes = Vec::new();
         let mut revision = 0;

@@ -97,6 +97,21 @@ impl Run {
         self.locked().began = began;
     }
 
+    /// How much news there was so far.
+    pub fn news_so_far(&self) -> u64 {
+        self.pulse.count()
+    }
+
+    /// Waits for news after the first `count` pieces.
+    pub async fn news_after(&self, count: u64) {
+        self.pulse.after(count).await;
+    }
+
+    /// Tells news that no message tells.
+    pub fn beat(&self) {
+        self.pulse.beat();
+    }
+
     pub fn began(&self) -> Began {
         self.locked().began.clone()
     }
@@ -180,6 +195,7 @@ impl Run {
 
     pub fn answer(&self, id: &str, value: Value) {
         self.locked().answers.insert(id.to_owned(), value);
+        self.pulse.beat();
     }
 
     pub fn answered(&self, id: &str) -> Option<Value> {

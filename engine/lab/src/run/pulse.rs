@@ -12,6 +12,9 @@ use super::GRADER;
 /// What was said within this time is one piece of news, judged when its effects have settled.
 const SETTLED_AFTER: Duration = Duration::from_millis(1);
 
+/// How many of the grader's own records are remembered; what is older causes nothing any more.
+const OWN_MAX: usize = 20_000;
+
 /// How much news there was so far.
 #[derive(Debug, Clone)]
 pub(super) struct Pulse {
@@ -22,17 +25,24 @@ impl Pulse {
     pub fn start(grader: &Component) -> Pulse {
         let beats = watch::Sender::new(0);
         let sender = beats.clone();
-        let trace = grader.world().trace().clone();
+        let (trace, clock) = (grader.world().trace().clone(), grader.world().clock().clone());
         let mut seen = trace.last_id();
         grader.spawn(async move {
             let mut own = BTreeSet::new();
             loop {
                 trace.after(seen).await;
-                tokio::time::sleep(SETTLED_AFTER).await;
+                tokio::select! {
+                    biased;
+                    () = clock.frozen() => {}
+                    () = tokio::time::sleep(SETTLED_AFTER) => {}
+                }
                 let mut news = false;
                 for record in trace.since(seen) {
                     seen = record.id;
                     news |= is_news(&record, &mut own);
+                }
+                if own.len() > OWN_MAX {
+                    own = own.split_off(&seen.saturating_sub(OWN_MAX as u64 / 2));
                 }
                 if news {
                     sender.send_modify(|beats| *beats += 1);

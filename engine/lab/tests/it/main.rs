@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod course;
+mod lint;
 mod live;
 mod timing;
 mod verbs;
