@@ -23,8 +23,8 @@ pub(crate) enum FieldValidation {
 }
 
 impl FieldValidation {
-    /// `fieldValidation`; without it the server warns.
-    pub fn parse(query: &Query) -> Result<FieldValidation, Status> {
+    /// `fieldValidation`; without it the server warns. `options` is what messages call the query's parameters.
+    pub fn parse(query: &Query, options: &str) -> Result<FieldValidation, Status> {
         match query.get("fieldValidation") {
             "Ignore" => Ok(FieldValidation::Ignore),
             "" | "Warn" => Ok(FieldValidation::Warn),
@@ -32,7 +32,7 @@ impl FieldValidation {
             other => {
                 let cause =
                     crate::field::not_supported("fieldValidation", other, &["Ignore", "Warn", "Strict"]);
-                let gvk = GroupVersionKind::new("meta.k8s.io", "v1", "CreateOptions");
+                let gvk = GroupVersionKind::new("meta.k8s.io", "v1", options);
                 Err(Status::invalid(&gvk, "", vec![cause]))
             }
         }

@@ -112,6 +112,8 @@ impl Selection {
 pub(crate) struct DeleteOptions {
     pub grace_period_seconds: Option<i64>,
     pub propagation: Option<Propagation>,
+    /// The deletion asks in the old way that dependents go, too: it is then `202 Accepted` until it is done.
+    pub is_accepted: bool,
     pub uid: Option<String>,
     pub resource_version: Option<String>,
     pub dry_run: bool,
@@ -174,6 +176,7 @@ impl DeleteOptions {
                 seconds => seconds,
             },
             propagation,
+            is_accepted: orphan == Some(false),
             uid: precondition("uid"),
             resource_version: precondition("resourceVersion"),
             dry_run: dry_run(&given, "DeleteOptions")? || query.dry_run("DeleteOptions")?,

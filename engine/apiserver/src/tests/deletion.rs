@@ -131,3 +131,44 @@ fn a_collection_is_deleted_by_its_selector() {
         assert_eq!(left["items"].as_array().unwrap().len(), 1);
     });
 }
+
+#[test]
+fn the_ways_of_propagation_become_finalizers_or_are_refused() {
+    lab(|lab| async move {
+        let path = |name: &str| format!("{DEPLOYMENTS}/{name}");
+        for name in ["a", "b", "c"] {
+            lab.post(DEPLOYMENTS, deployment(name)).await;
+        }
+        let foreground = json!({"propagationPolicy": "Foreground"});
+        let (code, held) = lab.json("DELETE", &path("a"), foreground).await;
+        assert_eq!((code, &held["metadata"]["finalizers"]), (200, &json!(["foregroundDeletion"])));
+        let (_, orphaning) = lab.json("DELETE", &path("a"), json!({"propagationPolicy": "Orphan"})).await;
+        assert_eq!(orphaning["metadata"]["finalizers"], json!(["orphan"]));
+        let version = lab.get(&path("b")).await["metadata"]["resourceVersion"].clone();
+        lab.patch(&path("b"), json!({"metadata": {"finalizers": ["example.com/x"]}})).await;
+        let newer = lab.get(&path("b")).await["metadata"]["resourceVersion"].clone();
+        let message = format!(
+            "Operation cannot be fulfilled on deployments.apps \"b\": Precondition failed: ResourceVersion in \
+             precondition: {}, ResourceVersion in object meta: {}",
+            version.as_str().unwrap(),
+            newer.as_str().unwrap()
+        );
+        let stale = json!({"preconditions": {"resourceVersion": version}});
+        lab.refused("DELETE", &path("b"), stale, 409, &message).await;
+        // The old option is answered with 202 while the object is held.
+        assert_eq!(lab.json("DELETE", &path("b"), json!({"orphanDependents": false})).await.0, 202);
+        let options =
+            |what: &str| format!("DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: {what}");
+        let message = options(
+            "Unsupported value: \"Now\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
+        );
+        lab.refused("DELETE", &path("c"), json!({"propagationPolicy": "Now"}), 422, &message).await;
+        let message =
+            options("Invalid value: \"Orphan\": orphanDependents and deletionPropagation cannot be both set");
+        let both = json!({"propagationPolicy": "Orphan", "orphanDependents": true});
+        lab.refused("DELETE", &path("c"), both, 422, &message).await;
+        let (code, list) = lab.json("DELETE", &format!("{DEPLOYMENTS}?dryRun=All"), Value::Null).await;
+        assert_eq!((code, list["items"].as_array().unwrap().len()), (200, 3));
+        lab.get(&path("c")).await;
+    });
+}

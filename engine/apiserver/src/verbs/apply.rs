@@ -66,7 +66,7 @@ pub(super) async fn apply(call: Call) -> Result<Response, Status> {
 /// The configuration, with the warnings about it. All that it says must be in the schema.
 fn configuration(call: &Call) -> Result<(Value, Vec<String>), Status> {
     decode::check_size(&call.body)?;
-    let validation = FieldValidation::parse(&call.query)?;
+    let validation = FieldValidation::parse(&call.query, "PatchOptions")?;
     let undecodable =
         |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
     let (mut config, duplicates) = duplicates::from_yaml(&call.body).map_err(|error| undecodable(&error))?;

@@ -17,7 +17,7 @@ use crate::verbs::{Call, read};
 pub(super) async fn create(call: Call) -> Result<Response, Status> {
     let kind = call.info.kind;
     let dry_run = call.query.dry_run("CreateOptions")?;
-    let validation = FieldValidation::parse(&call.query)?;
+    let validation = FieldValidation::parse(&call.query, "CreateOptions")?;
     let field_manager = FieldManager::of(&call, "CreateOptions")?;
     let (mut object, warnings) = decode::object(&call.headers, &call.body, &kind.gvk(), validation)?;
     call.check_names(&mut object)?;

@@ -29,6 +29,9 @@ pub(super) async fn delete(call: Call) -> Result<Response, Status> {
                 ..Default::default()
             })));
         }
+        Deleted::Pending(entry) if options.is_accepted => {
+            return Ok(respond::entry(&call.presentation()?, StatusCode::ACCEPTED, &entry));
+        }
         Deleted::Gone(entry) | Deleted::Pending(entry) => entry,
     };
     Ok(respond::entry(&call.presentation()?, StatusCode::OK, &entry))

@@ -8,6 +8,8 @@ use serde_json::Value;
 const OPERATIONS_MAX: usize = 10_000;
 /// The most bytes that the `copy` operations of one patch may add: as many as a body has.
 const COPIED_BYTES_MAX: usize = crate::decode::BODY_BYTES_MAX;
+/// The most levels that a document may have: as many as can be read back.
+const LEVELS_MAX: usize = 127;
 
 /// Reads a patch: 400 where it is none, 413 where it is too long.
 pub(super) fn parse(body: &[u8]) -> Result<json_patch::Patch, Status> {
@@ -39,8 +41,28 @@ pub(super) fn apply(value: &mut Value, patch: &json_patch::Patch) -> Result<(), 
             }
         }
         json_patch::patch_unsafe(value, std::slice::from_ref(operation)).map_err(|_| refused())?;
+        let shrinks = matches!(operation, PatchOperation::Remove(_) | PatchOperation::Test(_));
+        if !shrinks && is_too_deep(value) {
+            return Err(refused());
+        }
     }
     Ok(())
+}
+
+/// Without recursion: a few hundred operations can nest as many levels as would end the stack.
+fn is_too_deep(value: &Value) -> bool {
+    let mut left = vec![(value, 1)];
+    while let Some((value, level)) = left.pop() {
+        if level > LEVELS_MAX {
+            return true;
+        }
+        match value {
+            Value::Object(fields) => left.extend(fields.values().map(|field| (field, level + 1))),
+            Value::Array(items) => left.extend(items.iter().map(|item| (item, level + 1))),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// 422 in the words of `NewGenericServerResponse`.
@@ -102,5 +124,12 @@ mod tests {
     fn copies_cannot_grow_a_document_without_end() {
         let double = |number| json!({"op": "copy", "from": "/spec", "path": format!("/spec/x{number}")});
         check((0..40).map(double).collect(), Err(422));
+        let deeper = [
+            json!({"op": "add", "path": "/x", "value": {}}),
+            json!({"op": "move", "from": "/spec", "path": "/x/spec"}),
+            json!({"op": "move", "from": "/x", "path": "/spec"}),
+        ];
+        let deeper: Vec<&Value> = deeper.iter().cycle().take(3 * 3_000).collect();
+        check(json!(deeper), Err(422));
     }
 }

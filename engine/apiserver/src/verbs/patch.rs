@@ -41,7 +41,7 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
         return Err(Status::invalid(&options, "", vec![cause]));
     }
     let options = UpdateOptions { subresource, dry_run: call.query.dry_run("PatchOptions")? };
-    let validation = FieldValidation::parse(&call.query)?;
+    let validation = FieldValidation::parse(&call.query, "PatchOptions")?;
     let field_manager = FieldManager::of(&call, "PatchOptions")?;
     let patch = parse(&call)?;
     let gvk = subresource.map_or_else(|| kind.gvk(), |subresource| subresource.gvk(kind));

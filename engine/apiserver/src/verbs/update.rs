@@ -15,7 +15,7 @@ use crate::verbs::{Call, read};
 pub(super) async fn update(call: Call) -> Result<Response, Status> {
     let (kind, subresource) = (call.info.kind, call.info.subresource);
     let options = UpdateOptions { subresource, dry_run: call.query.dry_run("UpdateOptions")? };
-    let validation = FieldValidation::parse(&call.query)?;
+    let validation = FieldValidation::parse(&call.query, "UpdateOptions")?;
     let field_manager = FieldManager::of(&call, "UpdateOptions")?;
     let gvk = subresource.map_or_else(|| kind.gvk(), |subresource| subresource.gvk(kind));
     let (mut object, warnings) = decode::object(&call.headers, &call.body, &gvk, validation)?;
