@@ -7,4 +7,5 @@ mod invariant_acknowledged_writes_survive;
 mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kubectl;
+mod kubectl_kinds;
 mod labs;
