@@ -9,5 +9,6 @@ mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kubectl;
 mod kubectl_writes;
+mod kubectl_kinds;
 mod labs;
 mod timed_out_write;

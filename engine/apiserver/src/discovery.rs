@@ -1,6 +1,10 @@
 //! Discovery: which groups, versions, resources and verbs there are, aggregated or piece by piece.
 //! Counterpart: `k8s.io/apiserver/pkg/endpoints/discovery`.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use labkit_api::{GroupVersionKind, Verb};
 use labkit_client::Response;
@@ -19,7 +23,7 @@ pub(crate) fn serve(headers: &HeaderMap, segments: &[&str]) -> Response {
             }
             if segments[0] == "api" { core_versions() } else { group_list() }
         }
-        ["api", "v1"] => resource_list("", "v1"),
+        ["api", "v1"] => return listed("", "v1"),
         ["apis", group] => match groups().into_iter().find(|(found, _)| found == group) {
             Some((group, versions)) if !group.is_empty() => {
                 let mut value = group_value(group, &versions);
@@ -30,11 +34,23 @@ pub(crate) fn serve(headers: &HeaderMap, segments: &[&str]) -> Response {
             _ => return respond::page_not_found(),
         },
         ["apis", group, version] if group_versions().contains(&(*group, *version)) => {
-            resource_list(group, version)
+            return listed(group, version);
         }
         _ => return respond::page_not_found(),
     };
     respond::value(StatusCode::OK, &value)
+}
+
+/// What each group serves in each version; it never changes.
+static LISTS: LazyLock<BTreeMap<(&str, &str), Bytes>> = LazyLock::new(|| {
+    let list = |&(group, version): &(&'static str, &'static str)| {
+        ((group, version), to_json(&resource_list(group, version)))
+    };
+    group_versions().iter().map(list).collect()
+});
+
+fn listed(group: &str, version: &str) -> Response {
+    respond::whole(StatusCode::OK, "application/json", LISTS[&(group, version)].clone())
 }
 
 fn core_versions() -> Value {
@@ -53,7 +69,7 @@ fn group_list() -> Value {
 /// The groups, each with its versions, the preferred one first.
 fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (group, version) in group_versions() {
+    for &(group, version) in group_versions() {
         match groups.last_mut() {
             Some((last, versions)) if *last == group => versions.push(version),
             _ => groups.push((group, vec![version])),

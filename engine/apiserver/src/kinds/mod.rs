@@ -43,6 +43,8 @@ pub(crate) mod storage_classes;
 pub(crate) mod subresource;
 pub(crate) mod workload;
 
+use std::sync::LazyLock;
+
 pub(crate) use kind::{Kind, Strategy};
 pub(crate) use subresource::Subresource;
 
@@ -99,8 +101,16 @@ pub(crate) fn is_served(group: &str, version: &str) -> bool {
 }
 
 /// The groups with each of their versions, in order.
-pub(crate) fn group_versions() -> Vec<(&'static str, &'static str)> {
-    let mut groups: Vec<(&str, &str)> = KINDS.iter().map(|kind| (kind.group, kind.version)).collect();
-    groups.dedup();
+static GROUP_VERSIONS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let mut groups: Vec<(&str, &str)> = Vec::new();
+    for kind in KINDS {
+        if !groups.contains(&(kind.group, kind.version)) {
+            groups.push((kind.group, kind.version));
+        }
+    }
     groups
+});
+
+pub(crate) fn group_versions() -> &'static [(&'static str, &'static str)] {
+    &GROUP_VERSIONS
 }
