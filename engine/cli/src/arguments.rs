@@ -305,7 +305,7 @@ pub struct TimelineArguments {
     #[arg(long, value_name = "NAME")]
     pub component: Option<String>,
     /// The store at this revision, or the object of --object; 0 is now.
-    #[arg(long, value_name = "REV", conflicts_with_all = ["component", "format", "limit", "last"])]
+    #[arg(long, value_name = "REV", allow_negative_numbers = true, conflicts_with_all = ["component", "format", "limit", "last"])]
     pub at: Option<i64>,
     /// The timeline's form.
     #[arg(long, value_enum)]

@@ -145,6 +145,10 @@ impl Query {
 fn about(wanted: &Wanted, entries: &[TimelineEntry]) -> BTreeSet<u64> {
     let mut about: BTreeSet<u64> =
         entries.iter().filter(|entry| wanted.is_in(entry)).map(|entry| entry.id).collect();
+    for entry in entries {
+        let is_answer = entry.kind.ends_with("Response") || entry.fields.get("code").is_some();
+        about.extend(entry.cause.filter(|cause| is_answer && about.contains(cause)).map(|_| entry.id));
+    }
     // Causes come before what they lead to.
     for entry in entries.iter().rev() {
         // What was watched led to much; only what was asked belongs to the object.
@@ -209,6 +213,7 @@ mod tests {
             ),
             entry(6, None, "scheduler", json!({"pod": "default/web"})),
             entry(7, None, "etcdctl", json!({"key": "seq/1"})),
+            TimelineEntry { kind: "PutResponse".to_owned(), ..entry(8, Some(7), "etcd1", json!({})) },
         ];
         let ids: Vec<u64> = query.of(entries).iter().map(|entry| entry.id).collect();
         assert_eq!(ids, expected);
@@ -220,10 +225,10 @@ mod tests {
 
     #[test]
     fn messages_are_found_by_object_and_by_component() {
-        check(Query::default(), &[1, 2, 3, 4, 5, 6, 7]);
+        check(Query::default(), &[1, 2, 3, 4, 5, 6, 7, 8]);
         check(object("pod/web"), &[1, 2, 3, 5, 6]);
         check(object("Pod/web"), &[1, 2, 3, 5, 6]);
-        check(object("key/seq/1"), &[7]);
+        check(object("key/seq/1"), &[7, 8]);
         check(object("/registry/pods/default/web"), &[1, 2]);
         check(Query { component: Some("worker1".to_owned()), ..Query::default() }, &[5]);
         check(Query { component: Some("ETCD1".to_owned()), ..object("pod/web") }, &[3]);

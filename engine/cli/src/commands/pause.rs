@@ -23,16 +23,44 @@ pub fn resume(screen: &Screen, arguments: &LiveArguments) -> Outcome {
 }
 
 pub fn step(screen: &Screen, arguments: &StepArguments) -> Outcome {
-    let by_ms = arguments.by.as_deref().map(millis).transpose()?.unwrap_or(STEP_MS);
+    let by_ms = arguments.by.as_deref().map(|text| millis(screen, text)).transpose()?.unwrap_or(STEP_MS);
     let lab = choose(screen, arguments.which.name.as_deref())?;
+    let clock: Clock = ask(screen, &lab, &Request::Clock { forward_ms: 0 })?;
+    if !clock.paused {
+        let message = say!(
+            screen.language,
+            "the lab's time runs; only a paused one is stepped",
+            "실습의 시간이 흐르고 있습니다. 멈춘 시간만 한 걸음씩 보낼 수 있습니다"
+        );
+        let next = say!(
+            screen.language,
+            "labkit pause, then labkit step; labkit clock +1s needs no pause",
+            "labkit pause 다음에 labkit step. labkit clock +1s 는 멈추지 않고도 됩니다"
+        );
+        return Err(Failure::usage(message).next(next));
+    }
     told(screen, &ask(screen, &lab, &Request::Step { by_ms })?)
 }
 
-fn millis(text: &str) -> Result<u64, Failure> {
+fn millis(screen: &Screen, text: &str) -> Result<u64, Failure> {
     let span = Span::parse(text.strip_prefix('+').unwrap_or(text));
-    let span = span.map_err(|message| Failure::usage(message).next("labkit step, or labkit step 200ms"))?;
+    let span = span.map_err(|message| {
+        let message = say!(screen.language, "{message}", "`{text}` 은(는) 시간이 아닙니다");
+        Failure::usage(message).next(say!(
+            screen.language,
+            "labkit step, or labkit step 200ms",
+            "labkit step, 또는 labkit step 200ms"
+        ))
+    })?;
     match u64::try_from(span.0.as_millis()) {
-        Ok(0) => Err(Failure::usage("a step takes a millisecond at least").next("labkit step 1ms")),
+        Ok(0) => {
+            let message = say!(
+                screen.language,
+                "a step takes a millisecond at least",
+                "한 걸음은 적어도 1밀리초입니다"
+            );
+            Err(Failure::usage(message).next("labkit step 1ms"))
+        }
         millis => Ok(millis.unwrap_or(u64::MAX)),
     }
 }
@@ -66,9 +94,11 @@ mod tests {
 
     #[test]
     fn a_step_is_some_time() {
+        let screen = Screen::new(labkit_lab::Language::Ko, false, true);
+        let millis = |text: &str| millis(&screen, text);
         assert_eq!(millis("200ms").unwrap(), 200);
         assert_eq!(millis("+1m30s").unwrap(), 90_000);
         assert!(millis("0s").unwrap_err().exit == Exit::Usage);
-        assert!(millis("soon").unwrap_err().next.is_some());
+        assert!(millis("soon").unwrap_err().message.contains("시간이 아닙니다"));
     }
 }

@@ -75,9 +75,10 @@ fn in_course(screen: &Screen, status: &Status) -> Option<String> {
     let best = progress::of(&State::open().ok()?, &status.course);
     let here = best.get(&status.lab)?.points;
     let (all, labs) = (best.values().map(|best| best.points).sum::<u32>(), best.len());
+    let plural = if labs == 1 { "" } else { "s" };
     Some(say!(
         screen.language,
-        "your best here: {here}; in the course: {all} points in {labs} labs (labkit shows all)",
+        "your best here: {here}; in the course: {all} points in {labs} lab{plural} (labkit shows all)",
         "이 실습의 최고 점수 {here}, 과정 전체로는 실습 {labs}개에서 {all}점 (전체 보기: labkit)"
     ))
 }

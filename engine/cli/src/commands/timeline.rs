@@ -19,9 +19,7 @@ const ON_A_TERMINAL: usize = 60;
 const WIDE: usize = 70;
 
 pub fn run(screen: &Screen, arguments: &TimelineArguments) -> Outcome {
-    let object = arguments.object.as_deref().map(Wanted::parse).transpose().map_err(|message| {
-        Failure::usage(message).next("labkit timeline --object pod/web, or key/NAME for a key of etcd")
-    })?;
+    let object = arguments.object.as_deref().map(|text| wanted(screen, text)).transpose()?;
     if let Some(revision) = arguments.at {
         return at(screen, arguments, revision, object);
     }
@@ -40,6 +38,18 @@ pub fn run(screen: &Screen, arguments: &TimelineArguments) -> Outcome {
         Some(TimelineFormat::Html) => screen.print(&labkit_book::page_of_run(&report, in_book(screen))),
     }
     Ok(Exit::Passed)
+}
+
+fn wanted(screen: &Screen, text: &str) -> Result<Wanted, Failure> {
+    Wanted::parse(text).map_err(|message| {
+        let message = say!(screen.language, "{message}", "`{text}` 은(는) 객체의 이름이 아닙니다: {message}");
+        let next = say!(
+            screen.language,
+            "labkit timeline --object pod/web, or key/NAME for a key of etcd",
+            "labkit timeline --object pod/web, etcd의 키는 key/NAME"
+        );
+        Failure::usage(message).next(next)
+    })
 }
 
 #[cfg(feature = "book")]
@@ -198,9 +208,11 @@ fn clock(at_ms: u64) -> String {
 
 fn at(screen: &Screen, arguments: &TimelineArguments, revision: i64, object: Option<Wanted>) -> Outcome {
     if revision < 0 {
-        return Err(
-            Failure::usage("a revision is a number from 1 on").next("labkit timeline --at 42; 0 is now")
-        );
+        let message =
+            say!(screen.language, "a revision is a number from 1 on", "리비전은 1부터 시작하는 수입니다");
+        let next =
+            say!(screen.language, "labkit timeline --at 42; 0 is now", "labkit timeline --at 42. 0 은 지금");
+        return Err(Failure::usage(message).next(next));
     }
     let lab = choose(screen, arguments.which.name.as_deref())?;
     let past: Past = ask(screen, &lab, &Request::Past { revision, object })?;

@@ -68,7 +68,7 @@ fn a_watch_tells_each_change_as_it_happens_and_ends_when_all_is_done() {
     assert!(rest.last().unwrap().contains("All done"), "{rest:?}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let status = home.run(&["status"]).ends_with(0);
-    assert!(status.out.contains("3 points in 1 labs"), "{}", status.out);
+    assert!(status.out.contains("3 points in 1 lab "), "{}", status.out);
     assert!(home.path().join(".local/share/labkit/progress.json").exists());
 }
 
@@ -120,6 +120,8 @@ fn time_is_paused_and_stepped_while_clients_are_served() {
     let (ready, _) = start(&home, "follow-one-pod");
     let refused = home.run(&["step"]).ends_with(2);
     assert!(refused.err.contains("labkit pause"), "{}", refused.err);
+    let refused = home.run(&["step", "--lang", "ko"]).ends_with(2);
+    assert!(refused.err.contains("시간이 흐르고 있습니다"), "{}", refused.err);
     home.run(&["step", "soon"]).ends_with(2);
     let paused = home.json(&["pause"]);
     assert_eq!(paused["paused"], true);
