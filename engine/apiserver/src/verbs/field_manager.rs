@@ -67,9 +67,9 @@ fn has_status(kind: &Kind) -> bool {
 /// The program that asks. The controllers of one process have user agents of their own; upstream's begin with the
 /// name of the program.
 fn agent(call: &Call) -> String {
-    match call.user.name.strip_prefix("system:") {
-        Some(program @ ("kube-controller-manager" | "kube-scheduler")) => return program.to_owned(),
-        _ => {}
+    let program = call.user.name.strip_prefix("system:");
+    if let Some(program @ ("kube-controller-manager" | "kube-scheduler")) = program {
+        return program.to_owned();
     }
     let agent = call.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     let program = agent.unwrap_or_default().split('/').next().unwrap_or_default();
