@@ -67,7 +67,7 @@ impl Wanted {
         // `Put /registry/pods/default/web`
         let writes = fields.get("writes").and_then(Value::as_array).into_iter().flatten();
         let mut keys = writes.filter_map(|write| write.as_str()?.split_once(' ')).map(|(_, key)| key);
-        let is_written = text("key") != "" && self.is_key(text("key")) || keys.any(|key| self.is_key(key));
+        let is_written = self.is_key(text("key")) || keys.any(|key| self.is_key(key));
         let Wanted::Object { resource, name } = self else { return is_written };
         let is_watched = text("resource") == resource.qualified() && text("name") == name;
         let is_requested = self.is_target(text("target"));
