@@ -1,7 +1,10 @@
 //! `labkit` as its users meet it: the binary itself, with a home folder of its own.
 
+mod attacks;
 #[cfg(feature = "book")]
 mod book;
+mod class;
+mod grade;
 mod home;
 mod live;
 mod play;
