@@ -47,3 +47,4 @@ bench *FILTER:
 soak:
     LABKIT_SEEDS=1000 cargo test --release -p labkit-tests --test suite -- invariant_
     LABKIT_SEEDS=200 cargo test --release -p labkit-tests --test suite -- labs::
+    LABKIT_SEEDS=1000 cargo test --release -p labkit-cli --test it -- grade::a_class

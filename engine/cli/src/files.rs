@@ -199,7 +199,7 @@ mod tests {
             ("/etc/passwd", "leads out"),
             ("inner", "not a regular file"),
             ("inner/0.yaml/x", "Not a directory"),
-            ("a\0b", "nul byte"),
+            ("a\0b", "NUL byte"),
         ] {
             assert!(refusal(path).contains(says), "{path}: {}", refusal(path));
         }

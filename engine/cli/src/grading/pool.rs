@@ -161,7 +161,7 @@ impl Pool {
                 (Outcome::OverLimit, "the system killed it: the machine may be out of memory".to_owned())
             }
             _ if says("overflowed its stack") => {
-                (Outcome::EngineBug, "it overflowed the grader's stack".to_owned())
+                (Outcome::OverLimit, "it is nested deeper than the grader's stack".to_owned())
             }
             _ => {
                 let last = death.last_words.lines().last().unwrap_or_default();

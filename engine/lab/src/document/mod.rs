@@ -6,4 +6,4 @@ mod tree;
 
 pub(crate) use schema::Checker;
 pub(crate) use suggest::{did_you_mean, list_of};
-pub(crate) use tree::{Document, PROBLEMS_MAX, Part};
+pub(crate) use tree::{Document, PROBLEMS_MAX, Part, excess};

@@ -18,6 +18,12 @@ const SIZE_MAX: usize = 1 << 20;
 const DEPTH_MAX: usize = 48;
 /// Values of the largest document, aliases expanded.
 const VALUES_MAX: usize = 50_000;
+/// Bytes of text that weigh as much as one value.
+const TEXT_OF_ONE_VALUE: usize = 256;
+/// Levels of nesting in a manifest.
+const MANIFEST_DEPTH_MAX: usize = 96;
+/// Values of the largest manifest, aliases expanded.
+const MANIFEST_VALUES_MAX: usize = 200_000;
 /// Problems of one document that are told; whoever has more mends these first.
 pub(crate) const PROBLEMS_MAX: usize = 100;
 
@@ -132,6 +138,55 @@ impl Node {
             ),
         }
     }
+}
+
+/// What there is too much of in a YAML text of any number of documents: the bounds of a manifest. A text that is no
+/// YAML is its reader's to refuse.
+pub(crate) fn excess(text: &str) -> Option<String> {
+    let mut anchors: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut total = 0_usize;
+    let too_deep = || format!("nested more than {MANIFEST_DEPTH_MAX} levels deep");
+    for event in Parser::new_from_str(text) {
+        let (event, _) = match event {
+            Ok(event) => event,
+            // The scanner looks ahead, and may meet its own bound before the events of these levels come.
+            Err(error) if error.info().contains("recursion limit") => return Some(too_deep()),
+            Err(_) => return None,
+        };
+        let complete = match event {
+            Event::Scalar(text, _, anchor, _) => Some((anchor, 1 + text.len() / TEXT_OF_ONE_VALUE)),
+            Event::Alias(anchor) => Some((0, anchors.get(&anchor).copied().unwrap_or(1))),
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                open.push((anchor, 1));
+                total += 1;
+                None
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                // Counted when its parts were.
+                let (anchor, values) = open.pop()?;
+                total = total.saturating_sub(values);
+                Some((anchor, values))
+            }
+            _ => None,
+        };
+        if let Some((anchor, values)) = complete {
+            total = total.saturating_add(values);
+            if anchor != 0 {
+                anchors.insert(anchor, values);
+            }
+            if let Some((_, sum)) = open.last_mut() {
+                *sum = sum.saturating_add(values);
+            }
+        }
+        if open.len() > MANIFEST_DEPTH_MAX {
+            return Some(too_deep());
+        }
+        if total > MANIFEST_VALUES_MAX {
+            return Some(format!("more than {MANIFEST_VALUES_MAX} values once aliases are expanded"));
+        }
+    }
+    None
 }
 
 fn first_line(source: &str, span: Range<usize>) -> Range<usize> {
@@ -249,7 +304,9 @@ impl<'a> Reader<'a> {
         span: Range<usize>,
     ) -> Node {
         self.refuse_tag(tag, &span);
-        self.values += 1;
+        // A long text counts as several, because an alias copies it.
+        let values = 1 + text.len() / TEXT_OF_ONE_VALUE;
+        self.values += values;
         let value = match Scalar::parse_from_cow_and_metadata(text.clone(), style, None) {
             Some(Scalar::Boolean(value)) => Value::Bool(value),
             Some(Scalar::Integer(value)) => Value::from(value),
@@ -257,7 +314,7 @@ impl<'a> Reader<'a> {
             Some(Scalar::String(value)) => Value::from(value.into_owned()),
             Some(Scalar::Null) | None => Value::Null,
         };
-        Node { span, values: 1, kind: Kind::Scalar(value) }
+        Node { span, values, kind: Kind::Scalar(value) }
     }
 
     fn begin(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, span: Range<usize>) {
@@ -378,5 +435,25 @@ fn key_text(node: &Node) -> Option<String> {
         Kind::Scalar(Value::String(text)) => Some(text.clone()),
         Kind::Scalar(value @ (Value::Number(_) | Value::Bool(_))) => Some(value.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_are_bounded_in_depth_and_in_what_aliases_expand_to() {
+        let bomb = |levels: usize| {
+            let level = |n: usize| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
+            format!("a0: &a0 [x, x]\n{}", (1..levels).map(level).collect::<String>())
+        };
+        assert_eq!(excess(&bomb(4)), None);
+        assert!(excess(&bomb(12)).unwrap().contains("aliases"));
+        assert!(excess(&"{a: ".repeat(100_000)).unwrap().contains("levels deep"));
+        let long = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 18), "*a, ".repeat(1000));
+        assert!(excess(&long).unwrap().contains("aliases"));
+        assert_eq!(excess(&format!("---\n{}", "a: {b: [c, d]}\n---\n".repeat(1000))), None);
+        assert_eq!(excess("a: [b"), None, "no YAML");
     }
 }

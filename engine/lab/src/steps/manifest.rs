@@ -113,6 +113,9 @@ pub(crate) fn documents(value: &Value) -> Result<Vec<Value>, String> {
 
 /// The documents of a YAML text; empty ones are skipped.
 pub(crate) fn documents_of(text: &str) -> Result<Vec<Value>, String> {
+    if let Some(excess) = crate::document::excess(text) {
+        return Err(excess);
+    }
     let parsed = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
     let parsed: Result<Vec<Value>, _> = parsed.collect();
     let documents = parsed.map_err(|error| format!("not YAML: {error}"))?;
