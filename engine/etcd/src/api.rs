@@ -5,6 +5,10 @@ use bytes::Bytes;
 use labkit_sim::RecordId;
 use serde::{Deserialize, Serialize};
 
+use crate::admin::{
+    AlarmRequest, AlarmResponse, AuthRequest, AuthResponse, HashKvResponse, MemberChange,
+    MemberChangeResponse,
+};
 use crate::error::EtcdError;
 
 /// One key as it stood at some revision.
@@ -383,6 +387,14 @@ pub struct StatusResponse {
     pub is_learner: bool,
 }
 
+/// The store as the file of etcd's backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SnapshotResponse {
+    pub header: ResponseHeader,
+    /// A bbolt file, with its SHA-256 behind it.
+    pub file: Bytes,
+}
+
 /// What is asked of one member, whichever the way in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -398,6 +410,13 @@ pub(crate) enum Request {
     LeaseLeases,
     Status,
     MemberList { linearizable: bool },
+    Member(MemberChange),
+    MoveLeader { target: u64 },
+    Alarm(AlarmRequest),
+    Defragment,
+    HashKv { revision: i64 },
+    Snapshot,
+    Auth(AuthRequest),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -414,6 +433,13 @@ pub(crate) enum Response {
     LeaseLeases(LeaseLeasesResponse),
     Status(StatusResponse),
     MemberList(MemberListResponse),
+    Member(MemberChangeResponse),
+    Alarm(AlarmResponse),
+    HashKv(HashKvResponse),
+    Snapshot(SnapshotResponse),
+    Auth(AuthResponse),
+    /// There is nothing to say but that it was done.
+    Done(ResponseHeader),
 }
 
 pub(crate) type Answer = Result<Response, EtcdError>;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::admin::*;
 use crate::api::*;
 use crate::cluster::Cluster;
 use crate::error::{Code, EtcdError};
@@ -121,6 +122,37 @@ impl Client {
         answered!(self.call(Request::MemberList { linearizable: false }).await, MemberList)
     }
 
+    /// Adds, promotes, removes or updates a member. One that is added begins when it is started, see
+    /// [`crate::Etcd::start`].
+    pub async fn change_members(&self, change: MemberChange) -> Result<MemberChangeResponse, EtcdError> {
+        answered!(self.call(Request::Member(change)).await, Member)
+    }
+
+    /// Hands leadership over to the member with the id `target`. Only the leader can.
+    pub async fn move_leader(&self, target: u64) -> Result<ResponseHeader, EtcdError> {
+        answered!(self.call(Request::MoveLeader { target }).await, Done)
+    }
+
+    /// Lists, raises or disarms alarms.
+    pub async fn alarm(&self, r: AlarmRequest) -> Result<AlarmResponse, EtcdError> {
+        answered!(self.call(Request::Alarm(r)).await, Alarm)
+    }
+
+    /// Has the member give back what compaction freed.
+    pub async fn defragment(&self) -> Result<ResponseHeader, EtcdError> {
+        answered!(self.call(Request::Defragment).await, Done)
+    }
+
+    /// The member's hash over its versions up to `revision`; 0 for all.
+    pub async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, EtcdError> {
+        answered!(self.call(Request::HashKv { revision }).await, HashKv)
+    }
+
+    /// The member's store as a file that etcdctl and etcd read.
+    pub async fn snapshot(&self) -> Result<SnapshotResponse, EtcdError> {
+        answered!(self.call(Request::Snapshot).await, Snapshot)
+    }
+
     /// Begins a watch. Returns when the member has begun it; the first response says `created`.
     pub async fn watch(&self, r: WatchRequest) -> Result<Watcher, EtcdError> {
         let begun = tokio::time::timeout(self.deadline, Watcher::begin(self.clone(), r)).await;
@@ -181,14 +213,24 @@ impl Client {
         let mut back_off = BackOff::default();
         loop {
             let (turn, endpoint) = self.endpoint();
-            let error =
-                match server::call(&self.cluster, &self.from, endpoint, request.clone(), patience).await {
-                    Err(error) if error.code() == Code::Unavailable => error,
-                    answer => return answer,
-                };
+            let error = match server::call(
+                &self.cluster,
+                &self.from,
+                endpoint,
+                request.clone(),
+                patience,
+                None,
+            )
+            .await
+            {
+                Err(error) if error.code() == Code::Unavailable => error,
+                answer => return answer,
+            };
             self.next_endpoint(turn, &mut back_off).await;
             // Of a write it must be certain that nothing was begun.
-            if !repeatable && !matches!(error, EtcdError::Refused { .. } | EtcdError::NoLeader) {
+            if !repeatable
+                && !matches!(error, EtcdError::Refused { .. } | EtcdError::NoLeader | EtcdError::NotProposed)
+            {
                 return Err(error);
             }
         }
@@ -203,12 +245,19 @@ fn is_repeatable(request: &Request) -> bool {
         | Request::LeaseTimeToLive { .. }
         | Request::LeaseLeases
         | Request::Status
+        | Request::HashKv { .. }
+        | Request::Snapshot
         | Request::MemberList { .. } => true,
         Request::Put(_)
         | Request::DeleteRange(_)
         | Request::Txn(_)
         | Request::Compact { .. }
         | Request::LeaseGrant { .. }
-        | Request::LeaseRevoke { .. } => false,
+        | Request::LeaseRevoke { .. }
+        | Request::Member(_)
+        | Request::MoveLeader { .. }
+        | Request::Alarm(_)
+        | Request::Defragment
+        | Request::Auth(_) => false,
     }
 }

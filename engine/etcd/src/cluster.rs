@@ -1,22 +1,23 @@
 //! The members together: boot, faults, status.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use labkit_sim::{ComponentState, World};
 use rand::Rng;
 use rand::RngCore;
+use tokio::sync::mpsc;
 
-use crate::api::MemberInfo;
 use crate::client::Client;
 use crate::election;
 use crate::error::UnknownMember;
 use crate::member::Member;
+use crate::payload::Message;
 use crate::raft::log::Log;
 use crate::raft::machine::Machine;
 use crate::raft::network::Links;
-use crate::raft::{self, Raft};
+use crate::raft::{self, Node, Raft};
 use crate::server;
 
 /// How the store is run. The defaults are etcd's.
@@ -30,6 +31,8 @@ pub struct EtcdConfig {
     pub election_timeout: Duration,
     /// `--snapshot-count`: 100,000, as in etcd 3.5.
     pub snapshot_count: u64,
+    /// `--quota-backend-bytes`: 2 GiB. A store that has grown to it raises the alarm NOSPACE.
+    pub quota_backend_bytes: i64,
 }
 
 impl Default for EtcdConfig {
@@ -39,6 +42,7 @@ impl Default for EtcdConfig {
             heartbeat_interval: Duration::from_millis(100),
             election_timeout: Duration::from_millis(1000),
             snapshot_count: 100_000,
+            quota_backend_bytes: 2 * 1024 * 1024 * 1024,
         }
     }
 }
@@ -66,29 +70,49 @@ pub(crate) struct Cluster {
     pub world: World,
     pub config: EtcdConfig,
     pub id: u64,
-    /// In the order of their names.
-    pub peers: Vec<Peer>,
+    peers: Mutex<Vec<Peer>>,
     running: Mutex<BTreeMap<u64, Arc<Member>>>,
     client_urls: Mutex<BTreeMap<u64, Vec<String>>>,
+    exits: mpsc::UnboundedSender<Exit>,
 }
 
+/// How a member is found: its host's name, under which its links and its disk go.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub id: u64,
-    pub name: String,
+    pub name: Arc<str>,
+    /// It was there when the cluster was founded.
+    founder: bool,
+    removed: bool,
+}
+
+/// A member's process ends by itself.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub id: u64,
+    pub why: ExitReason,
+}
+
+#[derive(Debug)]
+pub(crate) enum ExitReason {
+    /// It is no member any more.
+    Removed,
+    /// What it must write it cannot: the disk's error.
+    Failed(String),
 }
 
 /// etcd's own part of a request's time-out; two elections come on top (`Config.ReqTimeout`).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    fn new(world: &World, config: EtcdConfig) -> Cluster {
+    fn new(world: &World, config: EtcdConfig, exits: mpsc::UnboundedSender<Exit>) -> Cluster {
         let mut ids = world.seed().stream("etcd/ids");
         let id = ids.next_u64();
-        let peers =
-            (1..=config.members).map(|n| Peer { id: ids.next_u64(), name: format!("etcd{n}") }).collect();
+        let founder =
+            |n| Peer { id: ids.next_u64(), name: format!("etcd{n}").into(), founder: true, removed: false };
+        let peers = Mutex::new((1..=config.members).map(founder).collect());
         let (running, client_urls) = (Mutex::default(), Mutex::default());
-        Cluster { world: world.clone(), config, id, peers, running, client_urls }
+        Cluster { world: world.clone(), config, id, peers, running, client_urls, exits }
     }
 
     /// 7 s at the default election timeout.
@@ -96,20 +120,40 @@ impl Cluster {
         REQUEST_TIMEOUT + 2 * self.config.election_timeout
     }
 
-    pub fn name_of(&self, id: u64) -> &str {
-        self.peers
-            .iter()
-            .find(|peer| peer.id == id)
-            .map(|peer| peer.name.as_str())
-            .expect("ids are the members'")
+    fn all_peers(&self) -> MutexGuard<'_, Vec<Peer>> {
+        self.peers.lock().expect("no panic happens under this lock")
     }
 
-    pub fn peer(&self, name: &str) -> Result<&Peer, UnknownMember> {
-        self.peers.iter().find(|peer| peer.name == name).ok_or_else(|| UnknownMember(name.to_owned()))
+    /// The members that were not removed, in the order of their coming.
+    pub fn peers(&self) -> Vec<Peer> {
+        self.all_peers().iter().filter(|peer| !peer.removed).cloned().collect()
     }
 
-    pub fn peers_of(&self, id: u64) -> impl Iterator<Item = u64> {
-        self.peers.iter().map(|peer| peer.id).filter(move |peer| *peer != id)
+    pub fn name_of(&self, id: u64) -> Arc<str> {
+        let peers = self.all_peers();
+        peers.iter().find(|peer| peer.id == id).map(|peer| peer.name.clone()).expect("ids are the members'")
+    }
+
+    /// A member, or one that was removed: that one cannot be started any more, and else nothing happens to it.
+    pub fn peer(&self, name: &str) -> Result<Peer, UnknownMember> {
+        let peers = self.all_peers();
+        let named = || peers.iter().filter(|peer| *peer.name == *name);
+        let found = named().find(|peer| !peer.removed).or_else(|| named().next());
+        found.cloned().ok_or_else(|| UnknownMember(name.to_owned()))
+    }
+
+    /// Makes the host of a member that is added known. It is named as its first peer URL has it, or by its id
+    /// where that name is taken.
+    pub fn expect_peer(&self, id: u64, peer_urls: &[String]) {
+        let host = peer_urls.first().map_or("", |url| host_of(url));
+        let mut peers = self.all_peers();
+        let taken = host.is_empty() || peers.iter().any(|peer| !peer.removed && *peer.name == *host);
+        let name = if taken { format!("{id:x}").into() } else { host.into() };
+        peers.push(Peer { id, name, founder: false, removed: false });
+    }
+
+    pub fn forget_peer(&self, id: u64) {
+        self.all_peers().iter_mut().filter(|peer| peer.id == id).for_each(|peer| peer.removed = true);
     }
 
     /// The member's present run, unless it was killed.
@@ -121,27 +165,20 @@ impl Cluster {
         self.running.lock().expect("no panic happens under this lock").values().cloned().collect()
     }
 
-    pub fn member_infos(&self) -> Vec<MemberInfo> {
+    pub fn client_urls_of(&self, id: u64) -> Vec<String> {
         let urls = self.client_urls.lock().expect("no panic happens under this lock");
-        let mut members: Vec<MemberInfo> = self
-            .peers
-            .iter()
-            .map(|peer| MemberInfo {
-                id: peer.id,
-                name: peer.name.clone(),
-                peer_urls: vec![format!("https://{}:2380", peer.name)],
-                client_urls: urls.get(&peer.id).cloned().unwrap_or_default(),
-                is_learner: false,
-            })
-            .collect();
-        members.sort_by_key(|member| member.id);
-        members
+        urls.get(&id).cloned().unwrap_or_default()
     }
 
     /// Starts a member from its disk.
     async fn start(self: &Arc<Self>, peer: &Peer) {
         let component = self.world.component(&peer.name);
-        let member = Arc::new(Member::new(&self.world, component.clone(), peer.id, self.id, &self.config));
+        let exits = self.exits.clone();
+        let member =
+            Arc::new(Member::new(&self.world, component.clone(), peer.id, self.id, &self.config, exits));
+        if peer.founder {
+            Log::found(&member.disk(), self.founders());
+        }
         let raft = component.run(async {
             let links = Links { cluster: self.clone(), member: member.clone() };
             let log = Log::open(member.disk());
@@ -154,12 +191,54 @@ impl Cluster {
         component.spawn(election::run(self.clone(), member.clone()));
         component.spawn(server::expire_leases(self.clone(), member.clone()));
         component.spawn(server::notify_progress(member.clone()));
+        if !peer.founder {
+            component.spawn(server::publish(self.clone(), member.clone()));
+        }
         self.running.lock().expect("no panic happens under this lock").insert(peer.id, member);
         self.world.network().set_down(&peer.name, false);
     }
+
+    fn founders(&self) -> BTreeMap<u64, Node> {
+        let node = |peer: &Peer| Node {
+            name: peer.name.to_string(),
+            peer_urls: vec![format!("https://{}:2380", peer.name)],
+        };
+        self.all_peers().iter().filter(|peer| peer.founder).map(|peer| (peer.id, node(peer))).collect()
+    }
+
+    /// Ends a member's run as SIGKILL does.
+    async fn kill(&self, peer: &Peer) {
+        let Some(running) = self.running(peer.id) else { return };
+        self.world.network().set_down(&peer.name, true);
+        self.running.lock().expect("no panic happens under this lock").remove(&peer.id);
+        running.component.kill().await;
+    }
 }
 
-/// The store's members, named etcd1 to etcdN, which are also the names of their components and disks. Clones
+/// `etcd4` of `https://etcd4:2380`.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.rsplit_once(':').map_or(rest, |(host, _)| host)
+}
+
+/// Ends the members that end by themselves: nothing can end its own component.
+async fn end_members(cluster: Weak<Cluster>, mut exits: mpsc::UnboundedReceiver<Exit>) {
+    while let Some(Exit { id, why }) = exits.recv().await {
+        let Some(cluster) = cluster.upgrade() else { return };
+        let Some(peer) = cluster.peers().into_iter().find(|peer| peer.id == id) else { continue };
+        match why {
+            ExitReason::Removed => cluster.forget_peer(id),
+            // Perhaps somebody has killed it meanwhile, and started it again.
+            ExitReason::Failed(_) if cluster.running(id).is_none_or(|member| !member.has_ended()) => continue,
+            ExitReason::Failed(reason) => {
+                cluster.world.trace().record(&peer.name, &peer.name, Message::Exit { reason });
+            }
+        }
+        cluster.kill(&peer).await;
+    }
+}
+
+/// The store's members, at first etcd1 to etcdN, which are also the names of their components and disks. Clones
 /// share it.
 #[derive(Debug, Clone)]
 pub struct Etcd {
@@ -169,18 +248,19 @@ pub struct Etcd {
 impl Etcd {
     /// Starts the members. Returns when each of them knows the first leader.
     pub async fn boot(world: &World, config: EtcdConfig) -> Etcd {
-        let cluster = Arc::new(Cluster::new(world, config));
-        for peer in &cluster.peers {
+        let (exits, exited) = mpsc::unbounded_channel();
+        let cluster = Arc::new(Cluster::new(world, config, exits));
+        labkit_sim::spawn(end_members(Arc::downgrade(&cluster), exited));
+        let peers = cluster.peers();
+        for peer in &peers {
             cluster.start(peer).await;
         }
         // A founder stands for election at once; which one, the seed says.
-        let founder = world.seed().stream("etcd/founder").gen_range(0..cluster.peers.len());
-        let voters: BTreeMap<u64, ()> = cluster.peers.iter().map(|peer| (peer.id, ())).collect();
-        if let Some(founder) = cluster.running(cluster.peers[founder].id) {
-            let founded = founder.component.clone();
+        let founder = world.seed().stream("etcd/founder").gen_range(0..peers.len());
+        if let Some(founder) = cluster.running(peers[founder].id) {
             let raft = founder.raft().clone();
-            let initialized = founded.run(async move { raft.initialize(voters).await }).await;
-            initialized.expect("an empty log can be initialized");
+            // A member that cannot stand has ended, and is found to be killed.
+            let _ = founder.component.run(async move { raft.trigger().elect().await }).await;
         }
         for member in cluster.all_running() {
             member.wait_leader().await;
@@ -190,11 +270,11 @@ impl Etcd {
 
     /// Every member's status, sorted by name.
     pub fn members(&self) -> Vec<MemberStatus> {
-        self.cluster.peers.iter().map(|peer| self.status_of(peer)).collect()
+        self.cluster.peers().iter().map(|peer| self.status_of(peer)).collect()
     }
 
     fn status_of(&self, peer: &Peer) -> MemberStatus {
-        let (name, id) = (peer.name.clone(), peer.id);
+        let (name, id) = (peer.name.to_string(), peer.id);
         let Some(member) = self.cluster.running(id) else {
             return MemberStatus {
                 name,
@@ -215,7 +295,7 @@ impl Etcd {
             id,
             state: member.component.state(),
             is_leader: status.leader == id,
-            leader: member.leader().id.map(|leader| self.cluster.name_of(leader).to_owned()),
+            leader: member.leader().id.map(|leader| self.cluster.name_of(leader).to_string()),
             term: status.raft_term,
             raft_index: status.raft_index,
             applied_index: status.raft_applied_index,
@@ -234,10 +314,7 @@ impl Etcd {
     /// Ends a member as SIGKILL does. Its disk survives.
     pub async fn kill(&self, member: &str) -> Result<(), UnknownMember> {
         let peer = self.cluster.peer(member)?;
-        let Some(running) = self.cluster.running(peer.id) else { return Ok(()) };
-        self.cluster.world.network().set_down(member, true);
-        self.cluster.running.lock().expect("no panic happens under this lock").remove(&peer.id);
-        running.component.kill().await;
+        self.cluster.kill(&peer).await;
         Ok(())
     }
 
@@ -248,11 +325,11 @@ impl Etcd {
         Ok(())
     }
 
-    /// Starts a member that was killed, from its disk.
+    /// Starts a member that was killed, from its disk; or one that was added, which begins with an empty one.
     pub async fn start(&self, member: &str) -> Result<(), UnknownMember> {
         let peer = self.cluster.peer(member)?;
-        if self.cluster.running(peer.id).is_none() {
-            self.cluster.start(peer).await;
+        if !peer.removed && self.cluster.running(peer.id).is_none() {
+            self.cluster.start(&peer).await;
         }
         Ok(())
     }
@@ -282,7 +359,7 @@ impl Etcd {
     /// A client, called `from` in the trace. It stays with one member, and goes on to the next when that one
     /// refuses, breaks off or does not answer.
     pub fn client(&self, from: &str) -> Client {
-        Client::new(self.cluster.clone(), from, self.cluster.peers.iter().map(|peer| peer.id).collect())
+        Client::new(self.cluster.clone(), from, self.cluster.peers().iter().map(|peer| peer.id).collect())
     }
 
     /// A client of one member only.

@@ -2,7 +2,7 @@
 //! in ticks of one heartbeat; a leader that a quorum does not answer is none (CheckQuorum); who stands first
 //! asks whether it could win (PreVote), so that a member that was cut off does not raise the term.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,12 +114,20 @@ impl Timer {
         self.followers.get(&follower)?.commit_told
     }
 
-    /// At the leader, `id`: it leads as long as a quorum of `members` answered within `election_timeout`.
-    pub fn check_quorum(&mut self, id: u64, members: usize, now: Duration, election_timeout: Duration) {
+    /// At the leader, `id`: it leads as long as a quorum of `voters` answered within `election_timeout`.
+    pub fn check_quorum(
+        &mut self,
+        id: u64,
+        voters: &BTreeSet<u64>,
+        now: Duration,
+        election_timeout: Duration,
+    ) {
         let Some(since) = self.led_since else { return };
         let lately = |at: Duration| now.saturating_sub(at) <= election_timeout;
-        let answered = self.followers.values().filter(|follower| lately(follower.answered_at)).count();
-        self.leader = (lately(since) || answered + 1 > members / 2).then_some(id);
+        let answered = self.followers.iter().filter(|(id, _)| voters.contains(id));
+        let answered = answered.filter(|(_, follower)| lately(follower.answered_at)).count();
+        let own = usize::from(voters.contains(&id));
+        self.leader = (lately(since) || answered + own > voters.len() / 2).then_some(id);
         self.elapsed = 0;
     }
 }
@@ -145,15 +153,21 @@ pub(crate) async fn run(cluster: Arc<Cluster>, member: Arc<Member>) {
 async fn stand(cluster: Arc<Cluster>, member: Arc<Member>) {
     let term = member.term() + 1;
     let last_log_id = member.last_log_id();
-    let mut asked: FuturesUnordered<_> = cluster
-        .peers_of(member.id)
+    let voters = member.voters();
+    if !voters.contains(&member.id) {
+        return;
+    }
+    let mut asked: FuturesUnordered<_> = voters
+        .iter()
+        .filter(|peer| **peer != member.id)
         .map(|peer| {
+            let peer = *peer;
             let ask = would_vote(&cluster, &member, peer, term, last_log_id);
             tokio::time::timeout(cluster.config.election_timeout, ask)
         })
         .collect();
     let mut granted = 1;
-    while granted <= cluster.peers.len() / 2 {
+    while granted <= voters.len() / 2 {
         match asked.next().await {
             Some(Ok(true)) => granted += 1,
             Some(_) => {}
@@ -176,13 +190,13 @@ async fn would_vote(
     let network = cluster.world.network();
     let name = cluster.name_of(peer);
     let request = Message::PreVote { term, last_index: index_of(last_log_id) };
-    let Ok(sent) = network.transmit(&member.name, name, request).await else { return false };
+    let Ok(sent) = network.transmit(&member.name, &name, request).await else { return false };
     let Some(peer) = cluster.running(peer) else { return false };
     let voter = peer.clone();
     let answer = peer.component.spawn(async move { voter.would_vote(term, last_log_id) });
     let Ok(granted) = answer.await else { return false };
     let response = Message::PreVoteResponse { term, granted };
-    caused_by(Some(sent), network.transmit(name, &member.name, response)).await.is_ok() && granted
+    caused_by(Some(sent), network.transmit(&name, &member.name, response)).await.is_ok() && granted
 }
 
 impl Member {

@@ -2,6 +2,8 @@
 //! know Kubernetes.
 //!
 //! - [`api`], [`error`]: etcd's v3 requests, responses and errors as plain values.
+//! - [`admin`], `auth`: members, alarms, users and roles.
+//! - `backend`: the store as etcd's file would have it: snapshots and hashes.
 //! - [`cluster`]: [`Etcd`], the members together: boot, faults, status.
 //! - [`client`], [`watch`]: the way in for components of the same process.
 //! - [`ctl`]: etcdctl's commands over that client.
@@ -14,7 +16,10 @@
 //! Invariants: only what Raft has committed changes a store; a write is acknowledged after a quorum has it on
 //! disk. Members meet only over links. Nothing here opens a socket or reads a wall clock, but for `grpc`.
 
+pub mod admin;
 pub mod api;
+mod auth;
+mod backend;
 pub mod client;
 pub mod cluster;
 pub mod ctl;
@@ -30,6 +35,7 @@ mod raft;
 mod server;
 pub mod watch;
 
+pub use admin::*;
 pub use api::*;
 pub use client::Client;
 pub use cluster::{Etcd, EtcdConfig, MemberStatus};

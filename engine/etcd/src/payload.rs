@@ -7,10 +7,15 @@
 //! | `PreVote` `Vote` | `term` `lastIndex`; their `...Response`: `term` `granted` |
 //! | `BecomeLeader` | `term`; a member to itself |
 //! | `InstallSnapshot` | `term` `lastIndex` `offset` `bytes`; its `...Response`: `term` |
+//! | `TimeoutNow` | `term`: the leader asks a follower to stand for election at once |
+//! | `Exit` | `reason`; a member to itself, when it cannot go on |
 //! | `Propose` | `request` `key`: a follower hands a change to the leader |
 //! | `ReadIndex` | none; its `...Response`: `index` |
 //! | `Range` `Put` `DeleteRange` `Txn` `Compact` `Watch` | `key` and more; from a client to a member |
 //! | `LeaseGrant` `LeaseRevoke` `LeaseKeepAlive` `LeaseTimeToLive` `LeaseLeases` `Status` `MemberList` | `id` |
+//! | `MemberAdd` `MemberPromote` `MemberRemove` `MemberUpdate` `MoveLeader` | `id`, or `peerURLs` |
+//! | `Alarm` `Defragment` `HashKV` `Snapshot` | none |
+//! | `AuthEnable` `UserAdd` `RoleAdd` and the like | `name`, never a secret |
 //! | `...Response` of these | `revision` and more, or `error` with etcd's text |
 //! | `WatchResponse` | `revision` `events`: `[{type, key, revision}]` |
 
@@ -21,6 +26,7 @@ use bytes::Bytes;
 use labkit_sim::{LinkError, Network, Payload, RecordId};
 use serde_json::{Value, json};
 
+use crate::admin::{AuthRequest, MemberChange};
 use crate::api::{
     Answer, EventKind, Request, RequestOp, Response, ResponseHeader, TxnRequest, WatchRequest, WatchResponse,
 };
@@ -70,6 +76,14 @@ pub(crate) enum Message {
     /// At a member, to itself: it won an election.
     BecomeLeader {
         term: u64,
+    },
+    /// From the leader: stand for election at once.
+    TimeoutNow {
+        term: u64,
+    },
+    /// At a member, to itself: it cannot go on.
+    Exit {
+        reason: String,
     },
     /// A follower hands a change to the leader.
     Propose {
@@ -147,6 +161,8 @@ impl Payload for Message {
             Message::Vote { .. } => "Vote",
             Message::VoteResponse { .. } => "VoteResponse",
             Message::BecomeLeader { .. } => "BecomeLeader",
+            Message::TimeoutNow { .. } => "TimeoutNow",
+            Message::Exit { .. } => "Exit",
             Message::Propose { .. } => "Propose",
             Message::ReadIndex => "ReadIndex",
             Message::ReadIndexResponse { .. } => "ReadIndexResponse",
@@ -179,9 +195,10 @@ impl Payload for Message {
             Message::PreVoteResponse { term, granted } | Message::VoteResponse { term, granted } => {
                 json!({"term": term, "granted": granted})
             }
-            Message::InstallSnapshotResponse { term } | Message::BecomeLeader { term } => {
-                json!({"term": term})
-            }
+            Message::InstallSnapshotResponse { term }
+            | Message::BecomeLeader { term }
+            | Message::TimeoutNow { term } => json!({"term": term}),
+            Message::Exit { reason } => json!({"reason": reason}),
             Message::Propose { request, key } => json!({"request": request, "key": key}),
             Message::ReadIndex => json!({}),
             Message::ReadIndexResponse { index } => json!({"index": index}),
@@ -238,7 +255,23 @@ pub(crate) fn request(request: &Request) -> Message {
         Request::LeaseRevoke { id }
         | Request::LeaseKeepAlive { id }
         | Request::LeaseTimeToLive { id, .. } => vec![("id", Lease(*id))],
-        Request::LeaseLeases | Request::Status | Request::MemberList { .. } => Vec::new(),
+        Request::Member(MemberChange::Add { peer_urls, .. }) => {
+            vec![("peerURLs", Field::Text(peer_urls.join(",")))]
+        }
+        Request::Member(
+            MemberChange::Promote { id } | MemberChange::Remove { id } | MemberChange::Update { id, .. },
+        )
+        | Request::MoveLeader { target: id } => vec![("id", Field::Text(format!("{id:x}")))],
+        Request::HashKv { revision } => vec![("revision", Number(*revision))],
+        Request::Auth(request) => {
+            auth_name(request).map(|name| ("name", Field::Text(name))).into_iter().collect()
+        }
+        Request::LeaseLeases
+        | Request::Status
+        | Request::MemberList { .. }
+        | Request::Alarm(_)
+        | Request::Defragment
+        | Request::Snapshot => Vec::new(),
     };
     Message::Request { kind, fields: fields.into() }
 }
@@ -288,6 +321,12 @@ pub(crate) fn answer(request: &'static str, answer: &Answer) -> Message {
             Response::LeaseLeases(r) => vec![("leases", count(r.leases.len()))],
             Response::Status(r) => vec![("term", count(r.raft_term)), ("index", count(r.raft_index))],
             Response::MemberList(r) => vec![("members", count(r.members.len()))],
+            Response::Member(r) => vec![("members", count(r.members.len()))],
+            Response::Alarm(r) => vec![("alarms", count(r.alarms.len()))],
+            Response::HashKv(r) => vec![revision(&r.header), ("hash", count(r.hash))],
+            Response::Auth(r) => vec![revision(&r.header)],
+            Response::Done(r) => vec![revision(r)],
+            Response::Snapshot(r) => vec![revision(&r.header), ("bytes", count(r.file.len()))],
         },
     };
     Message::Response { kind: request, fields: fields.into() }
@@ -308,6 +347,56 @@ pub(crate) fn names(request: &Request) -> (&'static str, &'static str) {
         Request::LeaseLeases => ("LeaseLeases", "LeaseLeasesResponse"),
         Request::Status => ("Status", "StatusResponse"),
         Request::MemberList { .. } => ("MemberList", "MemberListResponse"),
+        Request::Member(MemberChange::Add { .. }) => ("MemberAdd", "MemberAddResponse"),
+        Request::Member(MemberChange::Promote { .. }) => ("MemberPromote", "MemberPromoteResponse"),
+        Request::Member(MemberChange::Remove { .. }) => ("MemberRemove", "MemberRemoveResponse"),
+        Request::Member(MemberChange::Update { .. }) => ("MemberUpdate", "MemberUpdateResponse"),
+        Request::MoveLeader { .. } => ("MoveLeader", "MoveLeaderResponse"),
+        Request::Alarm(_) => ("Alarm", "AlarmResponse"),
+        Request::Defragment => ("Defragment", "DefragmentResponse"),
+        Request::HashKv { .. } => ("HashKV", "HashKVResponse"),
+        Request::Snapshot => ("Snapshot", "SnapshotResponse"),
+        Request::Auth(request) => auth_names(request),
+    }
+}
+
+fn auth_names(request: &AuthRequest) -> (&'static str, &'static str) {
+    match request {
+        AuthRequest::Enable => ("AuthEnable", "AuthEnableResponse"),
+        AuthRequest::Disable => ("AuthDisable", "AuthDisableResponse"),
+        AuthRequest::Status => ("AuthStatus", "AuthStatusResponse"),
+        AuthRequest::Authenticate { .. } => ("Authenticate", "AuthenticateResponse"),
+        AuthRequest::UserAdd { .. } => ("UserAdd", "UserAddResponse"),
+        AuthRequest::UserGet { .. } => ("UserGet", "UserGetResponse"),
+        AuthRequest::UserList => ("UserList", "UserListResponse"),
+        AuthRequest::UserDelete { .. } => ("UserDelete", "UserDeleteResponse"),
+        AuthRequest::UserChangePassword { .. } => ("UserChangePassword", "UserChangePasswordResponse"),
+        AuthRequest::UserGrantRole { .. } => ("UserGrantRole", "UserGrantRoleResponse"),
+        AuthRequest::UserRevokeRole { .. } => ("UserRevokeRole", "UserRevokeRoleResponse"),
+        AuthRequest::RoleAdd { .. } => ("RoleAdd", "RoleAddResponse"),
+        AuthRequest::RoleGet { .. } => ("RoleGet", "RoleGetResponse"),
+        AuthRequest::RoleList => ("RoleList", "RoleListResponse"),
+        AuthRequest::RoleDelete { .. } => ("RoleDelete", "RoleDeleteResponse"),
+        AuthRequest::RoleGrantPermission { .. } => ("RoleGrantPermission", "RoleGrantPermissionResponse"),
+        AuthRequest::RoleRevokePermission { .. } => ("RoleRevokePermission", "RoleRevokePermissionResponse"),
+    }
+}
+
+/// The user or role that a request is about.
+fn auth_name(request: &AuthRequest) -> Option<String> {
+    use AuthRequest::*;
+    match request {
+        Enable | Disable | Status | UserList | RoleList => None,
+        Authenticate { name, .. }
+        | UserAdd { name, .. }
+        | UserGet { name }
+        | UserDelete { name }
+        | UserChangePassword { name, .. }
+        | RoleAdd { name }
+        | RoleGet { name }
+        | RoleDelete { name } => Some(name.clone()),
+        UserGrantRole { user, .. } | UserRevokeRole { user, .. } => Some(user.clone()),
+        RoleGrantPermission { role, .. } | RoleRevokePermission { role, .. } => Some(role.clone()),
     }
 }
 
@@ -319,6 +408,9 @@ pub(crate) fn propose(command: &Command) -> Message {
         Command::Compact { revision } => ("Compact", revision.to_string()),
         Command::LeaseGrant { id, .. } => ("LeaseGrant", lease_id(*id)),
         Command::LeaseRevoke { id } => ("LeaseRevoke", lease_id(*id)),
+        Command::Alarm(_) => ("Alarm", String::new()),
+        Command::Auth(request) => (auth_names(request).0, auth_name(request).unwrap_or_default()),
+        Command::Publish { name, .. } => ("Publish", name.clone()),
     };
     Message::Propose { request, key }
 }

@@ -119,7 +119,7 @@ async fn open(client: &Client, request: &WatchRequest) -> (Stream, usize, WatchR
 async fn open_at(client: &Client, endpoint: u64, request: &WatchRequest) -> Option<(Stream, WatchResponse)> {
     let cluster = client.cluster();
     let name = cluster.name_of(endpoint);
-    let sent = deliver(cluster.world.network(), client.from(), name, &payload::watch(request)).await.ok()?;
+    let sent = deliver(cluster.world.network(), client.from(), &name, &payload::watch(request)).await.ok()?;
     let member = cluster.running(endpoint)?;
     let mut stream =
         caused_by(Some(sent), async { Stream::open(cluster, &member, client.from(), true) }).await;

@@ -318,8 +318,8 @@ mod tests {
     #[test]
     fn the_cause_travels_with_the_task_and_its_children() {
         run(Pace::Virtual, 1, |world| async move {
-            let child = caused_by(Some(7), async { spawn(async { current_cause() }) }).await;
-            assert_eq!(child.await.unwrap(), Some(7));
+            let cause = caused_by(Some(7), async { spawn(async { current_cause() }).await }).await;
+            assert_eq!(cause.unwrap(), Some(7));
             assert_eq!(current_cause(), None);
             drop(world);
         });

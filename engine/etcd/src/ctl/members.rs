@@ -9,10 +9,10 @@ use crate::client::Client;
 use crate::error::EtcdError;
 
 /// The members that a command asks, each with a client of its own, and how they are called.
-fn endpoints(client: &Client, args: &Args) -> Vec<(String, Client)> {
+pub(super) fn endpoints(client: &Client, args: &Args) -> Vec<(String, Client)> {
     let cluster = client.cluster();
     let ids: Vec<u64> = if args.is_set("cluster") {
-        cluster.peers.iter().map(|peer| peer.id).collect()
+        cluster.peers().iter().map(|peer| peer.id).collect()
     } else {
         client.endpoints().to_vec()
     };
@@ -142,7 +142,7 @@ pub(super) async fn list(client: &Client, args: &Args) -> Result<String, Failure
 fn member_row(member: &MemberInfo) -> Vec<String> {
     vec![
         format!("{:x}", member.id),
-        "started".to_owned(),
+        if member.name.is_empty() { "unstarted" } else { "started" }.to_owned(),
         member.name.clone(),
         member.peer_urls.join(","),
         member.client_urls.join(","),

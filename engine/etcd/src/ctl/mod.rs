@@ -1,9 +1,10 @@
 //! etcdctl's commands over an in-process [`Client`], with etcdctl's own text. Counterpart of `etcdctl/ctlv3`.
 //!
 //! - [`args`]: flags and positional arguments.
-//! - [`kv`], [`lease`], [`members`]: the commands.
+//! - [`kv`], [`lease`], [`members`], [`admin`]: the commands.
 //! - [`print`]: what several commands print alike.
 
+mod admin;
 mod args;
 mod kv;
 mod lease;
@@ -68,6 +69,15 @@ const COMMANDS: &[Command] = &[
     Command { words: &["get"], flags: kv::GET_FLAGS },
     Command { words: &["del"], flags: kv::DEL_FLAGS },
     Command { words: &["compaction"], flags: &[Flag::switch("physical")] },
+    Command { words: &["member", "add"], flags: admin::ADD_FLAGS },
+    Command { words: &["member", "remove"], flags: &[] },
+    Command { words: &["member", "promote"], flags: &[] },
+    Command { words: &["member", "update"], flags: admin::UPDATE_FLAGS },
+    Command { words: &["move-leader"], flags: &[] },
+    Command { words: &["alarm", "list"], flags: &[] },
+    Command { words: &["alarm", "disarm"], flags: &[] },
+    Command { words: &["defrag"], flags: &[Flag::switch("cluster")] },
+    Command { words: &["endpoint", "hashkv"], flags: admin::HASHKV_FLAGS },
     Command { words: &["lease", "grant"], flags: &[] },
     Command { words: &["lease", "revoke"], flags: &[] },
     Command { words: &["lease", "timetolive"], flags: &[Flag::switch("keys")] },
@@ -109,6 +119,15 @@ async fn dispatch(client: &Client, args: &[&str]) -> Result<String, Failure> {
         ["endpoint", "status"] => members::status(&client, &args).await,
         ["endpoint", "health"] => members::health(&client, &args).await,
         ["member", "list"] => members::list(&client, &args).await,
+        ["member", "add"] => admin::member_add(&client, &args).await,
+        ["member", "remove"] => admin::member_remove(&client, &args).await,
+        ["member", "promote"] => admin::member_promote(&client, &args).await,
+        ["member", "update"] => admin::member_update(&client, &args).await,
+        ["move-leader"] => admin::move_leader(&client, &args).await,
+        ["alarm", "list"] => admin::alarm_list(&client, &args).await,
+        ["alarm", "disarm"] => admin::alarm_disarm(&client, &args).await,
+        ["defrag"] => admin::defrag(&client, &args).await,
+        ["endpoint", "hashkv"] => admin::hash_kv(&client, &args).await,
         words => unreachable!("{words:?} is in the list of commands"),
     }
 }

@@ -1,18 +1,45 @@
-//! The Cluster and Maintenance services, as far as they are here: who the members are and how they are.
+//! The Cluster service: who the members are.
 
 use tonic::{Request, Response, Status};
 
 use super::etcdserverpb::cluster_server::Cluster;
-use super::etcdserverpb::maintenance_server::Maintenance;
 use super::etcdserverpb::{
-    AlarmRequest, AlarmResponse, MemberListRequest, MemberListResponse, StatusRequest, StatusResponse,
-    alarm_request,
+    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
+    MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,
+    MemberUpdateResponse,
 };
 use super::{Endpoint, answered};
+use crate::admin::MemberChange;
 use crate::api;
 
 #[tonic::async_trait]
 impl Cluster for Endpoint {
+    async fn member_add(
+        &self,
+        request: Request<MemberAddRequest>,
+    ) -> Result<Response<MemberAddResponse>, Status> {
+        let MemberAddRequest { peer_ur_ls, is_learner } = request.get_ref().clone();
+        let change = MemberChange::Add { peer_urls: peer_ur_ls, learner: is_learner };
+        answered!(self.call(&request, api::Request::Member(change)).await, Member)
+    }
+
+    async fn member_remove(
+        &self,
+        request: Request<MemberRemoveRequest>,
+    ) -> Result<Response<MemberRemoveResponse>, Status> {
+        let change = MemberChange::Remove { id: request.get_ref().id };
+        answered!(self.call(&request, api::Request::Member(change)).await, Member)
+    }
+
+    async fn member_update(
+        &self,
+        request: Request<MemberUpdateRequest>,
+    ) -> Result<Response<MemberUpdateResponse>, Status> {
+        let MemberUpdateRequest { id, peer_ur_ls } = request.get_ref().clone();
+        let change = MemberChange::Update { id, peer_urls: peer_ur_ls };
+        answered!(self.call(&request, api::Request::Member(change)).await, Member)
+    }
+
     async fn member_list(
         &self,
         request: Request<MemberListRequest>,
@@ -20,25 +47,12 @@ impl Cluster for Endpoint {
         let linearizable = request.get_ref().linearizable;
         answered!(self.call(&request, api::Request::MemberList { linearizable }).await, MemberList)
     }
-}
 
-#[tonic::async_trait]
-impl Maintenance for Endpoint {
-    /// Lists the alarms. The store has no quota and checks no hashes, so there is never one to list; raising
-    /// one by hand is not part of this store.
-    async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
-        match request.get_ref().action() {
-            alarm_request::AlarmAction::Activate => {
-                Err(Status::unimplemented("alarms cannot be raised by hand"))
-            }
-            alarm_request::AlarmAction::Get | alarm_request::AlarmAction::Deactivate => {
-                let header = Some(self.member.header().into());
-                Ok(Response::new(AlarmResponse { header, alarms: Vec::new() }))
-            }
-        }
-    }
-
-    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        answered!(self.call(&request, api::Request::Status).await, Status)
+    async fn member_promote(
+        &self,
+        request: Request<MemberPromoteRequest>,
+    ) -> Result<Response<MemberPromoteResponse>, Status> {
+        let change = MemberChange::Promote { id: request.get_ref().id };
+        answered!(self.call(&request, api::Request::Member(change)).await, Member)
     }
 }

@@ -40,10 +40,12 @@ impl Lease for Endpoint {
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let (cluster, member) = (self.cluster.clone(), self.member.id);
+        let token = super::token(&request);
         let mut requests = request.into_inner();
         Ok(Response::new(Box::pin(async_stream::try_stream! {
             while let Some(LeaseKeepAliveRequest { id }) = requests.message().await? {
-                let answer = server::call(&cluster, CLIENT, member, api::Request::LeaseKeepAlive { id }, Patience::Endless).await;
+                let call = api::Request::LeaseKeepAlive { id };
+                let answer = server::call(&cluster, CLIENT, member, call, Patience::Endless, token.clone()).await;
                 if let api::Response::LeaseKeepAlive(response) = answer.map_err(super::status)? {
                     yield response.into();
                 }

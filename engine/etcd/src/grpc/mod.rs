@@ -1,20 +1,26 @@
 //! The way in for clients outside: etcd's gRPC API over TCP, with or without TLS. The only part of the crate
 //! that uses sockets, and the only one that knows the wire format.
 //!
-//! - [`kv`], [`watch`], [`lease`], [`cluster`]: one file per service; what is not there answers Unimplemented.
+//! - [`kv`], [`watch`], [`lease`], [`cluster`], [`maintenance`], [`auth`]: one file per service.
+//! - [`observe`]: `/health`, `/version` and `/metrics` on the same port.
 //! - [`wire`]: between the wire's messages and [`crate::api`].
 //! - [`authority`]: lets old clients in.
 
+mod auth;
 mod authority;
 mod cluster;
 mod kv;
 mod lease;
+mod maintenance;
+mod observe;
 mod watch;
 mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::service::Service as _;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -29,6 +35,10 @@ use crate::cluster::{Cluster, Etcd};
 use crate::error::{EtcdError, UnknownMember};
 use crate::member::Member;
 use crate::server::{self, Patience};
+
+mod authpb {
+    tonic::include_proto!("authpb");
+}
 
 mod mvccpb {
     tonic::include_proto!("mvccpb");
@@ -69,8 +79,8 @@ pub async fn serve(
                 continue;
             };
             let Some(member) = cluster.running(id) else { continue };
-            let connection = connection(socket, tls.clone(), routes(&cluster, &member));
-            drop(member.component.spawn(connection));
+            let endpoint = Endpoint { cluster: cluster.clone(), member: member.clone() };
+            drop(member.component.spawn(connection(socket, tls.clone(), endpoint)));
         }
     });
     Ok(())
@@ -85,22 +95,31 @@ fn with_http2(config: Arc<rustls::ServerConfig>) -> Arc<rustls::ServerConfig> {
     Arc::new(config)
 }
 
-async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, routes: Routes) {
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, endpoint: Endpoint) {
     // Without it, small answers wait for the client's acknowledgements; where it cannot be set, they do.
     let _ = socket.set_nodelay(true);
     match tls {
-        None => http(socket, routes).await,
+        None => http(socket, endpoint).await,
         // A client that fails the handshake has been told why.
         Some(tls) => {
             if let Ok(stream) = tls.accept(socket).await {
-                http(stream, routes).await;
+                http(stream, endpoint).await;
             }
         }
     }
 }
 
-async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Routes) {
-    let service = TowerToHyperService::new(routes);
+async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endpoint: Endpoint) {
+    let grpc = TowerToHyperService::new(routes(&endpoint));
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let (endpoint, grpc) = (endpoint.clone(), grpc.clone());
+        async move {
+            match observe::answer(&endpoint, &request).await {
+                Some(response) => Ok(response),
+                None => grpc.call(request).await,
+            }
+        }
+    });
     let stream = TokioIo::new(authority::UrlAuthority::new(stream));
     // An error is a client that went away.
     let _ = auto::Builder::new(InScope).serve_connection(stream, service).await;
@@ -126,14 +145,14 @@ struct Endpoint {
     member: Arc<Member>,
 }
 
-fn routes(cluster: &Arc<Cluster>, member: &Arc<Member>) -> Routes {
-    let endpoint = Endpoint { cluster: cluster.clone(), member: member.clone() };
+fn routes(endpoint: &Endpoint) -> Routes {
     let kv = etcdserverpb::kv_server::KvServer::new(endpoint.clone());
     Routes::new(kv.max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(etcdserverpb::watch_server::WatchServer::new(endpoint.clone()))
         .add_service(etcdserverpb::lease_server::LeaseServer::new(endpoint.clone()))
         .add_service(etcdserverpb::cluster_server::ClusterServer::new(endpoint.clone()))
-        .add_service(etcdserverpb::maintenance_server::MaintenanceServer::new(endpoint))
+        .add_service(etcdserverpb::auth_server::AuthServer::new(endpoint.clone()))
+        .add_service(etcdserverpb::maintenance_server::MaintenanceServer::new(endpoint.clone()))
         .prepare()
 }
 
@@ -144,8 +163,14 @@ impl Endpoint {
         if requires_leader(request) && self.member.leader().id.is_none() {
             return Err(EtcdError::NoLeader);
         }
-        server::call(&self.cluster, CLIENT, self.member.id, call, Patience::Endless).await
+        let token = token(request);
+        server::call(&self.cluster, CLIENT, self.member.id, call, Patience::Endless, token).await
     }
+}
+
+/// What a client that has authenticated sends along.
+fn token<T>(request: &tonic::Request<T>) -> Option<String> {
+    request.metadata().get("token").and_then(|token| token.to_str().ok()).map(str::to_owned)
 }
 
 /// Whether the client would rather have an error than wait for a leader (`WithRequireLeader`).

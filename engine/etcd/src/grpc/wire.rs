@@ -2,6 +2,7 @@
 //! cannot fail.
 
 use super::{etcdserverpb as pb, mvccpb};
+use crate::admin::{Alarm, AlarmKind, AlarmResponse, HashKvResponse, MemberChangeResponse};
 use crate::api;
 use crate::error::EtcdError;
 
@@ -251,19 +252,84 @@ impl From<api::LeaseLeasesResponse> for pb::LeaseLeasesResponse {
     }
 }
 
-impl From<api::MemberListResponse> for pb::MemberListResponse {
-    fn from(r: api::MemberListResponse) -> pb::MemberListResponse {
-        let member = |member: api::MemberInfo| pb::Member {
+impl From<api::MemberInfo> for pb::Member {
+    fn from(member: api::MemberInfo) -> pb::Member {
+        pb::Member {
             id: member.id,
             name: member.name,
             peer_ur_ls: member.peer_urls,
             client_ur_ls: member.client_urls,
             is_learner: member.is_learner,
-        };
-        pb::MemberListResponse {
-            header: Some(r.header.into()),
-            members: r.members.into_iter().map(member).collect(),
         }
+    }
+}
+
+fn members(members: Vec<api::MemberInfo>) -> Vec<pb::Member> {
+    members.into_iter().map(pb::Member::from).collect()
+}
+
+impl From<api::MemberListResponse> for pb::MemberListResponse {
+    fn from(r: api::MemberListResponse) -> pb::MemberListResponse {
+        pb::MemberListResponse { header: Some(r.header.into()), members: members(r.members) }
+    }
+}
+
+impl From<MemberChangeResponse> for pb::MemberAddResponse {
+    fn from(r: MemberChangeResponse) -> pb::MemberAddResponse {
+        let members = members(r.members);
+        let member = members.iter().find(|member| member.id == r.id).cloned();
+        pb::MemberAddResponse { header: Some(r.header.into()), member, members }
+    }
+}
+
+macro_rules! members_after {
+    ($($response:ident)*) => {
+        $(impl From<MemberChangeResponse> for pb::$response {
+            fn from(r: MemberChangeResponse) -> pb::$response {
+                pb::$response { header: Some(r.header.into()), members: members(r.members) }
+            }
+        })*
+    };
+}
+
+members_after! { MemberRemoveResponse MemberUpdateResponse MemberPromoteResponse }
+
+macro_rules! done {
+    ($($response:ident)*) => {
+        $(impl From<api::ResponseHeader> for pb::$response {
+            fn from(header: api::ResponseHeader) -> pb::$response {
+                pb::$response { header: Some(header.into()) }
+            }
+        })*
+    };
+}
+
+done! { DefragmentResponse MoveLeaderResponse }
+
+impl From<HashKvResponse> for pb::HashKvResponse {
+    fn from(r: HashKvResponse) -> pb::HashKvResponse {
+        let HashKvResponse { header, hash, compact_revision } = r;
+        pb::HashKvResponse { header: Some(header.into()), hash, compact_revision }
+    }
+}
+
+impl From<HashKvResponse> for pb::HashResponse {
+    fn from(r: HashKvResponse) -> pb::HashResponse {
+        pb::HashResponse { header: Some(r.header.into()), hash: r.hash }
+    }
+}
+
+impl From<AlarmResponse> for pb::AlarmResponse {
+    fn from(r: AlarmResponse) -> pb::AlarmResponse {
+        let alarm = |alarm: Alarm| pb::AlarmMember {
+            member_id: alarm.member_id,
+            alarm: match alarm.kind {
+                AlarmKind::NoSpace => pb::AlarmType::Nospace,
+                AlarmKind::Corrupt => pb::AlarmType::Corrupt,
+            }
+            .into(),
+        };
+        pb::AlarmResponse { header: Some(r.header.into()), alarms: r.alarms.into_iter().map(alarm).collect() }
     }
 }
 

@@ -6,6 +6,7 @@ use labkit_sim::Rng;
 use tokio::sync::watch;
 
 use super::{Member, State};
+use crate::cluster::{Exit, ExitReason};
 use crate::election::Timer;
 use crate::error::EtcdError;
 use crate::payload::Message;
@@ -65,15 +66,28 @@ impl Member {
         }
     }
 
+    /// Stops this leader from beating and appending, or lets it go on.
+    pub fn set_hands_over(&self, hands_over: bool) {
+        self.hands_over.send_replace(hands_over);
+    }
+
+    pub async fn wait_handed_over(&self) {
+        let mut hands_over = self.hands_over.subscribe();
+        hands_over.wait_for(|hands_over| !hands_over).await.expect("the member holds the sender");
+    }
+
     /// One tick; true when it is time to stand for election.
     pub async fn tick(&self) -> bool {
         let stands = if self.is_elected() {
-            if self.members > 1 {
+            if *self.hands_over.borrow() {
+                return false;
+            }
+            if !self.is_alone() {
                 // Fails only when Raft has ended, and then there is nothing to beat for.
                 let _ = self.raft().trigger().heartbeat().await;
             }
-            let (id, members, now) = (self.id, self.members, self.now());
-            self.with_timer(|timer, _| timer.check_quorum(id, members, now, self.election_timeout));
+            let (id, voters, now) = (self.id, self.voters(), self.now());
+            self.with_timer(|timer, _| timer.check_quorum(id, &voters, now, self.election_timeout));
             false
         } else {
             self.with_timer(Timer::tick)
@@ -118,6 +132,13 @@ impl Member {
             }
             self.refresh();
             if server.changed().await.is_err() {
+                let reason = match &self.metrics().running_state {
+                    Err(openraft::error::Fatal::StorageError(error)) => error.to_string(),
+                    Err(error) => error.to_string(),
+                    Ok(()) => return,
+                };
+                // Without a receiver the world is at its end.
+                let _ = self.exits.send(Exit { id: self.id, why: ExitReason::Failed(reason) });
                 return;
             }
         }
@@ -136,6 +157,9 @@ impl Member {
                 _ => {}
             }
             leader.id = id;
+            if changed && id.is_some() {
+                self.counters.leader_changes_seen.add();
+            }
             changed
         });
         let leads = id == Some(self.id);

@@ -1,32 +1,34 @@
 //! One run of one member: its store, who waits for what, and whom it takes for the leader. Counterpart of
 //! `etcdserver/server.go`; a restart makes a new one from the disk.
 
+mod apply;
+mod counters;
 mod leadership;
+mod tokens;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use labkit_sim::{Component, Disk, RecordId, World};
+use labkit_sim::{Component, Disk, World};
 use openraft::metrics::RaftServerMetrics;
 use openraft::{RaftMetrics, ServerState};
 use rand::RngCore;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use counters::Counters;
 pub(crate) use leadership::{Leader, timed_out};
+pub(crate) use tokens::Tokens;
 
-use crate::api::{
-    Answer, CompactionResponse, LeaseGrantResponse, LeaseRevokeResponse, Response, ResponseHeader,
-    WatchRequest, WatchResponse,
-};
-use crate::cluster::EtcdConfig;
+use crate::api::{Answer, MemberInfo, Response, ResponseHeader, WatchRequest, WatchResponse};
+use crate::cluster::{EtcdConfig, Exit, ExitReason};
 use crate::election::Timer;
 use crate::lease::Countdown;
 use crate::mvcc::store::Dump;
 use crate::mvcc::{Store, WatchId, Watchers};
 use crate::raft::machine::Applied;
-use crate::raft::{Command, LogId, Proposal, Raft};
+use crate::raft::{LogId, Membership, Node, Proposal, Raft};
 
 /// See the module.
 #[derive(Debug)]
@@ -36,8 +38,12 @@ pub(crate) struct Member {
     pub component: Component,
     world: World,
     cluster_id: u64,
-    members: usize,
     election_timeout: Duration,
+    pub started_at: Duration,
+    /// Set while leadership is handed over: no heartbeat, no new entry.
+    hands_over: watch::Sender<bool>,
+    exits: mpsc::UnboundedSender<Exit>,
+    pub counters: Counters,
     /// Set as soon as Raft has read the disk.
     raft: OnceLock<Engine>,
     state: Mutex<State>,
@@ -51,8 +57,8 @@ pub(crate) struct Member {
 
 struct Engine {
     raft: Raft,
-    server: watch::Receiver<RaftServerMetrics<u64, ()>>,
-    all: watch::Receiver<RaftMetrics<u64, ()>>,
+    server: watch::Receiver<RaftServerMetrics<u64, Node>>,
+    all: watch::Receiver<RaftMetrics<u64, Node>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -66,13 +72,21 @@ pub(crate) struct State {
     pub store: Store,
     pub watchers: Watchers,
     pub countdown: Countdown,
+    pub tokens: Tokens,
     /// Requests of clients of this member that are in the log, or on the way there.
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     applied: Applied,
 }
 
 impl Member {
-    pub fn new(world: &World, component: Component, id: u64, cluster_id: u64, config: &EtcdConfig) -> Member {
+    pub fn new(
+        world: &World,
+        component: Component,
+        id: u64,
+        cluster_id: u64,
+        config: &EtcdConfig,
+        exits: mpsc::UnboundedSender<Exit>,
+    ) -> Member {
         let ticks = config.election_timeout.as_millis() / config.heartbeat_interval.as_millis().max(1);
         let timer = component
             .random(|rng| Timer::new(u32::try_from(ticks).unwrap_or(u32::MAX), config.members.into(), rng));
@@ -80,6 +94,7 @@ impl Member {
             store: Store::new(lease_ttl_min(config)),
             watchers: Watchers::default(),
             countdown: Countdown::default(),
+            tokens: Tokens::default(),
             waiting: BTreeMap::new(),
             applied: Applied::default(),
         };
@@ -88,8 +103,11 @@ impl Member {
             name: component.name().into(),
             world: world.clone(),
             cluster_id,
-            members: usize::from(config.members),
             election_timeout: config.election_timeout,
+            started_at: world.clock().elapsed(),
+            hands_over: watch::Sender::new(false),
+            exits,
+            counters: Counters::default(),
             raft: OnceLock::new(),
             state: Mutex::new(state),
             timer: Mutex::new(timer),
@@ -118,7 +136,7 @@ impl Member {
         self.world.disk(&self.name)
     }
 
-    pub fn metrics(&self) -> RaftMetrics<u64, ()> {
+    pub fn metrics(&self) -> RaftMetrics<u64, Node> {
         self.engine().all.borrow().clone()
     }
 
@@ -128,6 +146,44 @@ impl Member {
 
     pub fn last_log_id(&self) -> Option<LogId> {
         self.raft().data_metrics().borrow().last_log
+    }
+
+    /// The voters of the newest membership that this member has heard of.
+    pub fn voters(&self) -> BTreeSet<u64> {
+        self.engine().all.borrow().membership_config.membership().voter_ids().collect()
+    }
+
+    /// Whether the cluster has no other member, learners included.
+    pub fn is_alone(&self) -> bool {
+        self.engine().all.borrow().membership_config.membership().nodes().nth(1).is_none()
+    }
+
+    pub fn is_learner(&self) -> bool {
+        let membership = &self.engine().all.borrow().membership_config;
+        membership.membership().learner_ids().any(|id| id == self.id)
+    }
+
+    /// The members as of what is applied, sorted by id. They have no client URLs here.
+    pub fn members(&self) -> Vec<MemberInfo> {
+        let state = self.locked();
+        let membership = state.applied.membership.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let info = |(id, node): (&u64, &Node)| MemberInfo {
+            id: *id,
+            name: match state.store.admin.published.get(id) {
+                Some(name) => name.clone(),
+                None => node.name.clone(),
+            },
+            peer_urls: node.peer_urls.clone(),
+            client_urls: Vec::new(),
+            is_learner: !voters.contains(id),
+        };
+        membership.nodes().map(info).collect()
+    }
+
+    /// Whether Raft has ended, as it does when the disk fails.
+    pub fn has_ended(&self) -> bool {
+        self.engine().server.has_changed().is_err()
     }
 
     /// Whether Raft has elected this member, be it cut off since or not.
@@ -164,7 +220,9 @@ impl Member {
         let mut guard = self.locked();
         let state = &mut *guard;
         let before = state.store.revision();
-        let answer = state.execute(proposal.command, proposal.cause, self.now());
+        let answer = state
+            .permit(&proposal)
+            .and_then(|()| state.execute(proposal.command, proposal.cause, self.now()));
         let after = state.store.revision();
         let header = self.header_at(after);
         if after > before {
@@ -178,6 +236,17 @@ impl Member {
 
     pub fn applied_state(&self) -> Applied {
         self.locked().applied.clone()
+    }
+
+    /// Who is no member any more ends.
+    pub fn set_membership(&self, membership: Membership) {
+        let before = std::mem::replace(&mut self.locked().applied.membership, membership.clone());
+        let gone =
+            before.membership().nodes().filter(|(id, _)| membership.membership().get_node(id).is_none());
+        for (id, _) in gone {
+            // Without a receiver the world is at its end.
+            let _ = self.exits.send(Exit { id: *id, why: ExitReason::Removed });
+        }
     }
 
     pub fn set_applied(&self, applied: Applied) {
@@ -216,6 +285,10 @@ impl Member {
         self.locked().waiting.remove(&id);
     }
 
+    pub fn applied_index(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
     pub async fn wait_applied(&self, index: u64) {
         let mut applied = self.applied.subscribe();
         applied.wait_for(|applied| *applied >= index).await.expect("the member holds the sender");
@@ -235,48 +308,11 @@ impl Member {
     }
 }
 
+#[cfg(feature = "grpc")]
 impl State {
-    fn execute(&mut self, command: Command, cause: Option<RecordId>, now: Duration) -> Answer {
-        let header = ResponseHeader::default();
-        match command {
-            Command::Put(put) => {
-                let mut write = self.store.write(cause);
-                let response = write.put_request(put)?;
-                write.end();
-                Ok(Response::Put(response))
-            }
-            Command::DeleteRange(delete) => {
-                let mut write = self.store.write(cause);
-                let response = write.delete_request(delete);
-                write.end();
-                Ok(Response::DeleteRange(response))
-            }
-            Command::Txn(txn) => {
-                let mut write = self.store.write(cause);
-                let response = write.txn_request(txn)?;
-                write.end();
-                Ok(Response::Txn(response))
-            }
-            Command::Compact { revision } => {
-                self.store.compact(revision)?;
-                Ok(Response::Compact(CompactionResponse { header }))
-            }
-            Command::LeaseGrant { id, ttl } => {
-                let ttl = self.store.leases.grant(id, ttl)?;
-                self.countdown.renew(id, ttl, now);
-                Ok(Response::LeaseGrant(LeaseGrantResponse { header, id, ttl }))
-            }
-            Command::LeaseRevoke { id } => {
-                let keys = self.store.leases.revoke(id)?;
-                self.countdown.forget(id);
-                let mut write = self.store.write(cause);
-                for key in keys {
-                    write.delete(key);
-                }
-                write.end();
-                Ok(Response::LeaseRevoke(LeaseRevokeResponse { header }))
-            }
-        }
+    /// How many requests of clients wait for the log.
+    pub fn pending(&self) -> usize {
+        self.waiting.len()
     }
 }
 
@@ -302,6 +338,12 @@ impl Response {
             Response::LeaseLeases(r) => &mut r.header,
             Response::Status(r) => &mut r.header,
             Response::MemberList(r) => &mut r.header,
+            Response::Member(r) => &mut r.header,
+            Response::Alarm(r) => &mut r.header,
+            Response::HashKv(r) => &mut r.header,
+            Response::Snapshot(r) => &mut r.header,
+            Response::Auth(r) => &mut r.header,
+            Response::Done(header) => header,
         };
         let revision = if own.revision == 0 { header.revision } else { own.revision };
         *own = ResponseHeader { revision, ..header };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{History, Revision, Version};
 use super::range::{Found, Keys, select};
+use crate::admin::Admin;
 use crate::api::{EventKind, KeyValue, RangeRequest};
 use crate::error::EtcdError;
 use crate::lease::Lessor;
@@ -34,7 +35,10 @@ pub(crate) struct Store {
     compact_revision: i64,
     /// Bytes in keys and values of all versions.
     bytes: usize,
+    /// What `bytes` was at most since the last defragmentation: a file does not shrink by itself.
+    bytes_peak: usize,
     pub leases: Lessor,
+    pub admin: Admin,
 }
 
 /// What a snapshot carries.
@@ -45,6 +49,7 @@ pub(crate) struct Dump {
     /// Every version of every key, by revision.
     changes: Vec<Change>,
     leases: Lessor,
+    admin: Admin,
 }
 
 /// bbolt's page size, and what an empty etcd's file takes up.
@@ -62,7 +67,9 @@ impl Store {
             revision: 1,
             compact_revision: -1,
             bytes: 0,
+            bytes_peak: 0,
             leases: Lessor::new(lease_ttl_min),
+            admin: Admin::default(),
         }
     }
 
@@ -77,8 +84,29 @@ impl Store {
 
     /// The size that the store's file would have.
     pub fn size_bytes(&self) -> i64 {
-        let pages = self.bytes.div_ceil(PAGE_BYTES) * PAGE_BYTES;
-        i64::try_from(EMPTY_BYTES + pages).unwrap_or(i64::MAX)
+        file_bytes(self.bytes_peak)
+    }
+
+    /// How much of the file holds something.
+    pub fn size_in_use_bytes(&self) -> i64 {
+        file_bytes(self.bytes)
+    }
+
+    /// Gives back what compaction has freed.
+    pub fn defragment(&mut self) {
+        self.bytes_peak = self.bytes;
+    }
+
+    pub fn keys_count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Every version that is there, tombstones too, by revision.
+    pub fn versions(&self) -> Vec<Change> {
+        let mut changes: Vec<Change> =
+            self.keys.iter().flat_map(|(key, history)| dump_key(key, history)).collect();
+        changes.sort_by_key(|change| change.revision);
+        changes
     }
 
     /// The key as it stood at `revision`, which is not checked against compaction.
@@ -155,14 +183,12 @@ impl Store {
     }
 
     pub fn dump(&self) -> Dump {
-        let mut changes: Vec<Change> =
-            self.keys.iter().flat_map(|(key, history)| dump_key(key, history)).collect();
-        changes.sort_by_key(|change| change.revision);
         Dump {
             revision: self.revision,
             compact_revision: self.compact_revision,
-            changes,
+            changes: self.versions(),
             leases: self.leases.clone(),
+            admin: self.admin.clone(),
         }
     }
 
@@ -175,6 +201,7 @@ impl Store {
     pub fn restore(dump: Dump) -> Store {
         let mut store = Store::new(0);
         store.leases = dump.leases;
+        store.admin = dump.admin;
         for change in dump.changes {
             store.record(change);
         }
@@ -188,6 +215,7 @@ impl Store {
     fn record(&mut self, change: Change) {
         let kv = (change.kind == EventKind::Put).then(|| change.kv.clone());
         self.bytes += size_of_version(&change.kv.key, kv.as_ref());
+        self.bytes_peak = self.bytes_peak.max(self.bytes);
         let version = Version { revision: change.revision, kv };
         match self.keys.get_mut(&change.kv.key) {
             Some(history) => history.push(version),
@@ -195,6 +223,10 @@ impl Store {
         }
         self.changes.push_back(change);
     }
+}
+
+fn file_bytes(bytes: usize) -> i64 {
+    i64::try_from(EMPTY_BYTES + bytes.div_ceil(PAGE_BYTES) * PAGE_BYTES).unwrap_or(i64::MAX)
 }
 
 fn size_of_version(key: &Bytes, kv: Option<&KeyValue>) -> usize {

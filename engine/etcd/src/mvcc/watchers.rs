@@ -39,6 +39,11 @@ pub(crate) struct Watchers {
 }
 
 impl Watchers {
+    #[cfg(feature = "grpc")]
+    pub fn count(&self) -> usize {
+        self.watches.len()
+    }
+
     /// Begins a watch: says `created`, then tells of the past that was asked for. `None` when that past was
     /// compacted away, which is told too.
     pub fn create(

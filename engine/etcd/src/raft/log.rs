@@ -1,7 +1,7 @@
 //! A member's log, vote and commit index on its disk. They survive a kill; an entry is on stable storage
 //! before anyone is told of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,7 +13,7 @@ use openraft::{LogState, OptionalSend, StorageError, StorageIOError, Vote};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Entry, LogId, TypeConfig};
+use super::{Entry, LogId, Node, TypeConfig};
 
 const LOG: &str = "member/wal";
 const VOTE: &str = "member/vote";
@@ -40,6 +40,24 @@ impl Log {
         let entries = disk.read(LOG).iter().map(decode).collect();
         let purged = read_one(&disk, PURGED);
         Log { disk, inner: Arc::new(Mutex::new(Inner { entries, purged })) }
+    }
+
+    /// Writes what every founder of a cluster begins with, unless the disk has it from an earlier run: the
+    /// membership, as if it had been committed in term 1. So the first leader is elected in term 2, as in etcd.
+    pub fn found(disk: &Disk, founders: BTreeMap<u64, Node>) {
+        if !disk.read(VOTE).is_empty() {
+            return;
+        }
+        let leader_id = openraft::CommittedLeaderId::new(1, 0);
+        let voters = founders.keys().copied().collect();
+        let membership = openraft::Membership::new(vec![voters], founders);
+        let entry = Entry {
+            log_id: LogId::new(leader_id, 0),
+            payload: openraft::EntryPayload::Membership(membership),
+        };
+        // A disk that is full from the start shows at the first write.
+        let _ = disk.replace(LOG, vec![encode(&entry)]);
+        let _ = disk.replace(VOTE, vec![encode(&Vote::<u64>::new(1, 0))]);
     }
 
     fn locked(&self) -> MutexGuard<'_, Inner> {

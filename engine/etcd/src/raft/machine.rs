@@ -4,24 +4,22 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine};
-use openraft::{
-    EntryPayload, OptionalSend, Snapshot, SnapshotMeta, StorageError, StorageIOError, StoredMembership,
-};
+use openraft::{EntryPayload, OptionalSend, Snapshot, SnapshotMeta, StorageError, StorageIOError};
 
 use super::log::{decode, encode};
-use super::{Entry, LogId, TypeConfig};
+use super::{Entry, LogId, Membership, Node, TypeConfig};
 use crate::member::Member;
 use crate::mvcc::Store;
 
 const SNAPSHOT: &str = "member/snap";
 
-type Meta = SnapshotMeta<u64, ()>;
+type Meta = SnapshotMeta<u64, Node>;
 
 /// How far the store is in the log, and the membership at that point.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Applied {
     pub log_id: Option<LogId>,
-    pub membership: StoredMembership<u64, ()>,
+    pub membership: Membership,
 }
 
 #[derive(Debug, Clone)]
@@ -75,9 +73,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Machine {
 impl RaftStateMachine<TypeConfig> for Machine {
     type SnapshotBuilder = Machine;
 
-    async fn applied_state(
-        &mut self,
-    ) -> Result<(Option<LogId>, StoredMembership<u64, ()>), StorageError<u64>> {
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), StorageError<u64>> {
         let applied = self.member.applied_state();
         Ok((applied.log_id, applied.membership))
     }
@@ -95,7 +91,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(proposal) => self.member.apply(proposal),
                 EntryPayload::Membership(membership) => {
-                    applied.membership = StoredMembership::new(Some(entry.log_id), membership);
+                    applied.membership = Membership::new(Some(entry.log_id), membership);
+                    self.member.set_membership(applied.membership.clone());
                 }
             }
             results.push(());

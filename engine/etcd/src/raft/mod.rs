@@ -22,7 +22,9 @@ use labkit_sim::RecordId;
 use openraft::{Config, SnapshotPolicy};
 use serde::{Deserialize, Serialize};
 
+use crate::admin::{AlarmRequest, AuthRequest};
 use crate::api::{DeleteRangeRequest, PutRequest, TxnRequest};
+use crate::auth::Asker;
 use crate::cluster::EtcdConfig;
 
 openraft::declare_raft_types!(
@@ -31,7 +33,7 @@ openraft::declare_raft_types!(
         D = Proposal,
         R = (),
         NodeId = u64,
-        Node = (),
+        Node = Node,
         Entry = openraft::Entry<TypeConfig>,
         SnapshotData = Cursor<Vec<u8>>,
         AsyncRuntime = runtime::SimRuntime,
@@ -41,11 +43,23 @@ pub(crate) type Raft = openraft::Raft<TypeConfig>;
 pub(crate) type Entry = openraft::Entry<TypeConfig>;
 pub(crate) type LogId = openraft::LogId<u64>;
 
+pub(crate) type Membership = openraft::StoredMembership<u64, Node>;
+
+/// What the membership says of a member.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    /// Empty for a member that was added: it says its name when it has started.
+    pub name: String,
+    pub peer_urls: Vec<String>,
+}
+
 /// A change that is to be made by every member. The member that took the request knows it again by `id`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Proposal {
     pub id: u64,
     pub command: Command,
+    /// Whom authentication found behind it; `None` without authentication, and for what members do of themselves.
+    pub asker: Option<Asker>,
     /// The trace record that led to it: a hint that travels beside the log, never in its bytes.
     #[serde(skip)]
     pub cause: Option<RecordId>,
@@ -56,22 +70,40 @@ pub(crate) enum Command {
     Put(PutRequest),
     DeleteRange(DeleteRangeRequest),
     Txn(TxnRequest),
-    Compact { revision: i64 },
-    LeaseGrant { id: i64, ttl: i64 },
-    LeaseRevoke { id: i64 },
+    Compact {
+        revision: i64,
+    },
+    LeaseGrant {
+        id: i64,
+        ttl: i64,
+    },
+    LeaseRevoke {
+        id: i64,
+    },
+    Alarm(AlarmRequest),
+    Auth(AuthRequest),
+    /// A member that was added has started.
+    Publish {
+        id: u64,
+        name: String,
+    },
 }
 
 /// Entries that stay in the log behind a snapshot, for slow followers (`DefaultSnapshotCatchUpEntries`).
 const CATCH_UP_ENTRIES: u64 = 5000;
 
+/// How long openraft's followers grant no vote after they heard from the leader. It must be over when our timer
+/// fires, which counts whole ticks, so it is a tick and a half shorter than etcd's.
+pub(crate) fn lease(etcd: &EtcdConfig) -> Duration {
+    let lease = etcd.election_timeout.saturating_sub(etcd.heartbeat_interval * 3 / 2);
+    lease.max(etcd.heartbeat_interval + Duration::from_millis(2))
+}
+
 pub(crate) fn config(etcd: &EtcdConfig) -> Config {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let election = millis(etcd.election_timeout);
-    let heartbeat = millis(etcd.heartbeat_interval);
-    // openraft's maximum is its leader lease: a follower that heard from the leader within it grants no vote.
-    // It must be over when our timer fires, which counts whole ticks, so it is a tick and a half shorter than
-    // etcd's. The minimum serves openraft as the deadline of a vote.
-    let lease = election.saturating_sub(heartbeat * 3 / 2).max(heartbeat + 2);
+    // openraft's maximum is its leader lease. The minimum serves it as the deadline of a vote.
+    let lease = millis(lease(etcd));
     Config {
         cluster_name: "etcd".to_owned(),
         election_timeout_min: lease - 1,

@@ -11,7 +11,7 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 
-use super::{Entry, TypeConfig};
+use super::{Entry, Node, TypeConfig};
 use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::Member;
@@ -26,7 +26,7 @@ pub(crate) struct Links {
 impl RaftNetworkFactory<TypeConfig> for Links {
     type Network = Link;
 
-    async fn new_client(&mut self, target: u64, (): &()) -> Link {
+    async fn new_client(&mut self, target: u64, _: &Node) -> Link {
         Link { cluster: self.cluster.clone(), member: self.member.clone(), target }
     }
 }
@@ -38,7 +38,7 @@ pub(crate) struct Link {
     target: u64,
 }
 
-type Failed<E> = RPCError<u64, (), E>;
+type Failed<E> = RPCError<u64, Node, E>;
 
 impl Link {
     /// Calls the peer: the request goes over the link, `call` runs at the peer, the answer comes back.
@@ -58,12 +58,12 @@ impl Link {
             RPCError::Network(NetworkError::new(&std::io::Error::other(error.to_string())))
         };
         let sent =
-            network.transmit(&self.member.name, name, request).await.map_err(|error| unreachable(&error))?;
+            network.transmit(&self.member.name, &name, request).await.map_err(|error| unreachable(&error))?;
         let peer =
             self.cluster.running(self.target).ok_or_else(|| unreachable(&EtcdError::ConnectionLost))?;
         let response =
             call(peer).await.map_err(|error| RPCError::RemoteError(RemoteError::new(self.target, error)))?;
-        let back = network.transmit(name, &self.member.name, answer(&response));
+        let back = network.transmit(&name, &self.member.name, answer(&response));
         caused_by(Some(sent), back).await.map_err(|error| unreachable(&error))?;
         Ok(response)
     }

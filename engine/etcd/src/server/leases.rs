@@ -42,12 +42,12 @@ impl Server {
         let network = self.cluster.world.network();
         let name = self.cluster.name_of(leader);
         let (_, response) = payload::names(request);
-        let sent = deliver(network, &self.member.name, name, &payload::request(request)).await.ok()?;
+        let sent = deliver(network, &self.member.name, &name, &payload::request(request)).await.ok()?;
         let leader = self.cluster.running(leader)?;
         let (at_leader, asked) = (leader.clone(), request.clone());
         let answer = leader.component.spawn(async move { count_down(&at_leader, &asked) }).await.ok()??;
         let message = payload::answer(response, &answer);
-        caused_by(Some(sent), deliver(network, name, &self.member.name, &message)).await.ok()?;
+        caused_by(Some(sent), deliver(network, &name, &self.member.name, &message)).await.ok()?;
         Some(answer)
     }
 }
@@ -88,7 +88,7 @@ fn count_down(member: &Member, request: &Request) -> Option<Answer> {
 
 /// Revokes, at the leader, the leases whose time is over, through the log as any other change.
 pub(crate) async fn expire_leases(cluster: Arc<Cluster>, member: Arc<Member>) {
-    let server = Server { cluster, member, patience: Patience::Endless };
+    let server = Server { cluster, member, patience: Patience::Endless, asker: None };
     loop {
         tokio::time::sleep(EXPIRY_SCAN).await;
         let now = server.member.now();

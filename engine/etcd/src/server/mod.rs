@@ -1,18 +1,25 @@
 //! What a member does with a request of a client. Counterpart of `etcdserver/v3_server.go`.
 
+mod auth;
 mod leases;
+mod maintenance;
+mod members;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use labkit_sim::{caused_by, current_cause};
 
+pub(crate) use auth::asker;
 pub(crate) use leases::expire_leases;
+pub(crate) use maintenance::status;
+pub(crate) use members::publish;
 
+use crate::admin::AuthRequest;
 use crate::api::{
-    Answer, MemberListResponse, RangeRequest, Request, RequestOp, Response, ResponseHeader, StatusResponse,
-    TxnRequest,
+    Answer, MemberListResponse, RangeRequest, Request, RequestOp, Response, ResponseHeader, TxnRequest,
 };
+use crate::auth::Asker;
 use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::{Member, timed_out};
@@ -48,6 +55,8 @@ pub(crate) struct Server {
     pub cluster: Arc<Cluster>,
     pub member: Arc<Member>,
     pub patience: Patience,
+    /// Who stands behind the request, where authentication is on.
+    pub asker: Option<Asker>,
 }
 
 /// One call of a client: the request goes over the link, the member handles it, the answer comes back.
@@ -57,30 +66,39 @@ pub(crate) async fn call(
     endpoint: u64,
     request: Request,
     patience: Patience,
+    token: Option<String>,
 ) -> Answer {
     let network = cluster.world.network();
     let name = cluster.name_of(endpoint);
-    let refused = || EtcdError::Refused { member: name.to_owned() };
+    let refused = || EtcdError::Refused { member: name.to_string() };
     let (_, response) = payload::names(&request);
     let sent =
-        deliver(network, from, name, &payload::request(&request)).await.map_err(|error| match error {
+        deliver(network, from, &name, &payload::request(&request)).await.map_err(|error| match error {
             Undelivered::Refused => refused(),
             Undelivered::Dead => EtcdError::ConnectionLost,
         })?;
     let member = cluster.running(endpoint).ok_or_else(refused)?;
-    let server = Server { cluster: cluster.clone(), member: member.clone(), patience };
-    let handled = member.component.spawn(caused_by(Some(sent), server.handle(request)));
+    let server = Server { cluster: cluster.clone(), member: member.clone(), patience, asker: None };
+    let handled = member.component.spawn(caused_by(Some(sent), server.handle(request, token)));
     // A member that is killed meanwhile takes its connections along.
     let answer = handled.await.unwrap_or(Err(EtcdError::ConnectionLost));
     let message = payload::answer(response, &answer);
-    let back = caused_by(Some(sent), deliver(network, name, from, &message));
+    let back = caused_by(Some(sent), deliver(network, &name, from, &message));
     back.await.map_err(|_| EtcdError::ConnectionLost)?;
     answer
 }
 
 impl Server {
     /// Answers one request. Runs in the member's scope.
-    async fn handle(self, request: Request) -> Answer {
+    async fn handle(mut self, request: Request, token: Option<String>) -> Answer {
+        if self.member.is_learner() && !is_for_learners(&request) {
+            return Err(EtcdError::NotSupportedForLearner);
+        }
+        if !matches!(request, Request::Auth(AuthRequest::Authenticate { .. })) {
+            self.asker = asker(&self.member, token.as_deref())?;
+        }
+        self.count(&request);
+        self.check_quota(&request).await?;
         let header = ResponseHeader::default();
         let answer = match request {
             Request::Range(range) => self.read(range).await,
@@ -100,20 +118,58 @@ impl Server {
                 let id = if id == 0 { chosen } else { id };
                 self.propose(Command::LeaseGrant { id, ttl }).await
             }
-            Request::LeaseRevoke { id } => self.propose(Command::LeaseRevoke { id }).await,
-            Request::LeaseKeepAlive { .. } | Request::LeaseTimeToLive { .. } => {
+            Request::LeaseRevoke { id } => {
+                self.check_lease(id)?;
+                self.propose(Command::LeaseRevoke { id }).await
+            }
+            Request::LeaseTimeToLive { id, keys } => {
+                if keys {
+                    self.check_lease(id)?;
+                }
                 self.ask_countdown(request).await
             }
+            Request::LeaseKeepAlive { .. } => self.ask_countdown(request).await,
             Request::LeaseLeases => Ok(self.leases()),
             Request::Status => Ok(Response::Status(status(&self.member))),
             Request::MemberList { linearizable } => {
                 if linearizable {
                     self.linearize().await?;
                 }
-                Ok(Response::MemberList(MemberListResponse { header, members: self.cluster.member_infos() }))
+                Ok(Response::MemberList(MemberListResponse { header, members: self.member_infos() }))
             }
+            Request::Member(change) => {
+                self.check_admin()?;
+                self.change_members(change).await
+            }
+            Request::MoveLeader { target } => self.move_leader(target).await,
+            Request::Alarm(request) => self.alarm(request).await,
+            Request::Defragment => self.check_admin().and_then(|()| self.defragment()),
+            Request::HashKv { revision } => self.check_admin().and_then(|()| self.hash_kv(revision)),
+            Request::Snapshot => self.check_admin().and_then(|()| self.snapshot()),
+            Request::Auth(request) => self.auth(request).await,
         };
         answer.map(|response| response.with_header(self.member.header()))
+    }
+
+    fn count(&self, request: &Request) {
+        let counters = &self.member.counters;
+        match request {
+            Request::Range(_) => counters.ranges.add(),
+            Request::Put(_) => counters.puts.add(),
+            Request::DeleteRange(_) => counters.deletes.add(),
+            Request::Txn(_) => counters.txns.add(),
+            _ => {}
+        }
+    }
+
+    fn check_admin(&self) -> Result<(), EtcdError> {
+        self.member.locked().store.admin.auth.check_admin(self.asker.as_ref())
+    }
+
+    fn check_lease(&self, id: i64) -> Result<(), EtcdError> {
+        let state = self.member.locked();
+        let keys = state.store.leases.get(id).into_iter().flat_map(|lease| &lease.keys);
+        state.store.admin.auth.check_lease(self.asker.as_ref(), keys)
     }
 
     async fn read(&self, range: RangeRequest) -> Answer {
@@ -121,7 +177,9 @@ impl Server {
         if !range.serializable {
             self.linearize().await?;
         }
-        self.member.locked().store.range_response(&range).map(Response::Range)
+        let state = self.member.locked();
+        state.store.admin.auth.check_range(self.asker.as_ref(), &range)?;
+        state.store.range_response(&range).map(Response::Range)
     }
 
     async fn txn(&self, txn: TxnRequest) -> Answer {
@@ -130,7 +188,9 @@ impl Server {
             return self.propose(Command::Txn(txn)).await;
         }
         self.linearize().await?;
-        let response = self.member.locked().store.write(None).txn_request(txn)?;
+        let mut state = self.member.locked();
+        state.store.admin.auth.check_txn(self.asker.as_ref(), &txn)?;
+        let response = state.store.write(None).txn_request(txn)?;
         Ok(Response::Txn(response))
     }
 
@@ -161,13 +221,26 @@ impl Server {
         if size_of(&command) > REQUEST_BYTES_MAX {
             return Err(EtcdError::RequestTooLarge);
         }
+        let started = self.member.now();
+        let proposed = tokio::time::timeout(self.cluster.request_timeout(), self.leader());
+        let leader = match proposed.await {
+            Ok(leader) => leader?,
+            Err(_elapsed) => {
+                self.member.counters.proposals_failed.add();
+                return Err(EtcdError::NotProposed);
+            }
+        };
         let (id, outcome) = self.member.await_proposal();
-        let answer = self.in_time(async {
-            let leader = self.leader().await?;
-            self.hand_over(leader, Proposal { id, command, cause: current_cause() }).await;
+        let left = self.cluster.request_timeout().saturating_sub(self.member.now() - started);
+        let answer = tokio::time::timeout(left, async {
+            let proposal = Proposal { id, command, asker: self.asker.clone(), cause: current_cause() };
+            self.hand_over(leader, proposal).await;
             outcome.await.unwrap_or(Err(EtcdError::ConnectionLost))
         });
-        let answer = answer.await;
+        let answer = answer.await.unwrap_or_else(|_elapsed| {
+            self.member.counters.proposals_failed.add();
+            Err(timed_out(started, self.member.leader(), self.cluster.config.election_timeout))
+        });
         self.member.forget_proposal(id);
         answer
     }
@@ -176,17 +249,17 @@ impl Server {
     /// etcd too.
     async fn hand_over(&self, leader: u64, mut proposal: Proposal) {
         if leader == self.member.id {
-            return submit(&self.member, proposal).await;
+            return submit(&self.cluster, &self.member, proposal).await;
         }
         let name = self.cluster.name_of(leader);
         let message = payload::propose(&proposal.command);
-        let Ok(sent) = deliver(self.cluster.world.network(), &self.member.name, name, &message).await else {
+        let Ok(sent) = deliver(self.cluster.world.network(), &self.member.name, &name, &message).await else {
             return;
         };
         let Some(leader) = self.cluster.running(leader) else { return };
         proposal.cause = Some(sent);
-        let at_leader = leader.clone();
-        drop(leader.component.spawn(async move { submit(&at_leader, proposal).await }));
+        let (cluster, at_leader) = (self.cluster.clone(), leader.clone());
+        drop(leader.component.spawn(async move { submit(&cluster, &at_leader, proposal).await }));
     }
 
     /// Waits until this member has applied all that was committed anywhere when this was called.
@@ -225,20 +298,42 @@ impl Server {
         }
         let network = self.cluster.world.network();
         let name = self.cluster.name_of(leader);
-        let sent = deliver(network, &self.member.name, name, &Message::ReadIndex).await.ok()?;
+        let sent = deliver(network, &self.member.name, &name, &Message::ReadIndex).await.ok()?;
         let leader = self.cluster.running(leader)?;
         let at_leader = leader.clone();
         let asked = async move { confirmed_index(&at_leader).await };
         let index = leader.component.spawn(caused_by(Some(sent), asked)).await.ok()??;
         let answer = Message::ReadIndexResponse { index };
-        caused_by(Some(sent), deliver(network, name, &self.member.name, &answer)).await.ok()?;
+        caused_by(Some(sent), deliver(network, &name, &self.member.name, &answer)).await.ok()?;
         Some(index)
     }
 }
 
-async fn submit(member: &Member, proposal: Proposal) {
+/// Appends a proposal at the leader. While that one hands leadership over, the proposal waits, and goes on to the
+/// new leader.
+async fn submit(cluster: &Arc<Cluster>, member: &Member, mut proposal: Proposal) {
+    member.wait_handed_over().await;
+    let leader = match member.leader().id {
+        Some(leader) if leader != member.id && !member.is_elected() => leader,
+        _ => return append(member, proposal).await,
+    };
+    let message = payload::propose(&proposal.command);
+    let name = cluster.name_of(leader);
+    let Ok(sent) = deliver(cluster.world.network(), &member.name, &name, &message).await else { return };
+    let Some(leader) = cluster.running(leader) else { return };
+    proposal.cause = Some(sent);
+    let at_leader = leader.clone();
+    drop(leader.component.spawn(async move { append(&at_leader, proposal).await }));
+}
+
+async fn append(member: &Member, proposal: Proposal) {
     // The outcome comes with the log, to whoever waits for the proposal's id.
     let _ = member.raft().client_write_ff(proposal).await;
+}
+
+/// What a learner answers: how it is, and what it has itself.
+fn is_for_learners(request: &Request) -> bool {
+    matches!(request, Request::Status | Request::Range(RangeRequest { serializable: true, .. }))
 }
 
 /// The index up to which the log was committed, if a quorum still takes this member for the leader.
@@ -265,25 +360,12 @@ fn size_of(command: &Command) -> usize {
         Command::Put(put) => put.key.len() + put.value.len(),
         Command::DeleteRange(delete) => delete.key.len() + delete.range_end.len(),
         Command::Txn(txn) => of_txn(txn),
-        Command::Compact { .. } | Command::LeaseGrant { .. } | Command::LeaseRevoke { .. } => 0,
-    }
-}
-
-pub(crate) fn status(member: &Member) -> StatusResponse {
-    let metrics = member.metrics();
-    let leader = member.leader().id;
-    let size = member.locked().store.size_bytes();
-    StatusResponse {
-        header: member.header(),
-        version: VERSION.to_owned(),
-        db_size: size,
-        db_size_in_use: size,
-        leader: leader.unwrap_or(0),
-        raft_index: metrics.last_log_index.unwrap_or(0),
-        raft_term: metrics.current_term,
-        raft_applied_index: metrics.last_applied.map_or(0, |id| id.index),
-        errors: if leader.is_none() { vec![EtcdError::NoLeader.to_string()] } else { Vec::new() },
-        is_learner: false,
+        Command::Compact { .. }
+        | Command::LeaseGrant { .. }
+        | Command::LeaseRevoke { .. }
+        | Command::Alarm(_)
+        | Command::Auth(_)
+        | Command::Publish { .. } => 0,
     }
 }
 

@@ -106,12 +106,12 @@ fn a_key_is_shown_as_json_and_as_fields() {
 $ put foo bar
 OK
 $ get foo -w json
-{{\"header\":{{\"cluster_id\":{cluster},\"member_id\":{member},\"revision\":2,\"raft_term\":1}},\"kvs\":[{{\"key\":\"Zm9v\",\"create_revision\":2,\"mod_revision\":2,\"version\":1,\"value\":\"YmFy\"}}],\"count\":1}}
+{{\"header\":{{\"cluster_id\":{cluster},\"member_id\":{member},\"revision\":2,\"raft_term\":2}},\"kvs\":[{{\"key\":\"Zm9v\",\"create_revision\":2,\"mod_revision\":2,\"version\":1,\"value\":\"YmFy\"}}],\"count\":1}}
 $ get foo -w fields
 \"ClusterID\" : {cluster}
 \"MemberID\" : {member}
 \"Revision\" : 2
-\"RaftTerm\" : 1
+\"RaftTerm\" : 2
 \"Key\" : \"foo\"
 \"CreateRevision\" : 2
 \"ModRevision\" : 2
@@ -181,5 +181,45 @@ fn members_and_endpoints_are_shown_as_json() {
             (refused.stderr.as_str(), refused.code),
             ("Error: table not supported as output format\n", 4)
         );
+    });
+}
+
+#[test]
+fn an_operator_works_on_the_cluster() {
+    virtually(5, |world| async move {
+        let etcd = boot(&world, 3).await;
+        let client = etcd.client("etcdctl");
+        tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+        let run = async |words: &str| {
+            let words: Vec<&str> = words.split(' ').collect();
+            let output = ctl::run(&client, &words).await;
+            (output.stdout + &output.stderr, output.code)
+        };
+        let cluster = client.member_list().await.unwrap().header.cluster_id;
+        let (added, code) = run("member add etcd4 --learner --peer-urls=https://etcd4:2380").await;
+        assert_eq!(code, 0, "{added}");
+        let id = added.split_whitespace().nth(1).unwrap().to_owned();
+        assert!(
+            added
+                .starts_with(&format!("Member {id} added to cluster {cluster:16x}\n\nETCD_NAME=\"etcd4\"\n"))
+        );
+        assert!(added.contains("etcd4=https://etcd4:2380"), "{added}");
+        let unready = "Error: etcdserver: can only promote a learner member which is in sync with leader\n";
+        assert_eq!(run(&format!("member promote {id}")).await, (unready.to_owned(), 1));
+        let removed = format!("Member {id} removed from cluster {cluster:16x}\n");
+        assert_eq!(run(&format!("member remove {id}")).await, (removed, 0));
+        let leader = etcd.members().into_iter().find(|member| member.is_leader).unwrap();
+        let target = etcd.members().into_iter().find(|member| !member.is_leader).unwrap();
+        let moved = format!("Leadership transferred from {:x} to {:x}\n", leader.id, target.id);
+        assert_eq!(run(&format!("move-leader {:x}", target.id)).await, (moved, 0));
+        let follower = format!("move-leader {:x} --endpoints {}:2379", leader.id, leader.name);
+        let refused = format!("Error: no leader endpoint given at [{}:2379]\n", leader.name);
+        assert_eq!(run(&follower).await, (refused, 128));
+        assert_eq!(run("alarm list").await, (String::new(), 0));
+        let defragmented = "Finished defragmenting etcd member[etcd2:2379]\n".to_owned();
+        assert_eq!(run("defrag --endpoints etcd2:2379").await, (defragmented, 0));
+        let (hashes, _) = run("endpoint hashkv").await;
+        let hashes: BTreeSet<&str> = hashes.lines().map(|line| line.split(", ").nth(1).unwrap()).collect();
+        assert_eq!(hashes.len(), 1);
     });
 }

@@ -1,12 +1,15 @@
 //! The store as its users see it: under faults, in virtual time, over seeds; and with the real etcdctl.
 
 mod acknowledged_writes;
+mod changes;
 mod ctl;
 mod determinism;
 mod elections;
 mod etcdctl;
+mod golden;
 mod leases;
 mod members;
+mod snapshots;
 mod watches;
 
 use std::collections::BTreeSet;
