@@ -45,6 +45,6 @@ bench *FILTER:
 
 # The full seed counts: takes minutes.
 soak:
-    LABKIT_SEEDS=1000 cargo test --release -p labkit-tests --test suite -- invariant_
-    LABKIT_SEEDS=200 cargo test --release -p labkit-tests --test suite -- labs::
-    LABKIT_SEEDS=1000 cargo test --release -p labkit-cli --test it -- grade::a_class
+    LABKIT_SEEDS=1000 cargo test --release --workspace --test suite -- invariant_
+    LABKIT_SEEDS=200 cargo test --release --workspace --test suite -- labs::
+    LABKIT_SEEDS=1000 cargo test --release --workspace --test it -- grade::a_class
