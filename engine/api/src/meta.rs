@@ -13,11 +13,16 @@ use crate::managed_fields::ManagedFields;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Timestamp);
 
+impl Time {
+    /// The second in which `at` is, as it will be read back.
+    pub fn new(at: Timestamp) -> Time {
+        Time(Timestamp::from_second(at.as_second()).expect("a timestamp's seconds are a timestamp"))
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole =
-            Timestamp::from_second(self.0.as_second()).expect("a timestamp's seconds are a timestamp");
-        write!(f, "{whole}")
+        write!(f, "{}", Time::new(self.0).0)
     }
 }
 

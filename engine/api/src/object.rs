@@ -56,7 +56,15 @@ impl Object {
 
     /// Parses JSON. Fails where metadata is not of its shape.
     pub fn from_value(value: Value) -> Result<Object, serde_json::Error> {
-        serde_json::from_value(value)
+        let Value::Object(mut rest) = value else { return serde_json::from_value(value) };
+        let text = |rest: &mut Map<String, Value>, name: &str| match rest.shift_remove(name) {
+            Some(Value::String(text)) => Ok(text),
+            Some(other) => String::deserialize(other),
+            None => Ok(String::new()),
+        };
+        let (api_version, kind) = (text(&mut rest, "apiVersion")?, text(&mut rest, "kind")?);
+        let metadata = rest.shift_remove("metadata").map(ObjectMeta::deserialize).transpose()?;
+        Ok(Object { api_version, kind, metadata: metadata.unwrap_or_default(), rest })
     }
 
     pub fn to_value(&self) -> Value {

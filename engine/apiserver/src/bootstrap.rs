@@ -48,7 +48,7 @@ async fn make(registry: &Registry, kind: &'static Kind, value: Value) -> Result<
         return Ok(());
     }
     kind.strategy.set_defaults(&mut object);
-    let now = Time(registry.world.clock().now());
+    let now = Time::new(registry.world.clock().now());
     object.metadata.managed_fields = crate::verbs::field_manager::own(kind, &object, now);
     match registry.create(kind, object, false).await {
         Err(status) if !status.is_already_exists() => Err(status),

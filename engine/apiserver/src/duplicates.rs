@@ -107,12 +107,13 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut map = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
             let inner = self.field(&name);
-            if map.contains_key(&name) {
-                let path = inner.path.as_deref().unwrap_or_default();
+            if let Some(path) = inner.path.as_ref().filter(|_| map.contains_key(&name)) {
                 self.found.borrow_mut().push(format!("duplicate field {path:?}"));
             }
             let value = fields.next_value_seed(inner)?;
-            map.insert(name, value);
+            if map.insert(name, value).is_some() && self.path.is_none() {
+                self.found.borrow_mut().push(String::new());
+            }
         }
         Ok(Value::Object(map))
     }

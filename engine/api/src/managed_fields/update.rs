@@ -80,8 +80,10 @@ impl Writer<'_> {
         let mut inner = Vec::new();
         let nothing = ObjectMeta::default();
         let before = live.map_or(&nothing, |live| &live.metadata);
-        let (old, now) = (managed_metadata(before), managed_metadata(&new.metadata));
-        inner.push(("f:metadata".into(), compare(shape.field("metadata"), Some(&old), Some(&now))));
+        if !is_managed_metadata_same(before, &new.metadata) {
+            let (old, now) = (managed_metadata(before), managed_metadata(&new.metadata));
+            inner.push(("f:metadata".into(), compare(shape.field("metadata"), Some(&old), Some(&now))));
+        }
         let implied = Value::Object(Map::new());
         let none = Map::new();
         let old_fields = live.map_or(&none, |live| &live.rest);
@@ -97,6 +99,17 @@ impl Writer<'_> {
         }
         Comparison::node(false, false, inner)
     }
+}
+
+/// Whether [`managed_metadata`] is the same of both.
+fn is_managed_metadata_same(old: &ObjectMeta, new: &ObjectMeta) -> bool {
+    old.generate_name == new.generate_name
+        && old.labels == new.labels
+        && old.annotations == new.annotations
+        && old.finalizers == new.finalizers
+        && old.owner_references == new.owner_references
+        && old.deletion_timestamp == new.deletion_timestamp
+        && old.deletion_grace_period_seconds == new.deletion_grace_period_seconds
 }
 
 /// What of an object's metadata has managers.

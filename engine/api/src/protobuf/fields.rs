@@ -1,38 +1,134 @@
 //! Which fields a kind has, and of which type: its descriptor read as a schema of its JSON. Counterpart: strict
 //! decoding in `k8s.io/apimachinery/pkg/runtime/serializer/json`.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 
 use super::json::INLINE;
 use crate::resource::GroupVersionKind;
 
-/// Messages whose JSON is not an object of their fields, with Go's name of their type.
-const SPECIAL: [(&str, &str); 6] = [
-    ("meta.v1.Time", "Time"),
-    ("meta.v1.MicroTime", "MicroTime"),
-    ("meta.v1.Quantity", "Quantity"),
-    ("meta.v1.IntOrString", "IntOrString"),
-    ("meta.v1.FieldsV1", "FieldsV1"),
-    ("meta.v1.RawExtension", "RawExtension"),
-];
-
 /// Drops the fields that the kind does not have and names them: `unknown field "spec.foo"`. Fails in Go's words
 /// where a field is of the wrong type. Kinds that are not in `proto/` are left alone.
 pub fn prune_unknown(gvk: &GroupVersionKind, object: &mut Value) -> Result<Vec<String>, String> {
-    let Some(descriptor) = super::descriptor(gvk) else { return Ok(Vec::new()) };
+    let Some(kind) = Struct::of_kind(gvk) else { return Ok(Vec::new()) };
     let mut unknown = Vec::new();
     let Value::Object(fields) = object else {
         return Err(format!("json: cannot unmarshal {} into Go value of type {}", name(object), gvk.kind));
     };
     let meta = ["apiVersion", "kind"].map(|name| (name, fields.shift_remove(name)));
-    let pruned = message(&descriptor, fields, &Path::ROOT, &mut unknown);
+    let pruned = prune(&kind, fields, &Path::ROOT, &mut unknown);
     for (index, (name, value)) in meta.into_iter().enumerate() {
         if let Some(value) = value {
             fields.shift_insert(index.min(fields.len()), name.to_owned(), value);
         }
     }
     pruned.map(|()| unknown)
+}
+
+/// A message as its JSON has it. Its fields are looked at when it is first needed.
+struct Struct {
+    descriptor: MessageDescriptor,
+    fields: OnceLock<BTreeMap<String, Field>>,
+}
+
+struct Field {
+    holds: Holds,
+    element: Element,
+    /// What Go calls the element's type: `int32`, `string`, `v1.PodSpec`.
+    go: String,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Holds {
+    One,
+    List,
+    Map,
+}
+
+enum Element {
+    Struct(Arc<Struct>),
+    Bool,
+    Integer,
+    Text,
+    TextOrNumber,
+    Any,
+}
+
+impl Struct {
+    /// That of a kind; `None` for kinds that are not in `proto/`.
+    fn of_kind(gvk: &GroupVersionKind) -> Option<Arc<Struct>> {
+        static KINDS: LazyLock<Mutex<BTreeMap<GroupVersionKind, Option<Arc<Struct>>>>> =
+            LazyLock::new(Mutex::default);
+        let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kinds.get(gvk) {
+            return known.clone();
+        }
+        let made = super::descriptor(gvk).map(Struct::of);
+        if made.is_some() {
+            kinds.insert(gvk.clone(), made.clone());
+        }
+        made
+    }
+
+    /// One for each message of the pool, as messages may contain themselves.
+    fn of(descriptor: MessageDescriptor) -> Arc<Struct> {
+        static STRUCTS: LazyLock<Mutex<BTreeMap<String, Arc<Struct>>>> = LazyLock::new(Mutex::default);
+        let mut structs = STRUCTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = structs.entry(descriptor.full_name().to_owned());
+        made.or_insert_with(|| Arc::new(Struct { descriptor, fields: OnceLock::new() })).clone()
+    }
+
+    fn fields(&self) -> &BTreeMap<String, Field> {
+        self.fields.get_or_init(|| {
+            let mut fields = BTreeMap::new();
+            collect(&self.descriptor, &mut fields);
+            fields
+        })
+    }
+}
+
+/// The fields of a message, with those of the parts that stand inline.
+fn collect(descriptor: &MessageDescriptor, fields: &mut BTreeMap<String, Field>) {
+    let inline = |field: &FieldDescriptor| {
+        if INLINE.contains(&field.name()) { field.kind().as_message().cloned() } else { None }
+    };
+    for field in descriptor.fields().filter(|field| inline(field).is_none()) {
+        fields.entry(field.name().to_owned()).or_insert_with(|| Field::of(&field));
+    }
+    descriptor.fields().filter_map(|field| inline(&field)).for_each(|part| collect(&part, fields));
+}
+
+impl Field {
+    fn of(field: &FieldDescriptor) -> Field {
+        if field.is_map() {
+            let entries = field.kind();
+            let entry = entries.as_message().expect("the entries of a map are messages");
+            return Field { holds: Holds::Map, ..Field::of(&entry.map_entry_value_field()) };
+        }
+        let (element, go) = match field.kind() {
+            Kind::Bool => (Element::Bool, "bool".to_owned()),
+            Kind::Int32 => (Element::Integer, "int32".to_owned()),
+            Kind::Int64 => (Element::Integer, "int64".to_owned()),
+            Kind::String => (Element::Text, "string".to_owned()),
+            Kind::Bytes => (Element::Text, "[]uint8".to_owned()),
+            Kind::Message(inner) => {
+                let go = format!("v1.{}", inner.name());
+                // Messages whose JSON is not an object of their fields.
+                let element = match inner.full_name() {
+                    "meta.v1.Time" | "meta.v1.MicroTime" => Element::Text,
+                    "meta.v1.Quantity" | "meta.v1.IntOrString" => Element::TextOrNumber,
+                    "meta.v1.FieldsV1" | "meta.v1.RawExtension" => Element::Any,
+                    _ => Element::Struct(Struct::of(inner)),
+                };
+                (element, go)
+            }
+            other => (Element::Any, format!("{other:?}")),
+        };
+        Field { holds: if field.is_list() { Holds::List } else { Holds::One }, element, go }
+    }
 }
 
 /// Where a value stands, from the inside out; written down only where something is to be said of it.
@@ -80,19 +176,20 @@ impl<'a> Path<'a> {
     }
 }
 
-fn message(
-    descriptor: &MessageDescriptor,
+fn prune(
+    of: &Struct,
     fields: &mut Map<String, Value>,
     path: &Path<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<(), String> {
+    let known = of.fields();
     let mut drop = Vec::new();
     for (name, value) in fields.iter_mut() {
         let at = path.then(Step::Field(name));
-        match find(descriptor, name) {
-            Some(field) => check(descriptor, &field, value, &at, unknown)?,
+        match known.get(name) {
+            Some(field) => check(of, field, value, &at, unknown)?,
             // An object within an object, such as a claim's template, says what it is.
-            None if matches!(name.as_str(), "apiVersion" | "kind") && super::is_kind(descriptor) => {}
+            None if matches!(name.as_str(), "apiVersion" | "kind") && super::is_kind(&of.descriptor) => {}
             None => {
                 unknown.push(format!("unknown field {:?}", at.full()));
                 drop.push(name.clone());
@@ -105,91 +202,43 @@ fn message(
     Ok(())
 }
 
-/// The field of that name, here or in a part that stands inline.
-fn find(descriptor: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
-    let is_inline = |field: &FieldDescriptor| INLINE.contains(&name) && field.kind().as_message().is_some();
-    let own = descriptor.get_field_by_name(name).filter(|field| !is_inline(field));
-    own.or_else(|| {
-        let inner = INLINE.iter().filter_map(|part| descriptor.get_field_by_name(part));
-        inner.filter_map(|part| part.kind().as_message().cloned()).find_map(|part| find(&part, name))
-    })
-}
-
 fn check(
-    of: &MessageDescriptor,
-    field: &FieldDescriptor,
+    of: &Struct,
+    field: &Field,
     value: &mut Value,
     path: &Path<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<(), String> {
-    let refuse = |value: &Value, go: &str| {
-        let message = format!(
-            "json: cannot unmarshal {} into Go struct field {}.{} of type {go}",
-            name(value),
-            of.name(),
-            path.plain()
-        );
-        Err(message)
+    let go = &field.go;
+    let refuse = |value: &Value, at: &Path<'_>, go: &str| {
+        let (value, of) = (name(value), of.descriptor.name());
+        Err(format!("json: cannot unmarshal {value} into Go struct field {of}.{} of type {go}", at.plain()))
     };
-    if value.is_null() {
-        return Ok(());
-    }
-    if field.is_map() {
-        let element = field.kind().as_message().map(MessageDescriptor::map_entry_value_field);
-        let element = element.expect("the entries of a map are messages");
-        let go = format!("map[string]{}", go_type(&element));
-        let Value::Object(entries) = value else { return refuse(value, &go) };
-        return entries
+    let mut single = |value: &mut Value, at: &Path<'_>| {
+        let fits = match (&field.element, &mut *value) {
+            (Element::Struct(inner), Value::Object(fields)) => return prune(inner, fields, at, unknown),
+            (Element::Struct(_), _) => false,
+            (Element::Bool, value) => value.is_boolean(),
+            (Element::Integer, value) => value.is_i64(),
+            (Element::Text, value) => value.is_string(),
+            (Element::TextOrNumber, value) => value.is_string() || value.is_number(),
+            (Element::Any, _) => true,
+        };
+        if fits { Ok(()) } else { refuse(value, at, go) }
+    };
+    match (field.holds, value) {
+        (_, Value::Null) => Ok(()),
+        (Holds::Map, Value::Object(entries)) => entries
             .iter_mut()
-            .try_for_each(|(key, entry)| check(of, &element, entry, &path.then(Step::Key(key)), unknown));
-    }
-    if field.is_list() {
-        let Value::Array(items) = value else { return refuse(value, &format!("[]{}", go_type(field))) };
-        let mut items = items.iter_mut().enumerate();
-        return items.try_for_each(|(index, item)| {
-            single(field, item, &path.then(Step::Index(index)), unknown, &refuse)
-        });
-    }
-    single(field, value, path, unknown, &refuse)
-}
-
-fn single(
-    field: &FieldDescriptor,
-    value: &mut Value,
-    path: &Path<'_>,
-    unknown: &mut Vec<String>,
-    refuse: &dyn Fn(&Value, &str) -> Result<(), String>,
-) -> Result<(), String> {
-    let fits = match field.kind() {
-        Kind::Message(inner) => match SPECIAL.iter().find(|(name, _)| *name == inner.full_name()) {
-            Some((_, "Quantity" | "IntOrString")) => value.is_string() || value.is_number(),
-            Some((_, "Time" | "MicroTime")) => value.is_string(),
-            Some(_) => true,
-            None => {
-                if let Value::Object(fields) = value {
-                    return message(&inner, fields, path, unknown);
-                }
-                false
-            }
-        },
-        Kind::Bool => value.is_boolean(),
-        Kind::Int32 | Kind::Int64 => value.is_i64(),
-        Kind::String | Kind::Bytes => value.is_string(),
-        _ => true,
-    };
-    if fits { Ok(()) } else { refuse(value, &go_type(field)) }
-}
-
-/// `int32`, `string`, `v1.PodSpec`.
-fn go_type(field: &FieldDescriptor) -> String {
-    match field.kind() {
-        Kind::Bool => "bool".to_owned(),
-        Kind::Int32 => "int32".to_owned(),
-        Kind::Int64 => "int64".to_owned(),
-        Kind::String => "string".to_owned(),
-        Kind::Bytes => "[]uint8".to_owned(),
-        Kind::Message(inner) => format!("v1.{}", inner.name()),
-        other => format!("{other:?}"),
+            .filter(|(_, entry)| !entry.is_null())
+            .try_for_each(|(key, entry)| single(entry, &path.then(Step::Key(key)))),
+        (Holds::Map, value) => refuse(value, path, &format!("map[string]{go}")),
+        (Holds::List, Value::Array(items)) => items
+            .iter_mut()
+            .enumerate()
+            .try_for_each(|(index, item)| single(item, &path.then(Step::Index(index)))),
+        (Holds::List, value) => refuse(value, path, &format!("[]{go}")),
+        (Holds::One, value) => single(value, path),
     }
 }
 

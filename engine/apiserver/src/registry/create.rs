@@ -59,21 +59,21 @@ impl Registry {
         errors.extend(kind.strategy.validate(&object));
         refuse(kind, &object.metadata.name, errors)?;
         let key = relative_key(kind, &object.metadata.namespace, &object.metadata.name);
-        let exists = || Status::already_exists(&kind.resource(), &object.metadata.name);
+        let exists = |name: &str| Status::already_exists(&kind.resource(), name);
         if dry_run {
             return match self.fresh(kind, &key).await? {
-                Some(_) => Err(exists()),
+                Some(_) => Err(exists(&object.metadata.name)),
                 None => Ok(Arc::new(dry_entry(object))),
             };
         }
         let lease = self.lease(kind).await?;
-        match self.store.create(kind, &key, object.clone(), lease).await? {
+        let name = object.metadata.name.clone();
+        match self.store.create(self.cache(kind), &key, object, lease).await? {
             Swap::Done(entry) => {
-                self.cache(kind).wrote(&entry);
                 self.addresses.settled(kind, self.cache(kind), entry.revision).await;
                 Ok(entry)
             }
-            Swap::Lost(_) => Err(exists()),
+            Swap::Lost(_) => Err(exists(&name)),
         }
     }
 
@@ -81,7 +81,7 @@ impl Registry {
         let uid = self.uid();
         let meta = &mut object.metadata;
         meta.uid = uid;
-        meta.creation_timestamp = Some(Time(self.world.clock().now()));
+        meta.creation_timestamp = Some(Time::new(self.world.clock().now()));
         meta.deletion_timestamp = None;
         meta.deletion_grace_period_seconds = None;
     }

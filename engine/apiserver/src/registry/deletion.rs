@@ -59,7 +59,7 @@ fn begin(kind: &Kind, object: &Object, options: &DeleteOptions, now: Timestamp) 
     };
     let meta = &mut marked.metadata;
     let Some(Time(due)) = meta.deletion_timestamp else {
-        meta.deletion_timestamp = Some(Time(later(now, seconds)));
+        meta.deletion_timestamp = Some(Time::new(later(now, seconds)));
         meta.deletion_grace_period_seconds = Some(seconds);
         if meta.generation > 0 {
             meta.generation += 1;
@@ -72,7 +72,7 @@ fn begin(kind: &Kind, object: &Object, options: &DeleteOptions, now: Timestamp) 
         return Some((marked, Grace::None));
     }
     let seconds = requested.filter(|seconds| *seconds < before)?;
-    meta.deletion_timestamp = Some(Time(later(due, seconds - before)));
+    meta.deletion_timestamp = Some(Time::new(later(due, seconds - before)));
     meta.deletion_grace_period_seconds = Some(seconds);
     Some((marked, Grace::Seconds(seconds)))
 }
@@ -85,7 +85,7 @@ fn mark(kind: &Kind, object: &mut Object, now: Timestamp) -> bool {
     // What a kind's own finalizers hold has no grace period.
     let grace = (!kind.strategy.is_held(object)).then_some(0);
     let meta = &mut object.metadata;
-    meta.deletion_timestamp = Some(Time(now));
+    meta.deletion_timestamp = Some(Time::new(now));
     meta.deletion_grace_period_seconds = grace;
     if meta.generation > 0 {
         meta.generation += 1;

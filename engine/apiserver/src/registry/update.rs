@@ -63,15 +63,14 @@ impl Registry {
                 Changed::Nothing => return Ok(current),
                 Changed::To(object) if options.dry_run => return Ok(Arc::new(dry_entry(*object))),
                 Changed::Removed if options.dry_run => return Ok(current),
-                Changed::Removed => match self.store.delete(kind, &key, &current).await? {
+                Changed::Removed => match self.store.delete(self.cache(kind), &key, &current).await? {
                     Swap::Done(entry) => return Ok(entry),
                     Swap::Lost(found) => found,
                 },
                 Changed::To(object) => {
                     let lease = self.lease(kind).await?;
-                    match self.store.update(kind, &key, current.revision, *object, lease).await? {
+                    match self.store.update(self.cache(kind), &key, current.revision, *object, lease).await? {
                         Swap::Done(entry) => {
-                            self.cache(kind).wrote(&entry);
                             self.addresses.settled(kind, self.cache(kind), entry.revision).await;
                             return Ok(entry);
                         }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use labkit_api::Status;
+use bytes::Bytes;
+use labkit_api::{Object, Status};
 use labkit_etcd::{Code, EtcdError, EventKind, KeyValue, RangeRequest, WatchRequest, WatchResponse};
 use labkit_sim::Clock;
 use tokio::sync::Notify;
@@ -41,8 +42,17 @@ struct State {
     window: Window,
     /// Everything up to here is in.
     revision: i64,
-    /// What this server wrote, by revision, until the watch brings it back: it need not be decoded again.
+    /// What this server writes, by key, until etcd answers or the watch brings it back, whichever comes first.
+    writing: BTreeMap<String, Writing>,
+    /// What it wrote, by revision, until the watch brings it back. It need not be decoded again.
     written: BTreeMap<i64, Arc<Entry>>,
+}
+
+/// A write whose revision is not known yet.
+#[derive(Debug)]
+struct Writing {
+    value: Bytes,
+    object: Object,
 }
 
 /// A place in the changes of one listing.
@@ -54,13 +64,23 @@ pub(crate) struct Cursor {
 
 impl State {
     fn listed(listing: u64, objects: BTreeMap<String, Arc<Entry>>, revision: i64) -> State {
-        State { listing, objects, window: Window::since(revision), revision, written: BTreeMap::new() }
+        let window = Window::since(revision);
+        State { listing, objects, window, revision, writing: BTreeMap::new(), written: BTreeMap::new() }
     }
 
-    /// What was written at that revision; older writes were taken or will never be.
-    fn take_written(&mut self, revision: i64) -> Option<Arc<Entry>> {
-        self.written = self.written.split_off(&revision);
-        self.written.remove(&revision)
+    /// What is being written at that key, if it is this value.
+    fn take_writing(&mut self, key: &str, value: &Bytes) -> Option<Object> {
+        self.writing.get(key).filter(|writing| writing.value == *value)?;
+        self.writing.remove(key).map(|writing| writing.object)
+    }
+
+    /// What the watch brings back, if this server wrote it. Older writes were brought back or will never be.
+    fn own(&mut self, key: &str, kv: &KeyValue) -> Option<Arc<Entry>> {
+        self.written = self.written.split_off(&kv.mod_revision);
+        self.written.remove(&kv.mod_revision).or_else(|| {
+            let object = self.take_writing(key, &kv.value)?;
+            Some(Arc::new(Entry::new(object, kv.mod_revision)))
+        })
     }
 }
 
@@ -128,9 +148,7 @@ impl Cache {
                 let key = self.relative(&event.kv);
                 let previous = state.objects.get(&key).cloned();
                 let entry = match event.kind {
-                    EventKind::Put => {
-                        state.take_written(event.kv.mod_revision).or_else(|| Entry::decode(&event.kv).ok())
-                    }
+                    EventKind::Put => state.own(&key, &event.kv).or_else(|| Entry::decode(&event.kv).ok()),
                     EventKind::Delete => previous
                         .as_ref()
                         .map(|last| Arc::new(Entry::new(last.object.clone(), event.kv.mod_revision))),
@@ -152,12 +170,33 @@ impl Cache {
         self.moved.notify_waiters();
     }
 
-    /// Remembers what this server just wrote. A revision writes one key.
-    pub fn wrote(&self, entry: &Arc<Entry>) {
+    /// Remembers what this server is about to write.
+    pub fn writing(&self, key: &str, value: Bytes, object: Object) {
+        self.locked().writing.insert(key.to_owned(), Writing { value, object });
+    }
+
+    /// What this server just wrote. A revision writes one key.
+    pub fn wrote(&self, key: &str, value: &Bytes, revision: i64) -> Result<Arc<Entry>, Status> {
         let mut state = self.locked();
-        if state.listing > 0 && entry.revision > state.revision {
-            state.written.insert(entry.revision, entry.clone());
+        if let Some(object) = state.take_writing(key, value) {
+            let entry = Arc::new(Entry::new(object, revision));
+            if state.listing > 0 && revision > state.revision {
+                state.written.insert(revision, entry.clone());
+            }
+            return Ok(entry);
         }
+        let known = state.objects.get(key).filter(|entry| entry.revision == revision);
+        known.map_or_else(|| Entry::read(key, value, revision), |entry| Ok(entry.clone()))
+    }
+
+    /// Forgets what this server could not write.
+    pub fn did_not_write(&self, key: &str, value: &Bytes) {
+        self.locked().take_writing(key, value);
+    }
+
+    /// `/registry/pods/default/web`
+    pub fn full_key(&self, key: &str) -> Bytes {
+        Bytes::from(format!("{}{key}", self.prefix))
     }
 
     /// Waits until the collection was listed for the first time.

@@ -25,11 +25,15 @@ impl Entry {
     }
 
     pub fn decode(kv: &KeyValue) -> Result<Arc<Entry>, Status> {
-        let object: Object = serde_json::from_slice(&kv.value).map_err(|error| {
-            let key = String::from_utf8_lossy(&kv.key);
+        Entry::read(&String::from_utf8_lossy(&kv.key), &kv.value, kv.mod_revision)
+    }
+
+    /// The object that the store holds at a key.
+    pub fn read(key: &str, value: &[u8], revision: i64) -> Result<Arc<Entry>, Status> {
+        let object: Object = serde_json::from_slice(value).map_err(|error| {
             Status::internal(format!("unable to decode the object stored at {key}: {error}"))
         })?;
-        Ok(Arc::new(Entry::new(object, kv.mod_revision)))
+        Ok(Arc::new(Entry::new(object, revision)))
     }
 
     /// The object's JSON, made once for all who read or watch it.

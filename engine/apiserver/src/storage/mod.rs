@@ -17,6 +17,7 @@ use labkit_etcd::{
 };
 
 use crate::kinds::Kind;
+use cache::Cache;
 pub(crate) use entry::Entry;
 
 /// Access to etcd, in terms of objects.
@@ -58,43 +59,35 @@ impl Store {
     }
 
     /// Writes a new object. `Lost` if there is one.
-    pub async fn create(&self, kind: &Kind, key: &str, object: Object, lease: i64) -> Result<Swap, Status> {
-        self.put(kind, key, 0, object, lease).await
+    pub async fn create(&self, cache: &Cache, key: &str, object: Object, lease: i64) -> Result<Swap, Status> {
+        self.update(cache, key, 0, object, lease).await
     }
 
     /// Replaces the object that was written at `revision`.
     pub async fn update(
         &self,
-        kind: &Kind,
+        cache: &Cache,
         key: &str,
         revision: i64,
         object: Object,
         lease: i64,
     ) -> Result<Swap, Status> {
-        self.put(kind, key, revision, object, lease).await
-    }
-
-    async fn put(
-        &self,
-        kind: &Kind,
-        key: &str,
-        revision: i64,
-        object: Object,
-        lease: i64,
-    ) -> Result<Swap, Status> {
-        let full = Bytes::from(format!("{}{key}", prefix(kind)));
+        let full = cache.full_key(key);
         let value = entry::encode(&object);
-        let put = RequestOp::Put(PutRequest { lease, ..PutRequest::new(full.clone(), value) });
+        let put = RequestOp::Put(PutRequest { lease, ..PutRequest::new(full.clone(), value.clone()) });
+        cache.writing(key, value.clone(), object);
+        // Where the outcome is unknown, the write may still come back by the watch.
         let response = self.swap(full, revision, put).await?;
         if response.succeeded {
-            return Ok(Swap::Done(Arc::new(Entry::new(object, response.header.revision))));
+            return cache.wrote(key, &value, response.header.revision).map(Swap::Done);
         }
+        cache.did_not_write(key, &value);
         lost(response)
     }
 
     /// Removes the object that was written at `revision`; it is given back with the revision of its deletion.
-    pub async fn delete(&self, kind: &Kind, key: &str, entry: &Entry) -> Result<Swap, Status> {
-        let full = Bytes::from(format!("{}{key}", prefix(kind)));
+    pub async fn delete(&self, cache: &Cache, key: &str, entry: &Entry) -> Result<Swap, Status> {
+        let full = cache.full_key(key);
         let delete = RequestOp::DeleteRange(DeleteRangeRequest::key(full.clone()));
         let response = self.swap(full, entry.revision, delete).await?;
         if response.succeeded {

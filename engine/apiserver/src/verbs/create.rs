@@ -40,7 +40,7 @@ pub(super) async fn bind(call: Call) -> Result<Response, Status> {
         subresource: Some(Subresource::Binding),
         dry_run: call.query.dry_run("CreateOptions")?,
     };
-    let now = Time(call.registry.world.clock().now());
+    let now = Time::new(call.registry.world.clock().now());
     let change = |pod: &Object| bind::bind(pod, &binding, now);
     call.registry.update(&pods::KIND, &call.info.namespace, &call.info.name, options, change).await?;
     Ok(created())
@@ -52,7 +52,7 @@ pub(super) async fn evict(call: Call) -> Result<Response, Status> {
     let none = Value::Null;
     let mut options = DeleteOptions::parse(eviction.rest.get("deleteOptions").unwrap_or(&none), &call.query)?;
     options.dry_run |= call.query.dry_run("CreateOptions")?;
-    let now = Time(call.registry.world.clock().now());
+    let now = Time::new(call.registry.world.clock().now());
     let update = UpdateOptions { subresource: Some(Subresource::Eviction), dry_run: options.dry_run };
     let change = |pod: &Object| {
         let mut pod = pod.clone();

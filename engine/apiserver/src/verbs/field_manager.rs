@@ -35,7 +35,7 @@ impl FieldManager {
             name,
             subresource: call.info.subresource.map_or("", Subresource::name),
             has_status: has_status(call.info.kind),
-            now: Time(call.registry.world.clock().now()),
+            now: Time::new(call.registry.world.clock().now()),
         })
     }
 
