@@ -113,6 +113,20 @@ impl Expression {
         names
     }
 
+    /// Whether the expression can see that field of a variable: not if it takes other fields only.
+    pub fn reads(&self, variable: &str, field: &str) -> bool {
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        self.source.match_indices(variable).any(|(at, _)| {
+            let (before, after) = (&self.source[..at], &self.source[at + variable.len()..]);
+            if before.ends_with(|letter| is_word(letter) || letter == '.') || after.starts_with(is_word) {
+                return false;
+            }
+            let name = after.strip_prefix('.').filter(|rest| rest.starts_with(is_word));
+            let taken = name.map(|rest| &rest[..rest.find(|letter| !is_word(letter)).unwrap_or(rest.len())]);
+            taken.is_none_or(|taken| taken == field)
+        })
+    }
+
     /// The expression's value with these variables.
     pub fn eval(&self, variables: &BTreeMap<String, Json>) -> Result<Json, ExprError> {
         let mut context = cel::Context::with_env(self.env.clone());
@@ -233,6 +247,14 @@ mod tests {
     fn variables_are_listed_in_order() {
         let compiled = Environment::new().compile("etcd.members.all(m, m.name != answers.leader)").unwrap();
         assert_eq!(compiled.variables(), ["answers", "etcd", "m"]);
+    }
+
+    #[test]
+    fn a_field_is_read_where_it_is_named_or_the_whole_is_taken() {
+        let reads = |source: &str| Environment::new().compile(source).unwrap().reads("etcd", "term");
+        assert!(reads("etcd.term > 1") && reads("[1].map(m, etcd)[0].term > 1") && reads("etcd['term'] > 1"));
+        assert!(reads("etcd.revision > 1 && etcd.term > 1"));
+        assert!(!reads("etcd.terms > 1 && m.etcd.x == 1 && my_etcd == 1 && etcdctl == 1"));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use labkit_cluster::etcd::MemberStatus;
+use labkit_expr::Expression;
 use labkit_sim::ComponentState;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -30,7 +32,7 @@ impl Run {
                 (_, Some(object)) => object.bound(&self.grader()?).await?,
                 ("answers", _) => json!(self.answers()),
                 ("elapsed", _) => json!(self.since_task_began(self.now())),
-                ("etcd", _) => self.etcd_value(),
+                ("etcd", _) => self.etcd_value(condition.cel.expression()),
                 ("faults", _) => self.faults_value(),
                 ("load", _) => self.load_table(),
                 _ => continue,
@@ -41,31 +43,29 @@ impl Run {
     }
 
     pub(crate) async fn evaluate(&self, condition: &Condition) -> Result<Value, String> {
-        let variables = self.variables(condition).await?;
-        condition.cel.expression().eval(&variables).map_err(|error| error.to_string())
-    }
-
-    /// Whether a condition holds now; the reason where it cannot be told.
-    pub(crate) async fn holds(&self, condition: &Condition) -> Result<bool, String> {
-        match self.evaluate(condition).await? {
-            Value::Bool(holds) => Ok(holds),
-            other => Err(format!("the expression gives {other}, not true or false")),
-        }
+        evaluate(condition, &self.variables(condition).await?)
     }
 
     /// Waits until a condition holds, at most that long; then says why it does not.
     pub(crate) async fn holds_within(&self, condition: &Condition, at_most: Duration) -> Result<(), String> {
         let deadline = Instant::now() + at_most;
         let ticks = condition.cel.expression().variables().iter().any(|name| name == "elapsed");
+        let mut last = None;
         loop {
             let seen = self.pulse.count();
-            let held = self.holds(condition).await;
+            // Most news changes nothing that the condition sees.
+            let variables = self.variables(condition).await;
+            let held = match last.take() {
+                Some((before, held)) if before == variables => held,
+                _ => variables.clone().and_then(|variables| judge(condition, &variables)),
+            };
             if held == Ok(true) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 return Err(held.err().unwrap_or_else(|| "it is false".to_owned()));
             }
+            last = Some((variables, held));
             self.news(seen, deadline, ticks).await;
         }
     }
@@ -89,29 +89,38 @@ impl Run {
         millis as f64 / 1000.0
     }
 
-    fn etcd_value(&self) -> Value {
+    /// The store as an expression sees it, without the fields that it does not read.
+    fn etcd_value(&self, expression: &Expression) -> Value {
         let members = self.cluster.etcd().members();
         let leader = self.cluster.etcd().leader();
         let running = || members.iter().filter(|member| member.state == ComponentState::Running);
         let leader_id = leader.as_ref().and_then(|name| members.iter().find(|member| member.name == *name));
-        json!({
-            "leader": {
-                "name": leader.unwrap_or_default(),
-                "id": leader_id.map(|member| hexadecimal(member.id)).unwrap_or_default(),
-            },
-            "members": members.iter().map(|member| json!({
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: &dyn Fn() -> Value| {
+            if expression.reads("etcd", name) {
+                fields.insert(name.to_owned(), value());
+            }
+        };
+        put("leader", &|| {
+            let id = leader_id.map(|member| hexadecimal(member.id)).unwrap_or_default();
+            json!({"name": leader.clone().unwrap_or_default(), "id": id})
+        });
+        let shown = |member: &MemberStatus| {
+            json!({
                 "name": member.name,
                 "id": hexadecimal(member.id),
                 "running": member.state == ComponentState::Running,
                 "isLeader": member.is_leader,
                 "term": member.term,
                 "revision": member.revision,
-            })).collect::<Vec<_>>(),
-            "term": running().map(|member| member.term).max().unwrap_or_default(),
-            "revision": running().map(|member| member.revision).max().unwrap_or_default(),
-            "termAtTaskStart": self.began().term,
-            "leaderAtTaskStart": self.began().leader.unwrap_or_default(),
-        })
+            })
+        };
+        put("members", &|| members.iter().map(shown).collect());
+        put("term", &|| json!(running().map(|member| member.term).max().unwrap_or_default()));
+        put("revision", &|| json!(running().map(|member| member.revision).max().unwrap_or_default()));
+        put("termAtTaskStart", &|| json!(self.began().term));
+        put("leaderAtTaskStart", &|| json!(self.began().leader.unwrap_or_default()));
+        Value::Object(fields)
     }
 
     fn faults_value(&self) -> Value {
@@ -129,6 +138,18 @@ impl Run {
             })
             .collect();
         Value::Object(faults)
+    }
+}
+
+fn evaluate(condition: &Condition, variables: &BTreeMap<String, Value>) -> Result<Value, String> {
+    condition.cel.expression().eval(variables).map_err(|error| error.to_string())
+}
+
+/// Whether a condition holds; the reason where it cannot be told.
+fn judge(condition: &Condition, variables: &BTreeMap<String, Value>) -> Result<bool, String> {
+    match evaluate(condition, variables)? {
+        Value::Bool(holds) => Ok(holds),
+        other => Err(format!("the expression gives {other}, not true or false")),
     }
 }
 
