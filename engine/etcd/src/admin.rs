@@ -10,7 +10,7 @@ use crate::api::{MemberInfo, ResponseHeader};
 use crate::auth::Auth;
 
 /// A change of the membership.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberChange {
     /// The new member is a learner, or votes at once.
     Add {
@@ -192,8 +192,17 @@ pub struct AuthResponse {
 pub(crate) struct Admin {
     pub alarms: BTreeSet<Alarm>,
     pub auth: Auth,
-    /// The names of members that were added and have started since.
-    pub published: BTreeMap<u64, String>,
+    /// What members have said of themselves when they started.
+    pub published: BTreeMap<u64, Published>,
+    /// Who was a member once: their ids never come back.
+    pub removed: BTreeSet<u64>,
+}
+
+/// A member's attributes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Published {
+    pub name: String,
+    pub client_urls: Vec<String>,
 }
 
 impl Admin {

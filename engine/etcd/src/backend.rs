@@ -27,18 +27,15 @@ const VERSION: u32 = 2;
 /// A key of a bucket and its value.
 type Item = (Vec<u8>, Vec<u8>);
 
-const CASTAGNOLI: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
-
 /// The hash over all versions up to `revision`.
 pub(crate) fn hash_kv(store: &Store, revision: i64) -> u32 {
-    let mut digest = CASTAGNOLI.digest();
-    digest.update(b"key");
+    let mut hash = crc32c::crc32c(b"key");
     for change in store.versions().iter().filter(|change| change.revision.main <= revision) {
         let (key, value) = version(change);
-        digest.update(&key);
-        digest.update(&value);
+        hash = crc32c::crc32c_append(hash, &key);
+        hash = crc32c::crc32c_append(hash, &value);
     }
-    digest.finalize()
+    hash
 }
 
 /// The store as a bbolt file with its SHA-256 behind it. `index` is that of the last applied entry. Users and

@@ -14,11 +14,13 @@ use crate::election;
 use crate::error::UnknownMember;
 use crate::member::Member;
 use crate::payload::Message;
+use crate::peer::Peers;
 use crate::raft::log::Log;
 use crate::raft::machine::Machine;
 use crate::raft::network::Links;
 use crate::raft::{self, Node, Raft};
 use crate::server;
+use crate::wal::{Disk, Identity, SEGMENTS, Torn, WalError};
 
 /// How the store is run. The defaults are etcd's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub(crate) struct Cluster {
     running: Mutex<BTreeMap<u64, Arc<Member>>>,
     client_urls: Mutex<BTreeMap<u64, Vec<String>>>,
     exits: mpsc::UnboundedSender<Exit>,
+    /// Set where every member is a process of its own.
+    pub peers_elsewhere: Option<Box<dyn Peers>>,
 }
 
 /// How a member is found: its host's name, under which its links and its disk go.
@@ -101,6 +105,15 @@ pub(crate) enum ExitReason {
     Failed(String),
 }
 
+/// Why a member did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    #[error(transparent)]
+    Raft(#[from] openraft::error::Fatal<u64>),
+}
+
 /// etcd's own part of a request's time-out; two elections come on top (`Config.ReqTimeout`).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -112,7 +125,31 @@ impl Cluster {
             |n| Peer { id: ids.next_u64(), name: format!("etcd{n}").into(), founder: true, removed: false };
         let peers = Mutex::new((1..=config.members).map(founder).collect());
         let (running, client_urls) = (Mutex::default(), Mutex::default());
-        Cluster { world: world.clone(), config, id, peers, running, client_urls, exits }
+        Cluster {
+            world: world.clone(),
+            config,
+            id,
+            peers,
+            running,
+            client_urls,
+            exits,
+            peers_elsewhere: None,
+        }
+    }
+
+    /// A cluster of processes, of which this one is the member `own`: its id and its name.
+    #[cfg(feature = "grpc")]
+    pub fn of_process(
+        world: &World,
+        config: EtcdConfig,
+        id: u64,
+        own: (u64, &str),
+        peers_elsewhere: Box<dyn Peers>,
+        exits: mpsc::UnboundedSender<Exit>,
+    ) -> Cluster {
+        let own = Peer { id: own.0, name: own.1.into(), founder: false, removed: false };
+        let cluster = Cluster::new(world, config, exits);
+        Cluster { id, peers: Mutex::new(vec![own]), peers_elsewhere: Some(peers_elsewhere), ..cluster }
     }
 
     /// 7 s at the default election timeout.
@@ -165,37 +202,59 @@ impl Cluster {
         self.running.lock().expect("no panic happens under this lock").values().cloned().collect()
     }
 
+    pub fn set_client_urls(&self, id: u64, urls: Vec<String>) {
+        self.client_urls.lock().expect("no panic happens under this lock").insert(id, urls);
+    }
+
     pub fn client_urls_of(&self, id: u64) -> Vec<String> {
         let urls = self.client_urls.lock().expect("no panic happens under this lock");
         urls.get(&id).cloned().unwrap_or_default()
     }
 
-    /// Starts a member from its disk.
+    /// Starts a member from its disk. One that cannot use what it finds there ends again, and says why.
     async fn start(self: &Arc<Self>, peer: &Peer) {
+        let disk = Disk::Simulated(self.world.disk(&peer.name));
+        let founders = peer.founder.then(|| self.founders());
+        if let Err(error) = self.try_start(peer, disk, founders).await {
+            let reason = error.to_string();
+            self.world.trace().record(&peer.name, &peer.name, Message::Exit { reason });
+        }
+    }
+
+    /// Starts a member on a disk. It begins with the membership of `founders` if that is empty.
+    pub async fn try_start(
+        self: &Arc<Self>,
+        peer: &Peer,
+        disk: Disk,
+        founders: Option<BTreeMap<u64, Node>>,
+    ) -> Result<(), StartError> {
         let component = self.world.component(&peer.name);
         let exits = self.exits.clone();
         let member =
             Arc::new(Member::new(&self.world, component.clone(), peer.id, self.id, &self.config, exits));
-        if peer.founder {
-            Log::found(&member.disk(), self.founders());
+        let identity = Identity { member_id: peer.id, cluster_id: self.id };
+        let found = Log::open(disk.clone(), identity, founders).await?;
+        if let Some(torn) = found.torn {
+            let Torn { file, offset, bytes } = torn;
+            self.world.trace().record(&peer.name, &peer.name, Message::Repair { file, offset, bytes });
         }
+        let machine = Machine::open(member.clone(), disk).await?;
         let raft = component.run(async {
             let links = Links { cluster: self.clone(), member: member.clone() };
-            let log = Log::open(member.disk());
-            let machine = Machine::open(member.clone());
-            Raft::new(peer.id, Arc::new(raft::config(&self.config)), links, log, machine).await
+            Raft::new(peer.id, Arc::new(raft::config(&self.config)), links, found.log, machine).await
         });
-        member.set_raft(raft.await.expect("what a member wrote to its disk it can read"));
+        member.set_raft(raft.await?);
         let handle = member.clone();
         component.spawn(async move { handle.follow_raft().await });
         component.spawn(election::run(self.clone(), member.clone()));
         component.spawn(server::expire_leases(self.clone(), member.clone()));
         component.spawn(server::notify_progress(member.clone()));
-        if !peer.founder {
+        if !peer.founder && !self.is_distributed() {
             component.spawn(server::publish(self.clone(), member.clone()));
         }
         self.running.lock().expect("no panic happens under this lock").insert(peer.id, member);
         self.world.network().set_down(&peer.name, false);
+        Ok(())
     }
 
     fn founders(&self) -> BTreeMap<u64, Node> {
@@ -325,6 +384,17 @@ impl Etcd {
         Ok(())
     }
 
+    /// Flips a byte in the midst of a member's log on its disk, and says in which file and where. The member notices
+    /// when it reads the log, at its next start, and does not come up.
+    pub fn corrupt_log(&self, member: &str) -> Result<(String, usize), UnknownMember> {
+        let peer = self.cluster.peer(member)?;
+        let disk = self.cluster.world.disk(&peer.name);
+        let file = disk.files(SEGMENTS).pop().unwrap_or_default();
+        let offset = disk.read(&file).len() / 2;
+        disk.corrupt(&file, offset);
+        Ok((file, offset))
+    }
+
     /// Starts a member that was killed, from its disk; or one that was added, which begins with an empty one.
     pub async fn start(&self, member: &str) -> Result<(), UnknownMember> {
         let peer = self.cluster.peer(member)?;
@@ -374,7 +444,7 @@ impl Etcd {
     /// Says at which URLs clients outside reach a member; `member list` shows them.
     pub fn set_client_urls(&self, member: &str, urls: Vec<String>) -> Result<(), UnknownMember> {
         let peer = self.cluster.peer(member)?;
-        self.cluster.client_urls.lock().expect("no panic happens under this lock").insert(peer.id, urls);
+        self.cluster.set_client_urls(peer.id, urls);
         Ok(())
     }
 }

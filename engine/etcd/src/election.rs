@@ -14,6 +14,7 @@ use rand::Rng as _;
 use crate::cluster::Cluster;
 use crate::member::Member;
 use crate::payload::{Message, index_of};
+use crate::peer::{Call, Reply};
 use crate::raft::LogId;
 
 /// What a member knows of who is alive.
@@ -187,22 +188,24 @@ async fn would_vote(
     term: u64,
     last_log_id: Option<LogId>,
 ) -> bool {
+    if cluster.is_distributed() {
+        let asked = cluster.ask(member, peer, Call::PreVote { term, last_log_id }).await;
+        return matches!(asked, Some(Reply::PreVote(true)));
+    }
     let network = cluster.world.network();
     let name = cluster.name_of(peer);
     let request = Message::PreVote { term, last_index: index_of(last_log_id) };
     let Ok(sent) = network.transmit(&member.name, &name, request).await else { return false };
     let Some(peer) = cluster.running(peer) else { return false };
     let voter = peer.clone();
-    let answer = peer.component.spawn(async move { voter.would_vote(term, last_log_id) });
+    let answer = peer.component.spawn(async move { would_vote_at(&voter, term, last_log_id) });
     let Ok(granted) = answer.await else { return false };
     let response = Message::PreVoteResponse { term, granted };
     caused_by(Some(sent), network.transmit(&name, &member.name, response)).await.is_ok() && granted
 }
 
-impl Member {
-    /// Whether this member would vote for a candidate of that term and log.
-    fn would_vote(&self, term: u64, last_log_id: Option<LogId>) -> bool {
-        let in_lease = self.with_timer(|timer, _| timer.in_lease());
-        !in_lease && term > self.term() && last_log_id >= self.last_log_id()
-    }
+/// Whether this member would vote for a candidate of that term and log.
+pub(crate) fn would_vote_at(member: &Member, term: u64, last_log_id: Option<LogId>) -> bool {
+    let in_lease = member.with_timer(|timer, _| timer.in_lease());
+    !in_lease && term > member.term() && last_log_id >= member.last_log_id()
 }

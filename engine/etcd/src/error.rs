@@ -17,7 +17,7 @@ pub enum Code {
 }
 
 /// Why a request failed. `Display` gives the text that etcdctl prints after `Error: `.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
 pub enum EtcdError {
     #[error("etcdserver: key is not provided")]
     EmptyKey,

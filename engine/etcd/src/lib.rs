@@ -9,12 +9,16 @@
 //! - [`ctl`]: etcdctl's commands over that client.
 //! - `mvcc`, `lease`: the replicated state, pure.
 //! - `raft`, `election`: openraft on the world's disks and links, with etcd's election rules.
+//! - [`wal`]: a member's log and snapshots as bytes, on the world's disks or in a directory.
 //! - `member`, `server`: one member's run, and what it does with requests.
+//! - `peer`: what members ask of each other when each is a process of its own.
 //! - `payload`: the messages as they stand in the trace.
 //! - [`grpc`]: the way in for clients outside, over sockets (feature `grpc`).
+//! - [`process`]: one member as a process of its own (feature `grpc`).
 //!
 //! Invariants: only what Raft has committed changes a store; a write is acknowledged after a quorum has it on
-//! disk. Members meet only over links. Nothing here opens a socket or reads a wall clock, but for `grpc`.
+//! disk. Members meet only over links. Nothing here opens a socket, but for `grpc` and
+//! `process`; nor a file, but for `wal::directory`.
 
 pub mod admin;
 pub mod api;
@@ -31,8 +35,12 @@ mod lease;
 mod member;
 mod mvcc;
 mod payload;
+mod peer;
+#[cfg(feature = "grpc")]
+pub mod process;
 mod raft;
 mod server;
+pub mod wal;
 pub mod watch;
 
 pub use admin::*;

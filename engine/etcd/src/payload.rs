@@ -9,6 +9,7 @@
 //! | `InstallSnapshot` | `term` `lastIndex` `offset` `bytes`; its `...Response`: `term` |
 //! | `TimeoutNow` | `term`: the leader asks a follower to stand for election at once |
 //! | `Exit` | `reason`; a member to itself, when it cannot go on |
+//! | `Repair` | `file` `offset` `bytes`; a member to itself, when the last record of its log was cut short |
 //! | `Propose` | `request` `key`: a follower hands a change to the leader |
 //! | `ReadIndex` | none; its `...Response`: `index` |
 //! | `Range` `Put` `DeleteRange` `Txn` `Compact` `Watch` | `key` and more; from a client to a member |
@@ -84,6 +85,12 @@ pub(crate) enum Message {
     /// At a member, to itself: it cannot go on.
     Exit {
         reason: String,
+    },
+    /// At a member, to itself: it has cut a record off that was not written to its end.
+    Repair {
+        file: String,
+        offset: u64,
+        bytes: u64,
     },
     /// A follower hands a change to the leader.
     Propose {
@@ -163,6 +170,7 @@ impl Payload for Message {
             Message::BecomeLeader { .. } => "BecomeLeader",
             Message::TimeoutNow { .. } => "TimeoutNow",
             Message::Exit { .. } => "Exit",
+            Message::Repair { .. } => "Repair",
             Message::Propose { .. } => "Propose",
             Message::ReadIndex => "ReadIndex",
             Message::ReadIndexResponse { .. } => "ReadIndexResponse",
@@ -199,6 +207,9 @@ impl Payload for Message {
             | Message::BecomeLeader { term }
             | Message::TimeoutNow { term } => json!({"term": term}),
             Message::Exit { reason } => json!({"reason": reason}),
+            Message::Repair { file, offset, bytes } => {
+                json!({"file": file, "offset": offset, "bytes": bytes})
+            }
             Message::Propose { request, key } => json!({"request": request, "key": key}),
             Message::ReadIndex => json!({}),
             Message::ReadIndexResponse { index } => json!({"index": index}),

@@ -1,11 +1,9 @@
-//! Disks of components. What was appended survives a kill of the process; a power loss drops what was not
-//! synced. A file is a list of records: torn bytes are the business of `etcd`'s own log on real files.
+//! Disks of components: files of bytes. What was appended survives a kill of the process. A power loss drops what
+//! was not synced, and may leave the beginning of it behind, torn at any byte.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use bytes::Bytes;
 
 /// Why a write failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,19 +27,24 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct File {
-    records: Vec<Bytes>,
-    /// How many records from the front are on stable storage.
+    bytes: Vec<u8>,
+    /// How many bytes from the front are on stable storage.
     synced: usize,
 }
 
 impl Disk {
-    /// Appends a record. It is not durable before [`Disk::sync`].
-    pub fn append(&self, file: &str, record: Bytes) -> Result<(), DiskError> {
+    /// Appends to a file. It is not durable before [`Disk::sync`].
+    pub fn append(&self, file: &str, bytes: &[u8]) -> Result<(), DiskError> {
         let mut inner = self.locked();
         if inner.full {
             return Err(DiskError::NoSpace { file: file.to_owned() });
         }
-        inner.files.entry(file.to_owned()).or_default().records.push(record);
+        match inner.files.get_mut(file) {
+            Some(file) => file.bytes.extend_from_slice(bytes),
+            None => {
+                inner.files.insert(file.to_owned(), File { bytes: bytes.to_vec(), synced: 0 });
+            }
+        }
         Ok(())
     }
 
@@ -49,32 +52,32 @@ impl Disk {
     pub async fn sync(&self, file: &str) {
         let (delay, appended) = {
             let inner = self.locked();
-            (inner.sync_delay, inner.files.get(file).map_or(0, |file| file.records.len()))
+            (inner.sync_delay, inner.files.get(file).map_or(0, |file| file.bytes.len()))
         };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
         if let Some(file) = self.locked().files.get_mut(file) {
-            file.synced = file.synced.max(appended.min(file.records.len()));
+            file.synced = file.synced.max(appended.min(file.bytes.len()));
         }
     }
 
     /// Replaces a file's content at once and durably, as write-then-rename does.
-    pub fn replace(&self, file: &str, records: Vec<Bytes>) -> Result<(), DiskError> {
+    pub fn replace(&self, file: &str, bytes: Vec<u8>) -> Result<(), DiskError> {
         let mut inner = self.locked();
         if inner.full {
             return Err(DiskError::NoSpace { file: file.to_owned() });
         }
-        let synced = records.len();
-        inner.files.insert(file.to_owned(), File { records, synced });
+        let synced = bytes.len();
+        inner.files.insert(file.to_owned(), File { bytes, synced });
         Ok(())
     }
 
-    /// Keeps the first `records` of a file.
-    pub fn truncate(&self, file: &str, records: usize) {
+    /// Keeps the first `length` bytes of a file.
+    pub fn truncate(&self, file: &str, length: usize) {
         if let Some(file) = self.locked().files.get_mut(file) {
-            file.records.truncate(records);
-            file.synced = file.synced.min(records);
+            file.bytes.truncate(length);
+            file.synced = file.synced.min(length);
         }
     }
 
@@ -82,21 +85,38 @@ impl Disk {
         self.locked().files.remove(file);
     }
 
-    /// The records of a file; empty when there is none.
-    pub fn read(&self, file: &str) -> Vec<Bytes> {
-        self.locked().files.get(file).map(|file| file.records.clone()).unwrap_or_default()
+    /// A file's bytes; empty when there is none.
+    pub fn read(&self, file: &str) -> Vec<u8> {
+        self.locked().files.get(file).map(|file| file.bytes.clone()).unwrap_or_default()
+    }
+
+    /// The names of the files that begin with `prefix`, in order.
+    pub fn files(&self, prefix: &str) -> Vec<String> {
+        let inner = self.locked();
+        let from = inner.files.range(prefix.to_owned()..).map(|(name, _)| name);
+        from.take_while(|name| name.starts_with(prefix)).cloned().collect()
     }
 
     /// Bytes in all files.
     pub fn used_bytes(&self) -> u64 {
-        self.locked().files.values().flat_map(|file| &file.records).map(|record| record.len() as u64).sum()
+        self.locked().files.values().map(|file| file.bytes.len() as u64).sum()
     }
 
-    /// The fault: what was not synced is gone.
+    /// The fault: of what was not synced to a file, the first half is there, and the rest is gone.
     pub fn power_loss(&self) {
         for file in self.locked().files.values_mut() {
-            file.records.truncate(file.synced);
+            let torn = file.synced + (file.bytes.len() - file.synced) / 2;
+            file.bytes.truncate(torn);
+            file.synced = torn;
         }
+    }
+
+    /// The fault: one bit of a byte is the other way round. The same again heals it. False when the file does not
+    /// have that byte.
+    pub fn corrupt(&self, file: &str, offset: usize) -> bool {
+        let mut inner = self.locked();
+        let byte = inner.files.get_mut(file).and_then(|file| file.bytes.get_mut(offset));
+        byte.map(|byte| *byte ^= 0x10).is_some()
     }
 
     /// The fault: each sync takes that long. Zero heals.
@@ -119,22 +139,37 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_power_loss_drops_the_unsynced_tail_only() {
+    async fn a_power_loss_tears_what_was_not_synced() {
         let disk = Disk::default();
-        disk.append("log", Bytes::from_static(b"1")).unwrap();
+        disk.append("log", b"1234").unwrap();
         disk.sync("log").await;
-        disk.append("log", Bytes::from_static(b"2")).unwrap();
+        disk.append("log", b"5678").unwrap();
         disk.power_loss();
-        assert_eq!(disk.read("log"), ["1"]);
+        assert_eq!(disk.read("log"), b"123456");
+        disk.power_loss();
+        assert_eq!(disk.read("log"), b"123456", "what was left is on the disk");
     }
 
     #[tokio::test]
     async fn a_full_disk_refuses_and_keeps_what_it_has() {
         let disk = Disk::default();
-        disk.append("log", Bytes::from_static(b"1")).unwrap();
+        disk.append("log", b"1").unwrap();
         disk.set_full(true);
-        let error = disk.append("log", Bytes::from_static(b"2")).unwrap_err();
+        let error = disk.append("log", b"2").unwrap_err();
         assert_eq!(error.to_string(), "write log: no space left on device");
-        assert_eq!(disk.read("log"), ["1"]);
+        assert_eq!(disk.read("log"), b"1");
+    }
+
+    #[test]
+    fn files_are_listed_by_prefix_and_a_corrupted_byte_can_be_healed() {
+        let disk = Disk::default();
+        for file in ["wal/2", "snap/1", "wal/1"] {
+            disk.append(file, b"a").unwrap();
+        }
+        assert_eq!(disk.files("wal/"), ["wal/1", "wal/2"]);
+        assert!(disk.corrupt("wal/1", 0) && !disk.corrupt("wal/1", 1) && !disk.corrupt("wal/3", 0));
+        assert_ne!(disk.read("wal/1"), b"a");
+        assert!(disk.corrupt("wal/1", 0));
+        assert_eq!(disk.read("wal/1"), b"a");
     }
 }

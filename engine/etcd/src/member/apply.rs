@@ -6,7 +6,7 @@ use std::time::Duration;
 use labkit_sim::RecordId;
 
 use super::State;
-use crate::admin::{AlarmKind, AlarmResponse, AuthOutcome, AuthRequest, AuthResponse};
+use crate::admin::{AlarmKind, AlarmResponse, AuthOutcome, AuthRequest, AuthResponse, Published};
 use crate::api::{
     Answer, CompactionResponse, LeaseGrantResponse, LeaseRevokeResponse, RequestOp, Response, ResponseHeader,
     TxnRequest,
@@ -90,8 +90,8 @@ impl State {
                 Ok(Response::Alarm(AlarmResponse { header, alarms }))
             }
             Command::Auth(request) => self.auth(request, now),
-            Command::Publish { id, name } => {
-                self.store.admin.published.insert(id, name);
+            Command::Publish { id, name, client_urls } => {
+                self.store.admin.published.insert(id, Published { name, client_urls });
                 Ok(Response::Done(header))
             }
         }

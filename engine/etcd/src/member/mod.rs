@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use labkit_sim::{Component, Disk, World};
+use labkit_sim::{Component, World};
 use openraft::metrics::RaftServerMetrics;
 use openraft::{RaftMetrics, ServerState};
 use rand::RngCore;
@@ -46,6 +46,8 @@ pub(crate) struct Member {
     pub counters: Counters,
     /// Set as soon as Raft has read the disk.
     raft: OnceLock<Engine>,
+    /// Proposals that wait to share an entry; not set where each has its own.
+    pub queue: OnceLock<mpsc::UnboundedSender<Proposal>>,
     state: Mutex<State>,
     timer: Mutex<Timer>,
     /// The index up to which the log is applied.
@@ -109,6 +111,7 @@ impl Member {
             exits,
             counters: Counters::default(),
             raft: OnceLock::new(),
+            queue: OnceLock::new(),
             state: Mutex::new(state),
             timer: Mutex::new(timer),
             applied: watch::Sender::new(0),
@@ -130,10 +133,6 @@ impl Member {
 
     fn engine(&self) -> &Engine {
         self.raft.get().expect("a member is reachable only after its Raft was started")
-    }
-
-    pub fn disk(&self) -> Disk {
-        self.world.disk(&self.name)
     }
 
     pub fn metrics(&self) -> RaftMetrics<u64, Node> {
@@ -163,20 +162,27 @@ impl Member {
         membership.membership().learner_ids().any(|id| id == self.id)
     }
 
-    /// The members as of what is applied, sorted by id. They have no client URLs here.
+    /// Where a member's peers reach it, as the newest membership has it.
+    pub fn peer_urls(&self, id: u64) -> Vec<String> {
+        let all = self.engine().all.borrow();
+        let node = all.membership_config.membership().get_node(&id);
+        node.map(|node| node.peer_urls.clone()).unwrap_or_default()
+    }
+
+    /// The members as of what is applied, sorted by id, with the client URLs that they have published.
     pub fn members(&self) -> Vec<MemberInfo> {
         let state = self.locked();
         let membership = state.applied.membership.membership();
         let voters: BTreeSet<u64> = membership.voter_ids().collect();
-        let info = |(id, node): (&u64, &Node)| MemberInfo {
-            id: *id,
-            name: match state.store.admin.published.get(id) {
-                Some(name) => name.clone(),
-                None => node.name.clone(),
-            },
-            peer_urls: node.peer_urls.clone(),
-            client_urls: Vec::new(),
-            is_learner: !voters.contains(id),
+        let info = |(id, node): (&u64, &Node)| {
+            let published = state.store.admin.published.get(id);
+            MemberInfo {
+                id: *id,
+                name: published.map_or(&node.name, |published| &published.name).clone(),
+                peer_urls: node.peer_urls.clone(),
+                client_urls: published.map(|published| published.client_urls.clone()).unwrap_or_default(),
+                is_learner: !voters.contains(id),
+            }
         };
         membership.nodes().map(info).collect()
     }
@@ -244,9 +250,15 @@ impl Member {
         let gone =
             before.membership().nodes().filter(|(id, _)| membership.membership().get_node(id).is_none());
         for (id, _) in gone {
-            // Without a receiver the world is at its end.
-            let _ = self.exits.send(Exit { id: *id, why: ExitReason::Removed });
+            self.locked().store.admin.removed.insert(*id);
+            self.end_removed(*id);
         }
+    }
+
+    /// Ends a member that was removed.
+    pub fn end_removed(&self, id: u64) {
+        // Without a receiver the world is at its end.
+        let _ = self.exits.send(Exit { id, why: ExitReason::Removed });
     }
 
     pub fn set_applied(&self, applied: Applied) {

@@ -58,6 +58,20 @@ const EMPTY_BYTES: usize = 5 * PAGE_BYTES;
 /// What a version costs beside its key and value: its revision, counters and lease.
 const VERSION_BYTES: usize = 48;
 
+impl Dump {
+    /// How many versions of keys it has.
+    pub fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Whether a store could have written it.
+    pub fn is_sound(&self) -> bool {
+        let ascends = self.changes.is_sorted_by(|before, after| before.revision < after.revision);
+        let last = self.changes.last().map_or(0, |change| change.revision.main);
+        ascends && last <= self.revision && self.compact_revision <= self.revision
+    }
+}
+
 impl Store {
     /// An empty store, at revision 1. `lease_ttl_min`, in seconds, is the least that a lease gets.
     pub fn new(lease_ttl_min: i64) -> Store {
@@ -195,7 +209,7 @@ impl Store {
     /// How many versions there are.
     #[cfg(test)]
     pub fn dump_len(&self) -> usize {
-        self.dump().changes.len()
+        self.dump().len()
     }
 
     pub fn restore(dump: Dump) -> Store {

@@ -6,19 +6,11 @@ use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use bytes::Bytes;
-use labkit_sim::Disk;
 use openraft::storage::{LogFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend, StorageError, StorageIOError, Vote};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{Entry, LogId, Node, TypeConfig};
-
-const LOG: &str = "member/wal";
-const VOTE: &str = "member/vote";
-const COMMITTED: &str = "member/committed";
-const PURGED: &str = "member/purged";
+use crate::wal::{Disk, Identity, Replayed, Torn, Wal, WalError};
 
 /// A handle to a member's log. Clones share it.
 #[derive(Debug, Clone)]
@@ -29,25 +21,95 @@ pub(crate) struct Log {
 
 #[derive(Debug)]
 struct Inner {
-    /// The entries on disk, from the one after `purged` on.
+    wal: Wal,
+    /// The entries on disk, from the one after the purged on.
     entries: VecDeque<Entry>,
-    purged: Option<LogId>,
+}
+
+/// What a member finds on its disk.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub log: Log,
+    /// A record that was not written to its end, and was cut off.
+    pub torn: Option<Torn>,
 }
 
 impl Log {
-    /// Reads what an earlier run of the member left on its disk.
-    pub fn open(disk: Disk) -> Log {
-        let entries = disk.read(LOG).iter().map(decode).collect();
-        let purged = read_one(&disk, PURGED);
-        Log { disk, inner: Arc::new(Mutex::new(Inner { entries, purged })) }
+    /// Whose log is on the disk, and what was cut off of it; `None` when there is none.
+    #[cfg(feature = "grpc")]
+    pub async fn identity(disk: &Disk) -> Result<Option<(Identity, Option<Torn>)>, WalError> {
+        Ok(Wal::open(disk.clone()).await?.map(|(wal, log)| (wal.identity, log.torn)))
     }
 
-    /// Writes what every founder of a cluster begins with, unless the disk has it from an earlier run: the
-    /// membership, as if it had been committed in term 1. So the first leader is elected in term 2, as in etcd.
-    pub fn found(disk: &Disk, founders: BTreeMap<u64, Node>) {
-        if !disk.read(VOTE).is_empty() {
-            return;
+    /// Reads what an earlier run of the member left on its disk, or begins a log there. One of the founders of a
+    /// cluster begins with the membership, as if it had been committed in term 1: so the first leader is elected in
+    /// term 2, as in etcd.
+    pub async fn open(
+        disk: Disk,
+        identity: Identity,
+        founders: Option<BTreeMap<u64, Node>>,
+    ) -> Result<Found, WalError> {
+        let (mut wal, entries, torn) = match Wal::open(disk.clone()).await? {
+            Some((wal, Replayed { entries, torn, .. })) => (wal, entries, torn),
+            None => (Wal::create(disk.clone(), identity), VecDeque::new(), None),
+        };
+        let mut inner = Inner { entries, wal };
+        let is_new =
+            inner.entries.is_empty() && inner.wal.purged.is_none() && inner.wal.vote == Vote::default();
+        if let Some(founders) = founders.filter(|_| is_new) {
+            inner.found(founders);
         }
+        wal = inner.wal;
+        wal.write()?;
+        disk.sync(&wal.file()).await?;
+        let inner = Inner { wal, entries: inner.entries };
+        Ok(Found { log: Log { disk, inner: Arc::new(Mutex::new(inner)) }, torn })
+    }
+
+    #[cfg(test)]
+    pub fn set_segment_bytes_max(&self, bytes: usize) {
+        self.locked().wal.set_segment_bytes_max(bytes);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no panic happens under this lock")
+    }
+
+    /// Begins a new segment when the last one is full.
+    async fn make_room(&self) -> Result<(), WalError> {
+        let full = {
+            let inner = self.locked();
+            inner.wal.is_full().then(|| inner.wal.file())
+        };
+        if let Some(full) = full {
+            self.disk.sync(&full).await?;
+            let mut inner = self.locked();
+            let next = inner.next_index();
+            inner.wal.begin_segment(next);
+        }
+        Ok(())
+    }
+
+    /// Writes what `change` records, and returns the file to be synced.
+    fn write(&self, change: impl FnOnce(&mut Inner)) -> Result<String, WalError> {
+        let mut inner = self.locked();
+        change(&mut inner);
+        inner.wal.write()?;
+        Ok(inner.wal.file())
+    }
+
+    async fn write_through(&self, change: impl FnOnce(&mut Inner)) -> Result<(), WalError> {
+        let file = self.write(change)?;
+        self.disk.sync(&file).await
+    }
+}
+
+fn failed(error: WalError) -> StorageError<u64> {
+    StorageIOError::write_logs(&error).into()
+}
+
+impl Inner {
+    fn found(&mut self, founders: BTreeMap<u64, Node>) {
         let leader_id = openraft::CommittedLeaderId::new(1, 0);
         let voters = founders.keys().copied().collect();
         let membership = openraft::Membership::new(vec![voters], founders);
@@ -55,35 +117,17 @@ impl Log {
             log_id: LogId::new(leader_id, 0),
             payload: openraft::EntryPayload::Membership(membership),
         };
-        // A disk that is full from the start shows at the first write.
-        let _ = disk.replace(LOG, vec![encode(&entry)]);
-        let _ = disk.replace(VOTE, vec![encode(&Vote::<u64>::new(1, 0))]);
+        self.wal.entry(&entry);
+        self.wal.vote(Vote::new(1, 0));
+        self.entries.push_back(entry);
     }
 
-    fn locked(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("no panic happens under this lock")
-    }
-
-    fn write_one(&self, file: &str, value: &impl Serialize) -> Result<(), StorageError<u64>> {
-        self.disk.replace(file, vec![encode(value)]).map_err(|error| StorageIOError::write(&error).into())
-    }
-}
-
-pub(super) fn encode(value: &impl Serialize) -> Bytes {
-    postcard::to_stdvec(value).expect("our own types can be written").into()
-}
-
-pub(super) fn decode<T: DeserializeOwned>(bytes: &Bytes) -> T {
-    postcard::from_bytes(bytes).expect("a disk holds what was written to it")
-}
-
-fn read_one<T: DeserializeOwned>(disk: &Disk, file: &str) -> Option<T> {
-    disk.read(file).first().map(decode)
-}
-
-impl Inner {
     fn first_index(&self) -> u64 {
-        self.purged.map_or(0, |purged| purged.index + 1)
+        self.wal.purged.map_or(0, |purged| purged.index + 1)
+    }
+
+    fn next_index(&self) -> u64 {
+        self.entries.back().map_or(self.first_index(), |last| last.log_id.index + 1)
     }
 
     /// Where in `entries` the entry of that index is, or would be.
@@ -119,8 +163,8 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, StorageError<u64>> {
         let inner = self.locked();
-        let last_log_id = inner.entries.back().map(|entry| entry.log_id).or(inner.purged);
-        Ok(LogState { last_purged_log_id: inner.purged, last_log_id })
+        let last_log_id = inner.entries.back().map(|entry| entry.log_id).or(inner.wal.purged);
+        Ok(LogState { last_purged_log_id: inner.wal.purged, last_log_id })
     }
 
     async fn get_log_reader(&mut self) -> Log {
@@ -128,24 +172,27 @@ impl RaftLogStorage<TypeConfig> for Log {
     }
 
     async fn save_vote(&mut self, vote: &Vote<u64>) -> Result<(), StorageError<u64>> {
-        self.write_one(VOTE, vote)?;
-        self.disk.sync(VOTE).await;
-        Ok(())
+        let written = self.write_through(|inner| inner.wal.vote(*vote)).await;
+        written.map_err(|error| StorageIOError::write_vote(&error).into())
     }
 
     /// The vote as Raft keeps it: term and whom it was given to. That the leader was known to have won is
     /// forgotten, so that a leader comes back as a follower, as etcd's does.
     async fn read_vote(&mut self) -> Result<Option<Vote<u64>>, StorageError<u64>> {
-        let vote: Option<Vote<u64>> = read_one(&self.disk, VOTE);
-        Ok(vote.map(|vote| Vote { committed: false, ..vote }))
+        let vote = self.locked().wal.vote;
+        Ok((vote != Vote::default()).then_some(Vote { committed: false, ..vote }))
     }
 
+    /// Not synced: what is lost of it, the leader tells again.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError<u64>> {
-        self.write_one(COMMITTED, &committed)
+        self.write(|inner| inner.wal.committed(committed)).map(drop).map_err(failed)
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError<u64>> {
-        Ok(read_one::<Option<LogId>>(&self.disk, COMMITTED).flatten())
+        let inner = self.locked();
+        // A torn tail may have taken entries along that were told to be committed, and are at a quorum.
+        let last = inner.entries.back().map(|entry| entry.log_id).or(inner.wal.purged);
+        Ok(inner.wal.committed.min(last))
     }
 
     async fn append<I>(
@@ -157,33 +204,38 @@ impl RaftLogStorage<TypeConfig> for Log {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        {
-            let mut inner = self.locked();
+        self.make_room().await.map_err(failed)?;
+        let appended = |inner: &mut Inner| {
             for entry in entries {
-                self.disk.append(LOG, encode(&entry)).map_err(|error| StorageIOError::write_logs(&error))?;
+                inner.wal.entry(&entry);
                 inner.entries.push_back(entry);
             }
-        }
-        self.disk.sync(LOG).await;
+        };
+        self.write_through(appended).await.map_err(failed)?;
         callback.log_io_completed(Ok(()));
         Ok(())
     }
 
     async fn truncate(&mut self, log_id: LogId) -> Result<(), StorageError<u64>> {
-        let mut inner = self.locked();
-        let kept = inner.position(log_id.index);
-        inner.entries.truncate(kept);
-        self.disk.truncate(LOG, kept);
-        Ok(())
+        let truncated = |inner: &mut Inner| {
+            inner.wal.truncate(log_id.index);
+            let kept = inner.position(log_id.index);
+            inner.entries.truncate(kept);
+        };
+        self.write(truncated).map(drop).map_err(failed)
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError<u64>> {
-        self.write_one(PURGED, &log_id)?;
-        let mut inner = self.locked();
-        let gone = inner.position(log_id.index + 1);
-        inner.entries.drain(..gone);
-        inner.purged = Some(log_id);
-        let left = self.disk.read(LOG).split_off(gone);
-        self.disk.replace(LOG, left).map_err(|error| StorageIOError::write_logs(&error).into())
+        let purged = |inner: &mut Inner| {
+            let gone = inner.position(log_id.index + 1);
+            inner.entries.drain(..gone);
+            inner.wal.purge(log_id);
+        };
+        let file = self.write(purged).map_err(failed)?;
+        if self.locked().wal.has_spent_segments() {
+            self.disk.sync(&file).await.map_err(failed)?;
+            self.locked().wal.remove_spent_segments().map_err(failed)?;
+        }
+        Ok(())
     }
 }

@@ -4,16 +4,13 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use openraft::storage::{RaftSnapshotBuilder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend, Snapshot, SnapshotMeta, StorageError, StorageIOError};
+use openraft::{EntryPayload, OptionalSend, Snapshot, StorageError, StorageIOError};
 
-use super::log::{decode, encode};
-use super::{Entry, LogId, Membership, Node, TypeConfig};
+use super::{Entry, LogId, Membership, TypeConfig};
 use crate::member::Member;
 use crate::mvcc::Store;
-
-const SNAPSHOT: &str = "member/snap";
-
-type Meta = SnapshotMeta<u64, Node>;
+use crate::wal::snapshot::{self, Meta};
+use crate::wal::{Disk, WalError};
 
 /// How far the store is in the log, and the membership at that point.
 #[derive(Debug, Default, Clone)]
@@ -25,30 +22,21 @@ pub(crate) struct Applied {
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     member: Arc<Member>,
+    disk: Disk,
 }
 
 impl Machine {
     /// Begins with the snapshot on the member's disk, if there is one.
-    pub fn open(member: Arc<Member>) -> Machine {
-        let machine = Machine { member };
-        if let Some((meta, data)) = machine.stored() {
-            machine.member.restore(Store::restore(decode(&data.into())), applied_of(&meta));
+    pub async fn open(member: Arc<Member>, disk: Disk) -> Result<Machine, WalError> {
+        if let Some(snapshot) = snapshot::newest(&disk).await? {
+            member.restore(Store::restore(snapshot.dump()?), applied_of(&snapshot.meta));
         }
-        machine
+        Ok(Machine { member, disk })
     }
 
-    fn stored(&self) -> Option<(Meta, Vec<u8>)> {
-        let records = self.member.disk().read(SNAPSHOT);
-        let [meta, data] = records.as_slice() else { return None };
-        Some((decode(meta), data.to_vec()))
-    }
-
-    fn store_snapshot(&self, meta: &Meta, data: &[u8]) -> Result<(), StorageError<u64>> {
-        let records = vec![encode(meta), data.to_vec().into()];
-        self.member
-            .disk()
-            .replace(SNAPSHOT, records)
-            .map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error).into())
+    async fn store_snapshot(&self, meta: &Meta, data: &[u8]) -> Result<(), StorageError<u64>> {
+        let stored = snapshot::store(&self.disk, meta, data).await;
+        stored.map_err(|error| StorageIOError::write_snapshot(Some(meta.signature()), &error).into())
     }
 }
 
@@ -59,13 +47,13 @@ fn applied_of(meta: &Meta) -> Applied {
 impl RaftSnapshotBuilder<TypeConfig> for Machine {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError<u64>> {
         let (applied, dump) = self.member.dump();
-        let data = encode(&dump).to_vec();
+        let data = postcard::to_stdvec(&dump).expect("our own types can be written");
         let meta = Meta {
             snapshot_id: applied.log_id.map(|id| id.to_string()).unwrap_or_default(),
             last_log_id: applied.log_id,
             last_membership: applied.membership,
         };
-        self.store_snapshot(&meta, &data)?;
+        self.store_snapshot(&meta, &data).await?;
         Ok(Snapshot { meta, snapshot: Box::new(Cursor::new(data)) })
     }
 }
@@ -89,7 +77,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
             applied.log_id = Some(entry.log_id);
             match entry.payload {
                 EntryPayload::Blank => {}
-                EntryPayload::Normal(proposal) => self.member.apply(proposal),
+                EntryPayload::Normal(proposals) => {
+                    proposals.into_iter().for_each(|proposal| self.member.apply(proposal));
+                }
                 EntryPayload::Membership(membership) => {
                     applied.membership = Membership::new(Some(entry.log_id), membership);
                     self.member.set_membership(applied.membership.clone());
@@ -115,12 +105,16 @@ impl RaftStateMachine<TypeConfig> for Machine {
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError<u64>> {
         let data = snapshot.into_inner();
-        self.store_snapshot(meta, &data)?;
-        self.member.restore(Store::restore(decode(&data.into())), applied_of(meta));
+        let unreadable = |error| StorageIOError::read_snapshot(Some(meta.signature()), &error);
+        let dump = snapshot::dump_of(&data, "a leader's snapshot").map_err(unreadable)?;
+        self.store_snapshot(meta, &data).await?;
+        self.member.restore(Store::restore(dump), applied_of(meta));
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError<u64>> {
-        Ok(self.stored().map(|(meta, data)| Snapshot { meta, snapshot: Box::new(Cursor::new(data)) }))
+        let newest = snapshot::newest(&self.disk).await;
+        let newest = newest.map_err(|error| StorageIOError::read_snapshot(None, &error))?;
+        Ok(newest.map(|found| Snapshot { meta: found.meta, snapshot: Box::new(Cursor::new(found.data)) }))
     }
 }

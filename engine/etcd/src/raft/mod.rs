@@ -28,9 +28,10 @@ use crate::auth::Asker;
 use crate::cluster::EtcdConfig;
 
 openraft::declare_raft_types!(
-    /// openraft's types for this store. A node's id is its etcd member id.
+    /// openraft's types for this store. A node's id is its etcd member id. An entry has one proposal; where every
+    /// member is a process of its own, those that came together share one, and one sync of the disk.
     pub(crate) TypeConfig:
-        D = Proposal,
+        D = Vec<Proposal>,
         R = (),
         NodeId = u64,
         Node = Node,
@@ -82,10 +83,11 @@ pub(crate) enum Command {
     },
     Alarm(AlarmRequest),
     Auth(AuthRequest),
-    /// A member that was added has started.
+    /// A member has started: one that was added, or a process of its own.
     Publish {
         id: u64,
         name: String,
+        client_urls: Vec<String>,
     },
 }
 

@@ -16,6 +16,11 @@ use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::Member;
 use crate::payload::{Message, index_of};
+use crate::peer::{Call, Reply};
+use crate::server;
+
+/// An AppendEntries to another process takes no more entries once it carries that much.
+const APPEND_BYTES: usize = 1 << 20;
 
 /// Makes a member's links to its peers.
 pub(crate) struct Links {
@@ -92,13 +97,11 @@ impl RaftNetwork<TypeConfig> for Link {
         };
         let cause = rpc.entries.iter().find_map(cause_of);
         let leader = self.member.id;
-        let append = |peer: Arc<Member>| async move {
-            let response = peer.raft().append_entries(rpc).await?;
-            if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-                peer.heard_from_leader(leader);
-            }
-            Ok(response)
-        };
+        if self.cluster.is_distributed() {
+            let response = self.append_elsewhere(rpc).await;
+            return self.appended(response, commit).await;
+        }
+        let append = |peer: Arc<Member>| async move { append_at(&peer, leader, rpc).await };
         let answer = |response: &AppendEntriesResponse<u64>| match response {
             AppendEntriesResponse::HigherVote(vote) => {
                 Message::AppendEntriesResponse { term: vote.leader_id.term, success: false, heartbeat }
@@ -106,12 +109,7 @@ impl RaftNetwork<TypeConfig> for Link {
             response => Message::AppendEntriesResponse { term, success: !response.is_conflict(), heartbeat },
         };
         let response = caused_by(cause, self.call(request, append, answer)).await;
-        match &response {
-            Ok(AppendEntriesResponse::HigherVote(_)) => {}
-            Ok(_) => self.member.heard_from_follower(self.target, Some(commit)),
-            Err(_) => self.back_off().await,
-        }
-        response
+        self.appended(response, commit).await
     }
 
     async fn install_snapshot(
@@ -126,20 +124,16 @@ impl RaftNetwork<TypeConfig> for Link {
             bytes: rpc.data.len(),
         };
         let leader = self.member.id;
-        let install = |peer: Arc<Member>| async move {
-            let response = peer.raft().install_snapshot(rpc).await?;
-            peer.heard_from_leader(leader);
-            Ok(response)
-        };
+        if self.cluster.is_distributed() {
+            let response = self.install_elsewhere(rpc).await;
+            return self.installed(response).await;
+        }
+        let install = |peer: Arc<Member>| async move { install_at(&peer, leader, rpc).await };
         let answer = |response: &InstallSnapshotResponse<u64>| Message::InstallSnapshotResponse {
             term: response.vote.leader_id.term,
         };
         let response = self.call(request, install, answer).await;
-        match &response {
-            Ok(_) => self.member.heard_from_follower(self.target, None),
-            Err(_) => self.back_off().await,
-        }
-        response
+        self.installed(response).await
     }
 
     async fn vote(
@@ -148,13 +142,13 @@ impl RaftNetwork<TypeConfig> for Link {
         _: RPCOption,
     ) -> Result<VoteResponse<u64>, Failed<RaftError<u64>>> {
         let request = Message::Vote { term: rpc.vote.leader_id.term, last_index: index_of(rpc.last_log_id) };
-        let vote = |peer: Arc<Member>| async move {
-            let response = peer.raft().vote(rpc).await?;
-            if response.vote_granted {
-                peer.granted_a_vote();
-            }
-            Ok(response)
-        };
+        if self.cluster.is_distributed() {
+            return match self.cluster.ask(&self.member, self.target, Call::Vote(rpc)).await {
+                Some(Reply::Vote(response)) => Ok(response),
+                _ => Err(unreachable()),
+            };
+        }
+        let vote = |peer: Arc<Member>| async move { vote_at(&peer, rpc).await };
         let answer = |response: &VoteResponse<u64>| Message::VoteResponse {
             term: response.vote.leader_id.term,
             granted: response.vote_granted,
@@ -163,9 +157,124 @@ impl RaftNetwork<TypeConfig> for Link {
     }
 }
 
+/// Members of other processes.
+impl Link {
+    /// Sends as many of the entries as one message should carry.
+    async fn append_elsewhere(
+        &self,
+        mut rpc: AppendEntriesRequest<TypeConfig>,
+    ) -> Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>> {
+        let count = rpc.entries.len();
+        let mut bytes = 0;
+        let fits = rpc.entries.iter().take_while(|entry| {
+            let room = bytes < APPEND_BYTES;
+            bytes += size_of(entry);
+            room
+        });
+        let fits = fits.count();
+        rpc.entries.truncate(fits);
+        let last = rpc.entries.last().map(|entry| entry.log_id);
+        match self.cluster.ask(&self.member, self.target, Call::AppendEntries(rpc)).await {
+            Some(Reply::AppendEntries(AppendEntriesResponse::Success)) if fits < count => {
+                Ok(AppendEntriesResponse::PartialSuccess(last))
+            }
+            Some(Reply::AppendEntries(response)) => Ok(response),
+            _ => Err(unreachable()),
+        }
+    }
+
+    async fn install_elsewhere(
+        &self,
+        rpc: InstallSnapshotRequest<TypeConfig>,
+    ) -> Result<InstallSnapshotResponse<u64>, Failed<RaftError<u64, InstallSnapshotError>>> {
+        match self.cluster.ask(&self.member, self.target, Call::InstallSnapshot(rpc)).await {
+            Some(Reply::InstallSnapshot(Ok(response))) => Ok(response),
+            Some(Reply::InstallSnapshot(Err(error))) => {
+                Err(RPCError::RemoteError(RemoteError::new(self.target, RaftError::APIError(error))))
+            }
+            _ => Err(unreachable()),
+        }
+    }
+
+    /// What an answer to InstallSnapshot tells.
+    async fn installed(
+        &self,
+        response: Result<InstallSnapshotResponse<u64>, Failed<RaftError<u64, InstallSnapshotError>>>,
+    ) -> Result<InstallSnapshotResponse<u64>, Failed<RaftError<u64, InstallSnapshotError>>> {
+        match &response {
+            Ok(_) => self.member.heard_from_follower(self.target, None),
+            Err(_) => self.back_off().await,
+        }
+        response
+    }
+
+    /// What an answer to AppendEntries tells.
+    async fn appended(
+        &self,
+        response: Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>>,
+        commit: u64,
+    ) -> Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>> {
+        match &response {
+            Ok(AppendEntriesResponse::HigherVote(_)) => {}
+            Ok(_) => self.member.heard_from_follower(self.target, Some(commit)),
+            Err(_) => self.back_off().await,
+        }
+        response
+    }
+}
+
+fn unreachable<E: std::error::Error>() -> Failed<E> {
+    RPCError::Network(NetworkError::new(&std::io::Error::other(EtcdError::ConnectionLost.to_string())))
+}
+
+/// At a follower: takes entries from `leader`.
+pub(crate) async fn append_at(
+    member: &Member,
+    leader: u64,
+    rpc: AppendEntriesRequest<TypeConfig>,
+) -> Result<AppendEntriesResponse<u64>, RaftError<u64>> {
+    let response = member.raft().append_entries(rpc).await?;
+    if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+        member.heard_from_leader(leader);
+    }
+    Ok(response)
+}
+
+/// At a follower: takes a piece of a snapshot from `leader`.
+pub(crate) async fn install_at(
+    member: &Member,
+    leader: u64,
+    rpc: InstallSnapshotRequest<TypeConfig>,
+) -> Result<InstallSnapshotResponse<u64>, RaftError<u64, InstallSnapshotError>> {
+    let response = member.raft().install_snapshot(rpc).await?;
+    member.heard_from_leader(leader);
+    Ok(response)
+}
+
+/// At a voter: gives its vote, or not.
+pub(crate) async fn vote_at(
+    member: &Member,
+    rpc: VoteRequest<u64>,
+) -> Result<VoteResponse<u64>, RaftError<u64>> {
+    let response = member.raft().vote(rpc).await?;
+    if response.vote_granted {
+        member.granted_a_vote();
+    }
+    Ok(response)
+}
+
+fn size_of(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(proposals) => {
+            proposals.iter().map(|proposal| server::size_of(&proposal.command)).sum()
+        }
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
+    }
+}
+
 fn cause_of(entry: &Entry) -> Option<labkit_sim::RecordId> {
     match &entry.payload {
-        EntryPayload::Normal(proposal) => proposal.cause,
+        EntryPayload::Normal(proposals) => proposals.iter().find_map(|proposal| proposal.cause),
         EntryPayload::Blank | EntryPayload::Membership(_) => None,
     }
 }

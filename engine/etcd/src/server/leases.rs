@@ -13,6 +13,7 @@ use crate::cluster::Cluster;
 use crate::lease::EXPIRY_SCAN;
 use crate::member::Member;
 use crate::payload::{self, deliver};
+use crate::peer::{Call, LeaseReply, Reply};
 use crate::raft::Command;
 
 impl Server {
@@ -39,6 +40,9 @@ impl Server {
         if leader == self.member.id {
             return count_down(&self.member, request);
         }
+        if self.cluster.is_distributed() {
+            return self.ask_lease_elsewhere(leader, request).await;
+        }
         let network = self.cluster.world.network();
         let name = self.cluster.name_of(leader);
         let (_, response) = payload::names(request);
@@ -49,6 +53,38 @@ impl Server {
         let message = payload::answer(response, &answer);
         caused_by(Some(sent), deliver(network, &name, &self.member.name, &message)).await.ok()?;
         Some(answer)
+    }
+
+    async fn ask_lease_elsewhere(&self, leader: u64, request: &Request) -> Option<Answer> {
+        let header = ResponseHeader::default();
+        let (id, renew, with_keys) = match request {
+            Request::LeaseKeepAlive { id } => (*id, true, false),
+            Request::LeaseTimeToLive { id, keys } => (*id, false, *keys),
+            _ => return None,
+        };
+        let call = Call::Lease { id, renew, keys: with_keys };
+        let Some(Reply::Lease(reply)) = self.cluster.ask(&self.member, leader, call).await else {
+            return None;
+        };
+        let LeaseReply { ttl, granted_ttl, keys } = reply?;
+        Some(Ok(if renew {
+            Response::LeaseKeepAlive(LeaseKeepAliveResponse { header, id, ttl })
+        } else {
+            Response::LeaseTimeToLive(LeaseTimeToLiveResponse { header, id, ttl, granted_ttl, keys })
+        }))
+    }
+}
+
+/// At the leader, for a member of another process.
+#[cfg(feature = "grpc")]
+pub(crate) fn lease_at(member: &Member, id: i64, renew: bool, keys: bool) -> Option<LeaseReply> {
+    let request = if renew { Request::LeaseKeepAlive { id } } else { Request::LeaseTimeToLive { id, keys } };
+    match count_down(member, &request)?.ok()? {
+        Response::LeaseKeepAlive(r) => Some(LeaseReply { ttl: r.ttl, granted_ttl: 0, keys: Vec::new() }),
+        Response::LeaseTimeToLive(r) => {
+            Some(LeaseReply { ttl: r.ttl, granted_ttl: r.granted_ttl, keys: r.keys })
+        }
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use labkit_sim::{World, caused_by};
+use labkit_sim::caused_by;
 use openraft::ChangeMembers;
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 
@@ -17,6 +17,7 @@ use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::Member;
 use crate::payload::{self, Message, deliver};
+use crate::peer::{Call, Reply};
 use crate::raft::{Command, Node};
 
 /// Every voter must have been connected for so long before the membership grows (`HealthInterval`).
@@ -29,7 +30,8 @@ const LEARNERS_MAX: usize = 1;
 impl Server {
     pub(super) fn member_infos(&self) -> Vec<MemberInfo> {
         let mut members = self.member.members();
-        for member in members.iter_mut().filter(|member| !member.name.is_empty()) {
+        let unpublished = |member: &&mut MemberInfo| !member.name.is_empty() && member.client_urls.is_empty();
+        for member in members.iter_mut().filter(unpublished) {
             member.client_urls = self.cluster.client_urls_of(member.id);
         }
         members
@@ -83,6 +85,12 @@ impl Server {
         if leader == self.member.id {
             return change_as_leader(&self.cluster, &self.member, change.clone()).await;
         }
+        if self.cluster.is_distributed() {
+            return match self.cluster.ask(&self.member, leader, Call::Change(change.clone())).await? {
+                Reply::Change(changed) => changed,
+                _ => None,
+            };
+        }
         let network = self.cluster.world.network();
         let name = self.cluster.name_of(leader);
         let request = Request::Member(change.clone());
@@ -121,6 +129,10 @@ impl Server {
 
     async fn hand_leadership_to(&self, target: u64) -> Result<(), EtcdError> {
         tokio::time::sleep(crate::raft::lease(&self.cluster.config) + Duration::from_millis(5)).await;
+        if self.cluster.is_distributed() {
+            self.cluster.ask(&self.member, target, Call::TimeoutNow).await;
+            return self.wait_handed().await;
+        }
         let name = self.cluster.name_of(target);
         let message = Message::TimeoutNow { term: self.member.term() };
         let network = self.cluster.world.network();
@@ -133,6 +145,10 @@ impl Server {
                 let _ = raft.trigger().elect().await;
             })));
         }
+        self.wait_handed().await
+    }
+
+    async fn wait_handed(&self) -> Result<(), EtcdError> {
         let mut leader = self.member.watch_leader();
         let taken = leader.wait_for(|leader| leader.id.is_some_and(|id| id != self.member.id));
         taken.await.expect("the member holds the sender");
@@ -150,7 +166,7 @@ fn is_url(url: &str) -> bool {
 }
 
 /// Changes the membership if it is safe. `None` from a member that does not lead.
-async fn change_as_leader(
+pub(crate) async fn change_as_leader(
     cluster: &Arc<Cluster>,
     member: &Member,
     change: MemberChange,
@@ -273,7 +289,7 @@ async fn connected_voters(cluster: &Arc<Cluster>, member: &Member, long: Duratio
         .into_iter()
         .filter(|peer| *peer != member.id)
         .map(|peer| {
-            let answers = answers(cluster.world.clone(), cluster.running(peer), member.name.clone());
+            let answers = answers(cluster, member, peer);
             let answers = tokio::time::timeout(cluster.config.election_timeout, answers);
             async move { answers.await.ok().flatten().filter(|started| since(*started)).map(|_| peer) }
         })
@@ -287,20 +303,27 @@ async fn connected_voters(cluster: &Arc<Cluster>, member: &Member, long: Duratio
 }
 
 /// Since when a member that answers has been running.
-async fn answers(world: World, peer: Option<Arc<Member>>, from: Arc<str>) -> Option<Duration> {
-    let peer = peer?;
-    world.network().pass(&from, &peer.name).await.ok()?;
+async fn answers(cluster: &Cluster, member: &Member, peer: u64) -> Option<Duration> {
+    if cluster.is_distributed() {
+        return match cluster.ask(member, peer, Call::Ping).await? {
+            Reply::Pong(since) => Some(member.now().saturating_sub(since)),
+            _ => None,
+        };
+    }
+    let (network, from, peer) = (cluster.world.network(), &member.name, cluster.running(peer)?);
+    network.pass(from, &peer.name).await.ok()?;
     peer.component.spawn(async {}).await.ok()?;
-    world.network().pass(&peer.name, &from).await.ok()?;
+    network.pass(&peer.name, from).await.ok()?;
     Some(peer.started_at)
 }
 
-/// Says the name of a member that was added, as soon as it hears the others.
+/// Says the name of a member that was added, or of a process, as soon as it hears the others.
 pub(crate) async fn publish(cluster: Arc<Cluster>, member: Arc<Member>) {
-    let name = member.name.to_string();
-    let id = member.id;
+    let (id, name) = (member.id, member.name.to_string());
+    let client_urls = if cluster.is_distributed() { cluster.client_urls_of(id) } else { Vec::new() };
+    let published = Command::Publish { id, name, client_urls };
     let server = Server { cluster, member, patience: Patience::Endless, asker: None };
-    while server.propose(Command::Publish { id, name: name.clone() }).await.is_err() {
+    while server.propose(published.clone()).await.is_err() {
         tokio::time::sleep(server.cluster.config.heartbeat_interval).await;
     }
 }

@@ -9,10 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use labkit_sim::{caused_by, current_cause};
+#[cfg(feature = "grpc")]
+use tokio::sync::{Semaphore, mpsc};
 
 pub(crate) use auth::asker;
 pub(crate) use leases::expire_leases;
+#[cfg(feature = "grpc")]
+pub(crate) use leases::lease_at;
 pub(crate) use maintenance::status;
+#[cfg(feature = "grpc")]
+pub(crate) use members::change_as_leader;
 pub(crate) use members::publish;
 
 use crate::admin::AuthRequest;
@@ -25,6 +31,7 @@ use crate::error::EtcdError;
 use crate::member::{Member, timed_out};
 use crate::mvcc::txn::{check_key, check_put, check_txn, is_read_only};
 use crate::payload::{self, Message, Undelivered, deliver};
+use crate::peer::{Call, Reply};
 use crate::raft::{Command, Proposal};
 
 /// The version that the members report.
@@ -251,6 +258,10 @@ impl Server {
         if leader == self.member.id {
             return submit(&self.cluster, &self.member, proposal).await;
         }
+        if self.cluster.is_distributed() {
+            self.cluster.ask(&self.member, leader, Call::Propose(proposal)).await;
+            return;
+        }
         let name = self.cluster.name_of(leader);
         let message = payload::propose(&proposal.command);
         let Ok(sent) = deliver(self.cluster.world.network(), &self.member.name, &name, &message).await else {
@@ -296,6 +307,12 @@ impl Server {
         if leader == self.member.id {
             return confirmed_index(&self.member).await;
         }
+        if self.cluster.is_distributed() {
+            return match self.cluster.ask(&self.member, leader, Call::ReadIndex).await? {
+                Reply::ReadIndex(index) => index,
+                _ => None,
+            };
+        }
         let network = self.cluster.world.network();
         let name = self.cluster.name_of(leader);
         let sent = deliver(network, &self.member.name, &name, &Message::ReadIndex).await.ok()?;
@@ -311,12 +328,16 @@ impl Server {
 
 /// Appends a proposal at the leader. While that one hands leadership over, the proposal waits, and goes on to the
 /// new leader.
-async fn submit(cluster: &Arc<Cluster>, member: &Member, mut proposal: Proposal) {
+pub(crate) async fn submit(cluster: &Arc<Cluster>, member: &Member, mut proposal: Proposal) {
     member.wait_handed_over().await;
     let leader = match member.leader().id {
         Some(leader) if leader != member.id && !member.is_elected() => leader,
         _ => return append(member, proposal).await,
     };
+    if cluster.is_distributed() {
+        cluster.ask(member, leader, Call::Append(proposal)).await;
+        return;
+    }
     let message = payload::propose(&proposal.command);
     let name = cluster.name_of(leader);
     let Ok(sent) = deliver(cluster.world.network(), &member.name, &name, &message).await else { return };
@@ -326,9 +347,43 @@ async fn submit(cluster: &Arc<Cluster>, member: &Member, mut proposal: Proposal)
     drop(leader.component.spawn(async move { append(&at_leader, proposal).await }));
 }
 
-async fn append(member: &Member, proposal: Proposal) {
+pub(crate) async fn append(member: &Member, proposal: Proposal) {
     // The outcome comes with the log, to whoever waits for the proposal's id.
-    let _ = member.raft().client_write_ff(proposal).await;
+    match member.queue.get() {
+        None => drop(member.raft().client_write_ff(vec![proposal]).await),
+        Some(queue) => drop(queue.send(proposal)),
+    }
+}
+
+/// How many entries of shared proposals are on the way at a time, and how many bytes an entry takes.
+const ENTRIES_UNDER_WAY: usize = 2;
+const ENTRY_BYTES: usize = 1 << 20;
+const ENTRY_PROPOSALS_MAX: usize = 1024;
+
+/// Group commit: the proposals that come while the entries before are on their way share the next entry, and so one
+/// sync of each disk.
+#[cfg(feature = "grpc")]
+pub(crate) async fn share_entries(member: Arc<Member>, mut queue: mpsc::UnboundedReceiver<Proposal>) {
+    let under_way = Arc::new(Semaphore::new(ENTRIES_UNDER_WAY));
+    loop {
+        let permit = under_way.clone().acquire_owned().await.expect("it is never closed");
+        let Some(first) = queue.recv().await else { return };
+        let mut bytes = size_of(&first.command);
+        let mut proposals = vec![first];
+        while bytes < ENTRY_BYTES
+            && proposals.len() < ENTRY_PROPOSALS_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            bytes += size_of(&next.command);
+            proposals.push(next);
+        }
+        let raft = member.raft().clone();
+        labkit_sim::spawn(async move {
+            // As in `append`.
+            let _ = raft.client_write(proposals).await;
+            drop(permit);
+        });
+    }
 }
 
 /// What a learner answers: how it is, and what it has itself.
@@ -337,13 +392,13 @@ fn is_for_learners(request: &Request) -> bool {
 }
 
 /// The index up to which the log was committed, if a quorum still takes this member for the leader.
-async fn confirmed_index(member: &Member) -> Option<u64> {
+pub(crate) async fn confirmed_index(member: &Member) -> Option<u64> {
     let (read_log_id, _applied) = member.raft().get_read_log_id().await.ok()?;
     Some(read_log_id.map_or(0, |id| id.index))
 }
 
 /// Bytes in keys and values.
-fn size_of(command: &Command) -> usize {
+pub(crate) fn size_of(command: &Command) -> usize {
     fn of_operation(operation: &RequestOp) -> usize {
         match operation {
             RequestOp::Range(range) => range.key.len() + range.range_end.len(),

@@ -262,3 +262,50 @@ fn a_full_disk_ends_the_member_and_the_others_go_on() {
         });
     }
 }
+
+#[test]
+fn a_flipped_byte_keeps_the_member_down_until_it_is_mended() {
+    virtually(3, |world| async move {
+        let etcd = boot(&world, 3).await;
+        let client = etcd.client("apiserver").with_deadline(Duration::from_secs(20));
+        for n in 0..20 {
+            put(&client, "k", &n.to_string()).await.unwrap();
+        }
+        let victim = follower(&etcd);
+        let (file, offset) = etcd.corrupt_log(&victim).unwrap();
+        put(&client, "k", "while it runs, nothing is read from its disk").await.unwrap();
+        etcd.kill(&victim).await.unwrap();
+        etcd.start(&victim).await.unwrap();
+        let state = || etcd.members().into_iter().find(|member| member.name == victim).unwrap().state;
+        assert_eq!(state(), ComponentState::Killed);
+        let records = world.trace().records();
+        let exit = records.iter().rfind(|record| record.payload.kind() == "Exit").unwrap();
+        let reason = exit.payload.fields()["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with(&format!("{file}: corrupt at byte ")), "{reason}");
+        put(&client, "k", "last").await.unwrap();
+        assert!(world.disk(&victim).corrupt(&file, offset));
+        etcd.start(&victim).await.unwrap();
+        assert_eq!(get(&etcd.client_of_member("etcdctl", &victim), "k").await, Ok(Some("last".to_owned())));
+    });
+}
+
+#[test]
+fn a_record_that_a_loss_of_power_tears_is_cut_off_and_told() {
+    let mut repaired = 0;
+    for seed in seeds() {
+        repaired += virtually(seed, |world| async move {
+            let etcd = boot(&world, 3).await;
+            let client = etcd.client("apiserver").with_deadline(Duration::from_secs(20));
+            let victim = follower(&etcd);
+            put(&client, "k", "1").await.unwrap();
+            world.disk(&victim).set_sync_delay(Duration::from_millis(50));
+            put(&client, "k", "2").await.unwrap();
+            etcd.power_off(&victim).await.unwrap();
+            put(&client, "k", "3").await.unwrap();
+            etcd.start(&victim).await.unwrap();
+            assert_eq!(get(&etcd.client_of_member("etcdctl", &victim), "k").await, Ok(Some("3".to_owned())));
+            world.trace().records().iter().filter(|record| record.payload.kind() == "Repair").count()
+        });
+    }
+    assert!(repaired > 0);
+}

@@ -9,6 +9,7 @@ mod etcdctl;
 mod golden;
 mod leases;
 mod members;
+mod process;
 mod snapshots;
 mod watches;
 

@@ -1,0 +1,274 @@
+//! Members that are processes of their own, here within one test: real directories, real sockets. What kills do to
+//! them is tested with the binary.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use labkit_etcd::process::tls::TlsFiles;
+use labkit_etcd::process::{Ended, Listeners, MemberConfig, Process, ProcessError};
+use labkit_etcd::{LeaseTimeToLiveResponse, MemberChange};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Three founders' addresses, and what they share.
+struct Founders {
+    folder: TempDir,
+    scheme: &'static str,
+    tls: TlsFiles,
+    peers: BTreeMap<String, Vec<String>>,
+}
+
+async fn founders(names: &[&str], tls: bool) -> (Founders, BTreeMap<String, TcpListener>) {
+    let folder = tempfile::tempdir().unwrap();
+    let scheme = if tls { "https" } else { "http" };
+    let (mut peers, mut listeners) = (BTreeMap::new(), BTreeMap::new());
+    for name in names {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        peers.insert((*name).to_owned(), vec![format!("{scheme}://{}", listener.local_addr().unwrap())]);
+        listeners.insert((*name).to_owned(), listener);
+    }
+    let tls = if tls { certificates(folder.path()) } else { TlsFiles::default() };
+    (Founders { folder, scheme, tls, peers }, listeners)
+}
+
+fn certificates(folder: &Path) -> TlsFiles {
+    let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca = rcgen::CertifiedIssuer::self_signed(ca, rcgen::KeyPair::generate().unwrap()).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let leaf = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &ca).unwrap();
+    let write = |name: &str, pem: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, pem).unwrap();
+        Some(path)
+    };
+    TlsFiles {
+        cert: write("peer.crt", leaf.pem()),
+        key: write("peer.key", key.serialize_pem()),
+        trusted_ca: write("ca.crt", ca.pem()),
+        client_cert_auth: true,
+    }
+}
+
+impl Founders {
+    fn config(&self, name: &str) -> MemberConfig {
+        MemberConfig {
+            name: name.to_owned(),
+            data_dir: self.folder.path().join(name),
+            advertise_client_urls: vec![format!("http://{name}:2379")],
+            initial_advertise_peer_urls: self.peers.get(name).cloned().unwrap_or_default(),
+            initial_cluster: self.peers.clone(),
+            initial_cluster_token: "test".to_owned(),
+            joins: false,
+            etcd: EtcdConfig {
+                heartbeat_interval: Duration::from_millis(20),
+                election_timeout: Duration::from_millis(200),
+                snapshot_count: 50,
+                ..EtcdConfig::default()
+            },
+            peer_tls: self.tls.clone(),
+        }
+    }
+
+    async fn start(&self, world: &World, name: &str, listener: TcpListener) -> Process {
+        self.try_start(world, self.config(name), listener).await.unwrap()
+    }
+
+    async fn try_start(
+        &self,
+        world: &World,
+        config: MemberConfig,
+        listener: TcpListener,
+    ) -> Result<Process, ProcessError> {
+        let peers = vec![(listener, self.scheme == "https")];
+        let listeners = Listeners { peers, clients: Vec::new(), client_tls: TlsFiles::default() };
+        Process::start(world, config, listeners).await
+    }
+
+    async fn listen_again(&self, name: &str) -> TcpListener {
+        let address = self.peers[name][0].split_once("://").unwrap().1;
+        loop {
+            if let Ok(listener) = TcpListener::bind(address).await {
+                return listener;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn three(world: &World, tls: bool) -> (Founders, BTreeMap<String, Process>) {
+    let (founders, listeners) = founders(&["m1", "m2", "m3"], tls).await;
+    let mut processes = BTreeMap::new();
+    for (name, listener) in listeners {
+        let process = founders.start(world, &name, listener).await;
+        processes.insert(name, process);
+    }
+    for process in processes.values() {
+        process.wait_leader().await;
+    }
+    (founders, processes)
+}
+
+fn patient(process: &Process) -> Client {
+    process.client("test").with_deadline(Duration::from_secs(10))
+}
+
+async fn put_in_the_end(client: &Client, key: &str, value: &str) {
+    while put(client, key, value).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn members_meet(tls: bool) {
+    labkit_sim::run(Pace::Wall, 1, |world| async move {
+        let (founders, mut processes) = three(&world, tls).await;
+        let clients: Vec<Client> = processes.values().map(patient).collect();
+        for (n, client) in clients.iter().enumerate() {
+            put(client, "k", &n.to_string()).await.unwrap();
+            for reader in &clients {
+                assert_eq!(get(reader, "k").await, Ok(Some(n.to_string())));
+            }
+            // Each is asked of the leader, by two of the three over the wire.
+            let lease = client.lease_grant(0, 60).await.unwrap().id;
+            assert_eq!(client.lease_keep_alive(lease).await.unwrap().ttl, 60);
+            let LeaseTimeToLiveResponse { ttl, granted_ttl, .. } =
+                client.lease_time_to_live(lease, true).await.unwrap();
+            assert!(granted_ttl == 60 && ttl > 50);
+        }
+        let listed = clients[0].member_list().await.unwrap().members;
+        let names: Vec<&str> = listed.iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(names.len(), 3);
+        let url = format!("http://{}:2379", names[0]);
+        assert_eq!(listed[0].client_urls, [url], "members publish where their clients reach them");
+
+        // One that was away gets a snapshot, values of a megabyte among it.
+        world.find("m3").unwrap().kill().await;
+        drop(processes.remove("m3"));
+        for n in 0..120 {
+            put_in_the_end(&clients[0], &format!("late/{n}"), "v").await;
+        }
+        for n in 0..10 {
+            put_in_the_end(&clients[0], &format!("large/{n}"), &"x".repeat(1_000_000)).await;
+        }
+        let listener = founders.listen_again("m3").await;
+        let back = founders.start(&world, "m3", listener).await;
+        let client = patient(&back);
+        assert_eq!(get(&client, "late/119").await, Ok(Some("v".to_owned())));
+        assert_eq!(get(&client, "large/9").await.unwrap().unwrap().len(), 1_000_000);
+        let hashes = [client.hash_kv(0).await.unwrap(), clients[0].hash_kv(0).await.unwrap()];
+        assert_eq!(hashes[0].hash, hashes[1].hash);
+
+        let leader = back.wait_leader().await;
+        let target = listed.iter().find(|member| member.id != leader).unwrap().id;
+        for client in [&clients[0], &clients[1], &client] {
+            if client.status().await.unwrap().header.member_id == leader {
+                client.move_leader(target).await.unwrap();
+            }
+        }
+        while back.wait_leader().await != target {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+}
+
+#[test]
+fn members_meet_over_tcp() {
+    members_meet(false);
+}
+
+#[test]
+fn members_meet_over_tls() {
+    members_meet(true);
+}
+
+#[test]
+fn a_member_joins_and_one_is_removed() {
+    labkit_sim::run(Pace::Wall, 1, |world| async move {
+        let (founders, mut processes) = three(&world, false).await;
+        let client = patient(&processes["m1"]);
+        put(&client, "k", "v").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let urls = vec![format!("http://{}", listener.local_addr().unwrap())];
+        let config = |founders: &Founders| MemberConfig {
+            initial_advertise_peer_urls: urls.clone(),
+            joins: true,
+            ..founders.config("m4")
+        };
+        let unasked = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let refused = founders.try_start(&world, config(&founders), unasked).await.unwrap_err();
+        assert!(matches!(refused, ProcessError::NotAdded(_)), "{refused}");
+        // Five seconds connected is what etcd asks for before the membership grows.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let added = client
+            .change_members(MemberChange::Add { peer_urls: urls.clone(), learner: true })
+            .await
+            .unwrap();
+        let m4 = founders.try_start(&world, config(&founders), listener).await.unwrap();
+        assert_eq!(m4.member_id(), added.id);
+        while client.change_members(MemberChange::Promote { id: added.id }).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(get(&patient(&m4), "k").await, Ok(Some("v".to_owned())));
+
+        let gone = processes.remove("m2").unwrap();
+        client.change_members(MemberChange::Remove { id: gone.member_id() }).await.unwrap();
+        let mut gone = gone;
+        assert_eq!(gone.ended().await, Ended::Removed);
+        put_in_the_end(&patient(&m4), "k", "w").await;
+        assert_eq!(client.member_list().await.unwrap().members.len(), 3);
+    });
+}
+
+#[test]
+fn wrong_flags_and_a_directory_in_use_are_refused() {
+    labkit_sim::run(Pace::Wall, 1, |world| async move {
+        let (founders, mut listeners) = founders(&["m1"], false).await;
+        let listen = || TcpListener::bind("127.0.0.1:0");
+        let other = MemberConfig { name: "m9".to_owned(), ..founders.config("m1") };
+        let refused = founders.try_start(&world, other, listen().await.unwrap()).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "couldn't find local name \"m9\" in the initial cluster configuration"
+        );
+        let elsewhere = MemberConfig {
+            initial_advertise_peer_urls: vec!["http://a:1".to_owned()],
+            ..founders.config("m1")
+        };
+        let refused = founders.try_start(&world, elsewhere, listen().await.unwrap()).await.unwrap_err();
+        assert!(matches!(refused, ProcessError::OtherPeerUrls { .. }), "{refused}");
+        let m1 = founders.start(&world, "m1", listeners.remove("m1").unwrap()).await;
+        m1.wait_leader().await;
+        let refused =
+            founders.try_start(&world, founders.config("m1"), listen().await.unwrap()).await.unwrap_err();
+        assert!(refused.to_string().starts_with("lock "), "{refused}");
+    });
+}
+
+#[test]
+fn garbage_on_the_peer_port_is_cut_off() {
+    labkit_sim::run(Pace::Wall, 1, |world| async move {
+        let (founders, mut listeners) = founders(&["m1"], false).await;
+        let listener = listeners.remove("m1").unwrap();
+        let address = listener.local_addr().unwrap();
+        let m1 = founders.start(&world, "m1", listener).await;
+        m1.wait_leader().await;
+        let cluster = m1.cluster_id().to_le_bytes();
+        let greeting = [&b"LABPEER1"[..], &cluster].concat();
+        let huge = [&greeting[..], &u32::MAX.to_le_bytes(), &[0; 8]].concat();
+        let nonsense = [&greeting[..], &4_u32.to_le_bytes(), &[0; 8], b"\xff\xff\xff\xff"].concat();
+        let foreign = [&b"LABPEER1"[..], &7_u64.to_le_bytes(), &[0; 40]].concat();
+        for garbage in [b"GET / HTTP/1.1\r\n\r\nmore".to_vec(), huge, nonsense, foreign] {
+            let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+            socket.write_all(&garbage).await.unwrap();
+            let mut answer = Vec::new();
+            let closed = tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut answer)).await;
+            // A reset is a way to be cut off, too.
+            assert!(closed.is_ok() && answer.is_empty(), "{garbage:?}");
+        }
+        put(&patient(&m1), "k", "v").await.unwrap();
+    });
+}
