@@ -48,6 +48,12 @@ pub struct EtcdSpec {
 pub struct ApiServerSpec {
     /// How many API servers share the store, behind a load balancer.
     pub replicas: u8,
+    /// Flags of kube-apiserver, without the dashes: `authorization-mode: RBAC`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, String>,
+    /// The users of `--token-auth-file`, which no lab has.
+    #[serde(skip)]
+    pub static_tokens: labkit_apiserver::StaticTokens,
 }
 
 /// `controllerManager: {flags: {node-monitor-grace-period: 40s}}`
@@ -90,7 +96,7 @@ impl Default for EtcdSpec {
 
 impl Default for ApiServerSpec {
     fn default() -> ApiServerSpec {
-        ApiServerSpec { replicas: 1 }
+        ApiServerSpec { replicas: 1, flags: BTreeMap::new(), static_tokens: Default::default() }
     }
 }
 
@@ -169,6 +175,11 @@ impl ClusterSpec {
             if named && self.api_server.is_none() {
                 say(pointer, format!("{who} talks to the API server: add `apiServer: {{}}`"));
             }
+        }
+        if let Some(server) = &self.api_server
+            && let Err(message) = labkit_apiserver::Flags::parse(&server.flags)
+        {
+            say("/apiServer/flags", message);
         }
         if let Some(manager) = &self.controller_manager
             && let Err(message) = labkit_controllers::ControllerManagerConfig::from_flags(&manager.flags)

@@ -8,13 +8,16 @@ use super::json::INLINE;
 use crate::resource::GroupVersionKind;
 
 /// Messages whose JSON is not an object of their fields, with Go's name of their type.
-const SPECIAL: [(&str, &str); 6] = [
+const SPECIAL: [(&str, &str); 9] = [
     ("meta.v1.Time", "Time"),
     ("meta.v1.MicroTime", "MicroTime"),
     ("meta.v1.Quantity", "Quantity"),
     ("meta.v1.IntOrString", "IntOrString"),
     ("meta.v1.FieldsV1", "FieldsV1"),
     ("meta.v1.RawExtension", "RawExtension"),
+    ("authentication.v1.ExtraValue", "ExtraValue"),
+    ("authorization.v1.ExtraValue", "ExtraValue"),
+    ("certificates.v1.ExtraValue", "ExtraValue"),
 ];
 
 /// Drops the fields that the kind does not have and names them: `unknown field "spec.foo"`. Fails in Go's words
@@ -164,6 +167,9 @@ fn single(
         Kind::Message(inner) => match SPECIAL.iter().find(|(name, _)| *name == inner.full_name()) {
             Some((_, "Quantity" | "IntOrString")) => value.is_string() || value.is_number(),
             Some((_, "Time" | "MicroTime")) => value.is_string(),
+            Some((_, "ExtraValue")) => {
+                value.as_array().is_some_and(|items| items.iter().all(Value::is_string))
+            }
             Some(_) => true,
             None => {
                 if let Value::Object(fields) = value {
