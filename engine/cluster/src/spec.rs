@@ -234,6 +234,13 @@ mod tests {
         check(json!({"etcd": {"members": 3}}), &[]);
         check(json!({}), &[": a cluster needs etcd: add `etcd: {members: 1}`"]);
         check(
+            json!({"etcd": {"members": 1}, "apiServer": {"flags": {"authorization-mode": "Node"}}}),
+            &[
+                "/apiServer/flags: invalid argument \"Node\" for \"--authorization-mode\" flag: labkit does not have the mode \
+                 Node; it has RBAC, AlwaysAllow and AlwaysDeny",
+            ],
+        );
+        check(
             json!({"etcd": {"members": 2}, "scheduler": {}, "nodes": {"count": 0}}),
             &[
                 "/etcd/members: etcd runs here with 1, 3 or 5 members, not 2",
