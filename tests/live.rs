@@ -95,6 +95,17 @@ impl Live {
         }
     }
 
+    /// Runs a line in a shell, in the folder of the kubeconfig. What does not end by itself is ended after a while.
+    pub async fn shell(&self, line: &str, stop_after: Option<Duration>) -> Printed {
+        let mut command = Command::new("timeout");
+        let patience = stop_after.unwrap_or(CLIENT_MAX);
+        command.arg(patience.as_secs().to_string()).args(["sh", "-c", line]);
+        command.current_dir(self.folder.path()).env("HOME", self.folder.path()).env("TZ", "UTC");
+        command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
+        command.env_remove("KUBE_EDITOR").env_remove("EDITOR");
+        finish_within(command, patience + CLIENT_MAX).await
+    }
+
     /// Starts kubectl and leaves it running, for `--watch`.
     pub fn kubectl_lines(&self, arguments: &str) -> Lines {
         Lines::of(self.kubectl_command(arguments))
@@ -148,10 +159,14 @@ impl Live {
     }
 }
 
-async fn finish(mut command: Command) -> Printed {
+async fn finish(command: Command) -> Printed {
+    finish_within(command, CLIENT_MAX).await
+}
+
+async fn finish_within(mut command: Command, patience: Duration) -> Printed {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output: Output =
-        tokio::time::timeout(CLIENT_MAX, output).await.expect("the client ends").expect("it starts");
+        tokio::time::timeout(patience, output).await.expect("the client ends").expect("it starts");
     Printed {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

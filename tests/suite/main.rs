@@ -9,6 +9,8 @@ mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kubectl;
 mod kubectl_kinds;
+mod kubectl_table;
 mod kubectl_writes;
 mod labs;
+mod python_client;
 mod timed_out_write;

@@ -6,7 +6,10 @@ use std::net::IpAddr;
 use labkit_api::{Object, Status, Time};
 use serde_json::{Value, json};
 
-use crate::kinds::{Kind, endpoint_slices, namespaces, services};
+use crate::authz::bootstrap;
+use crate::kinds::{
+    Kind, cluster_role_bindings, cluster_roles, endpoint_slices, namespaces, role_bindings, roles, services,
+};
 use crate::registry::Registry;
 
 const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -37,6 +40,28 @@ pub(crate) async fn make_default_objects(registry: &Registry, address: (IpAddr, 
         "ports": [{"name": "https", "protocol": "TCP", "port": port}],
     });
     make(registry, &endpoint_slices::KIND, slice).await
+}
+
+/// Makes the roles and bindings that RBAC begins with. From then on their caches are what requests are judged by.
+pub(crate) async fn make_default_roles(registry: &Registry) -> Result<(), Status> {
+    for kind in [&cluster_roles::KIND, &cluster_role_bindings::KIND, &roles::KIND, &role_bindings::KIND] {
+        registry.followed(kind).await;
+    }
+    let defaults = [
+        (&cluster_roles::KIND, bootstrap::cluster_roles()),
+        (&cluster_role_bindings::KIND, bootstrap::cluster_role_bindings()),
+    ];
+    for (kind, objects) in defaults {
+        let last =
+            objects.last().and_then(|last| last["metadata"]["name"].as_str()).unwrap_or_default().to_owned();
+        for object in objects {
+            make(registry, kind, object).await?;
+        }
+        if let Some(entry) = registry.fresh(kind, &last).await? {
+            registry.cache(kind).reached(entry.revision).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn make(registry: &Registry, kind: &'static Kind, value: Value) -> Result<(), Status> {

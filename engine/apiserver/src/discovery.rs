@@ -10,7 +10,6 @@ use labkit_api::{GroupVersionKind, Verb};
 use labkit_client::Response;
 use serde_json::{Value, json};
 
-use crate::kinds::kind::VERBS;
 use crate::kinds::{KINDS, Kind, group_versions};
 use crate::storage::entry::to_json;
 use crate::{negotiate, respond};
@@ -100,7 +99,7 @@ fn resource_list(group: &str, version: &str) -> Value {
     for kind in kinds_of(group, version) {
         let mut resource = json!({
             "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.is_namespaced(),
-            "kind": kind.kind, "verbs": verbs(VERBS),
+            "kind": kind.kind, "verbs": verbs(kind.verbs()),
         });
         if !kind.short_names.is_empty() {
             resource["shortNames"] = json!(kind.short_names);
@@ -166,7 +165,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "responseKind": response_kind(kind.gvk(), kind),
         "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
         "singularResource": kind.singular(),
-        "verbs": verbs(VERBS),
+        "verbs": verbs(kind.verbs()),
     });
     if !kind.short_names.is_empty() {
         resource["shortNames"] = json!(kind.short_names);

@@ -1,7 +1,8 @@
 //! The API server.
 //!
 //! - [`server`]: [`Server`], the way of a request from its first line to its answer.
-//! - `request_info`, `query`, `negotiate`, `authn`, `decode`: a request, parsed once.
+//! - `request_info`, `query`, `negotiate`, `decode`: a request, parsed once.
+//! - `guard`, `authn`, `authz`, `flags`: who asks, whether they may, and the flags that say so.
 //! - `kinds`: the one list of kinds; a kind is one file with its names, columns and [`Strategy`](kinds::Strategy).
 //! - `pod_spec`, `metadata`, `field`: defaults and validation that kinds share.
 //! - `admission`: the plugins, in upstream's order.
@@ -12,11 +13,12 @@
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
 //!
 //! Invariants: only this crate talks to etcd. An object's resourceVersion is the revision of its key and is never
-//! stored. Every write is a compare-and-swap. Absent: authorization, webhooks, quotas.
+//! stored. Every write is a compare-and-swap. Absent: webhooks, quotas.
 
 mod admission;
 mod allocate;
 mod authn;
+mod authz;
 mod bootstrap;
 mod decode;
 mod discovery;
@@ -24,6 +26,8 @@ mod duplicates;
 #[cfg(feature = "edge")]
 pub mod edge;
 mod field;
+mod flags;
+mod guard;
 mod health;
 mod kinds;
 mod kubelets;
@@ -47,5 +51,7 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
+pub use authn::StaticTokens;
+pub use flags::{Access, AuthorizationMode, Flags};
 pub use kubelets::{Kubelets, LogRequest};
 pub use server::{Server, ServerConfig, StartError, resources};

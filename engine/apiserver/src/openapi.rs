@@ -61,6 +61,10 @@ fn document(group: &str, version: &str) -> Bytes {
     for kind in kinds() {
         let scope = if kind.is_namespaced() { "/namespaces/{namespace}" } else { "" };
         let collection = format!("/{}{scope}/{}", path_of(group, version), kind.plural);
+        if kind.review.is_some() {
+            paths.insert(collection, json!({"post": operation(kind, "post", "post")}));
+            continue;
+        }
         let operations = |all: &[(&str, &str)]| -> Value {
             all.iter()
                 .map(|(method, action)| ((*method).to_owned(), operation(kind, method, action)))

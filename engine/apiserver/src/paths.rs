@@ -6,15 +6,16 @@ use labkit_api::Status;
 use labkit_client::Response;
 use serde_json::json;
 
+use crate::authn::service_account;
+use crate::guard::Guard;
 use crate::query::Query;
-use crate::registry::Registry;
 use crate::{discovery, health, openapi, respond};
 
 /// `v1.32.4`, as `kubectl version` shows it.
 const VERSION: &str = "v1.32.4";
 
 pub(crate) async fn serve(
-    registry: &Registry,
+    guard: &Guard,
     parts: &Parts,
     path: &[String],
     query: &Query,
@@ -24,8 +25,12 @@ pub(crate) async fn serve(
         [] => Ok(respond::value(StatusCode::OK, &json!({"paths": all()}))),
         ["version"] => Ok(respond::value(StatusCode::OK, &version())),
         [endpoint @ ("healthz" | "livez" | "readyz"), rest @ ..] => {
-            Ok(health::serve(registry, endpoint, rest, query).await)
+            Ok(health::serve(&guard.registry, endpoint, rest, query).await)
         }
+        [".well-known", "openid-configuration"] => {
+            Ok(respond::value(StatusCode::OK, &openid_configuration()))
+        }
+        ["openid", "v1", "jwks"] => Ok(respond::value(StatusCode::OK, &service_account::key_set(guard))),
         ["api" | "apis", ..] => Ok(discovery::serve(&parts.headers, &segments)),
         ["openapi", "v3", rest @ ..] => Ok(openapi::serve(&parts.headers, rest, query)),
         _ => Ok(respond::page_not_found()),
@@ -40,11 +45,28 @@ fn all() -> Vec<String> {
             paths.push(format!("/apis/{group}/{version}"));
         }
     }
-    for path in ["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"] {
+    for path in [
+        "/.well-known/openid-configuration",
+        "/healthz",
+        "/livez",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ] {
         paths.push(path.to_owned());
     }
     paths.sort();
     paths
+}
+
+/// Who issues service accounts' tokens, for whoever wants to verify one. The key is served by this server itself.
+fn openid_configuration() -> serde_json::Value {
+    json!({
+        "issuer": service_account::ISSUER, "jwks_uri": format!("{}/openid/v1/jwks", service_account::ISSUER),
+        "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    })
 }
 
 fn version() -> serde_json::Value {

@@ -61,7 +61,7 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
         return Err(not_served());
     }
     let info = RequestInfo {
-        verb: verb(method, name, subresource, query)?,
+        verb: verb(kind, method, name, subresource, query)?,
         kind,
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -77,6 +77,7 @@ fn is_namespace_subresource(rest: &[&str]) -> bool {
 }
 
 fn verb(
+    kind: &Kind,
     method: &Method,
     name: &str,
     subresource: Option<Subresource>,
@@ -96,6 +97,7 @@ fn verb(
     };
     match subresource {
         Some(subresource) if !subresource.verbs().contains(&verb) => Err(not_allowed()),
+        None if !kind.verbs().contains(&verb) => Err(not_allowed()),
         _ => Ok(verb),
     }
 }

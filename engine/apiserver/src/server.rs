@@ -10,6 +10,9 @@ use labkit_client::{Request, Response, Transport};
 use labkit_sim::World;
 
 use crate::allocate::Addresses;
+use crate::authz::Attributes;
+use crate::flags::Access;
+use crate::guard::Guard;
 use crate::kinds::KINDS;
 use crate::kubelets::Kubelets;
 use crate::query::Query;
@@ -18,7 +21,7 @@ use crate::request_info::{self, Target};
 use crate::storage::Store;
 use crate::storage::lease::Leases;
 use crate::verbs::{self, Call};
-use crate::{authn, bootstrap, paths, respond};
+use crate::{bootstrap, paths, respond};
 
 /// What one API server is started with.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub struct ServerConfig {
     pub event_ttl: Duration,
     /// Where clients reach it, for the endpoints of `default/kubernetes`; `None` for 10.0.0.1:6443.
     pub public_address: Option<(IpAddr, u16)>,
+    /// Who may come in and what they may do.
+    pub access: Access,
 }
 
 /// Why a server did not start.
@@ -55,6 +60,7 @@ const VIRTUAL_ADDRESS: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 
 #[derive(Clone, Debug)]
 pub struct Server {
     pub(crate) registry: Arc<Registry>,
+    guard: Arc<Guard>,
     kubelets: Arc<dyn Kubelets>,
 }
 
@@ -71,7 +77,11 @@ impl Server {
         registry.follow_eager_kinds().await;
         let address = config.public_address.unwrap_or(VIRTUAL_ADDRESS);
         bootstrap::make_default_objects(&registry, address).await.map_err(StartError::DefaultObjects)?;
-        Ok(Server { registry, kubelets: config.kubelets })
+        let guard = Arc::new(Guard::new(config.access, registry.clone()));
+        if guard.has_rbac() {
+            bootstrap::make_default_roles(&registry).await.map_err(StartError::DefaultObjects)?;
+        }
+        Ok(Server { registry, guard, kubelets: config.kubelets })
     }
 
     /// The server as a service, to be called in its component's scope.
@@ -91,21 +101,35 @@ impl Server {
     async fn chain(&self, request: Request) -> Result<Response, Status> {
         let query = Query::parse(request.uri().query());
         let target = request_info::parse(request.method(), request.uri().path(), &query)?;
-        let user = authn::authenticate(&request);
+        let user = self.guard.authenticate(&request).await?;
         let (parts, body) = request.into_parts();
         match target {
-            Target::Path(path) => paths::serve(&self.registry, &parts, &path, &query).await,
+            Target::Path(path) => {
+                let attributes = || Attributes::of_path(&user, &parts.method, parts.uri.path());
+                self.guard.authorize(attributes)?;
+                paths::serve(&self.guard, &parts, &path, &query).await
+            }
             Target::Resource(info) => {
+                self.guard.authorize(|| Attributes::of_resource(&user, &info))?;
+                let guard = self.guard.clone();
                 let (registry, kubelets) = (self.registry.clone(), self.kubelets.clone());
-                let call =
-                    Call { registry, kubelets, info: *info, query, headers: parts.headers, body, user };
+                let call = Call {
+                    registry,
+                    kubelets,
+                    guard,
+                    info: *info,
+                    query,
+                    headers: parts.headers,
+                    body,
+                    user,
+                };
                 verbs::dispatch(call).await
             }
         }
     }
 }
 
-/// Every resource that is served, from the one list of kinds.
+/// Every resource whose objects are stored, from the one list of kinds.
 pub fn resources() -> Vec<Resource> {
-    KINDS.iter().map(|kind| kind.resource()).collect()
+    KINDS.iter().filter(|kind| kind.review.is_none()).map(|kind| kind.resource()).collect()
 }

@@ -58,6 +58,7 @@ impl Backbone {
             service_cluster_ip_range: "10.96.0.0/12".to_owned(),
             event_ttl: Duration::from_secs(3600),
             public_address: None,
+            access: crate::Access::default(),
         };
         let server = component.run(Server::start(world, config)).await.expect("the store is up");
         let servers = Arc::new(OneServer(component, server.transport()));

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::diagram::draw;
 use crate::error::DirectiveError;
+use crate::kubectl::commands;
 use crate::page::{CoursePage, LabPage, RunPage, TaskPage};
 use crate::schema::Schema;
 use crate::templates::Templates;
@@ -78,6 +79,7 @@ fn text_of(name: &str, argument: Option<&str>, scope: Scope<'_>) -> Result<Strin
             Ok(templates.render("course", &json!({"up": up, "course": scope.course})))
         }
         ("schema", Some(file)) => schema(file, scope),
+        ("kubectl", Some(table)) => Ok(templates.render("kubectl", &commands(table, templates.words.0)?)),
         ("objectives", None) => Ok(templates.render("objectives", lab(name, scope)?)),
         ("task", Some(id)) => Ok(templates.render("task", task(id, lab(name, scope)?)?)),
         ("hints", Some(id)) => Ok(templates.render("hints", task(id, lab(name, scope)?)?)),
@@ -87,12 +89,13 @@ fn text_of(name: &str, argument: Option<&str>, scope: Scope<'_>) -> Result<Strin
             Ok(of_run("diagram", lab(name, scope)?, scope, |run| draw(run, &templates.words)))
         }
         ("task" | "hints", None) => Err(format!("{{{{{name}}}}} needs the id of a task: {{{{{name} ID}}}}")),
+        ("kubectl", None) => Err("{{kubectl}} needs a table: {{kubectl reads}}".to_owned()),
         ("schema", None) => Err("{{schema}} needs a file of schemas/".to_owned()),
         ("labs" | "course" | "objectives" | "results" | "timeline" | "diagram", Some(_)) => {
             Err(format!("{{{{{name}}}}} stands alone"))
         }
         _ => Err(format!(
-            "no directive {{{{{name}}}}}; there are course, diagram, hints ID, labs, objectives, results, schema FILE, task ID, timeline"
+            "no directive {{{{{name}}}}}; there are course, diagram, hints ID, kubectl TABLE, labs, objectives, results, schema FILE, task ID, timeline"
         )),
     }
 }
@@ -238,7 +241,7 @@ mod tests {
         let errors: Vec<String> = errors.iter().map(DirectiveError::to_string).collect();
         let expected = [
             "labs/x/README.md:1: kill-the-leader has no task nope; it has survive",
-            "labs/x/README.md:3: no directive {{taks}}; there are course, diagram, hints ID, labs, objectives, results, schema FILE, task ID, timeline",
+            "labs/x/README.md:3: no directive {{taks}}; there are course, diagram, hints ID, kubectl TABLE, labs, objectives, results, schema FILE, task ID, timeline",
             "labs/x/README.md:4: {{hints}} needs the id of a task: {{hints ID}}",
             "labs/x/README.md:5: {{results}} stands alone",
             "labs/x/README.md:6: no schema y; there are course.schema.json, lab.schema.json, submission.schema.json",

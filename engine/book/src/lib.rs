@@ -15,6 +15,7 @@ mod diagram;
 mod directive;
 mod error;
 mod from_lab;
+mod kubectl;
 mod page;
 mod preprocess;
 #[cfg(test)]

@@ -11,11 +11,12 @@ use crate::page::Language;
 use crate::words::{Words, span};
 
 /// Name and text of each template.
-const TEMPLATES: [(&str, &str); 11] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("course", include_str!("../../../book/templates/course.hbs")),
     ("diagram", include_str!("../../../book/templates/diagram.hbs")),
     ("hints", include_str!("../../../book/templates/hints.hbs")),
     ("index", include_str!("../../../book/templates/index.hbs")),
+    ("kubectl", include_str!("../../../book/templates/kubectl.hbs")),
     ("lab", include_str!("../../../book/templates/lab.hbs")),
     ("objectives", include_str!("../../../book/templates/objectives.hbs")),
     ("results", include_str!("../../../book/templates/results.hbs")),

@@ -114,6 +114,11 @@ pub enum Command {
     ///
     /// Ends the control plane and removes its files. Submit first if you want to keep what you did.
     Stop(StopArguments),
+    /// Run a cluster without a lab, in this terminal.
+    ///
+    /// For your own experiments, and for test suites that want an API server. The flags are kube-apiserver's, as far
+    /// as they are served. Prints the line that points kubectl at it; Ctrl-C ends it and removes its files.
+    Up(UpArguments),
     /// Grade a submission in virtual time, in milliseconds.
     ///
     /// Without a flag it grades start/, what a student begins with: it shows every check in red. The same
@@ -172,6 +177,43 @@ pub struct StartArguments {
     /// Stay in this terminal; Ctrl-C ends the lab.
     #[arg(long)]
     pub foreground: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct UpArguments {
+    /// How many worker nodes; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub nodes: u8,
+    /// How many etcd members: 1, 3 or 5.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub etcd: u8,
+    /// The API server's port on 127.0.0.1; 0 for any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub secure_port: u16,
+    /// The addresses of services [default: 10.96.0.0/12].
+    #[arg(long, value_name = "CIDR")]
+    pub service_cluster_ip_range: Option<String>,
+    /// Certificates (PEM) of authorities whose clients are known, beside the cluster's own.
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+    /// Users with static tokens: lines of token,user,uid,"group1,group2".
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+    /// Who may do what: RBAC, AlwaysAllow, AlwaysDeny, or several [default: AlwaysAllow].
+    #[arg(long, value_name = "MODES")]
+    pub authorization_mode: Option<String>,
+    /// Whether requests without credentials are those of system:anonymous [default: true].
+    #[arg(long, value_name = "BOOL")]
+    pub anonymous_auth: Option<String>,
+    /// Admission plugins to run, beside the default ones.
+    #[arg(long, value_name = "PLUGINS")]
+    pub enable_admission_plugins: Option<String>,
+    /// Admission plugins not to run.
+    #[arg(long, value_name = "PLUGINS")]
+    pub disable_admission_plugins: Option<String>,
+    /// Controllers to run: * is all, -NAME all but that one [default: *].
+    #[arg(long, value_name = "CONTROLLERS", allow_hyphen_values = true)]
+    pub controllers: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -22,6 +22,7 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
             "timeline", "status", "reset", "submit", "stop",
         ],
     ),
+    ("Experiments", "실험", &["up"]),
     ("Instructors", "강사", &["run", "grade", "lint", "new", "schema"]),
     ("Publishers", "출판", &["book"]),
 ];
@@ -66,6 +67,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("status", &["labkit status", "labkit status --json"]),
     ("submit", &["labkit submit --out ~/handin/kill-the-leader"]),
     ("stop", &["labkit stop", "labkit stop --all"]),
+    (
+        "up",
+        &[
+            "labkit up",
+            "labkit up --nodes 3 --etcd 3",
+            "labkit up --nodes 0 --secure-port 6443 --controllers \"*,-deployment-controller\"",
+            "labkit up --authorization-mode RBAC --token-auth-file tokens.csv",
+        ],
+    ),
     (
         "run",
         &[

@@ -29,6 +29,6 @@ pub use target::Target;
 pub use timeline::TimelineEntry;
 
 // For those above, who reach every component through the cluster.
-pub use labkit_apiserver::resources;
+pub use labkit_apiserver::{StaticTokens, resources};
 pub use labkit_client as client;
 pub use labkit_etcd as etcd;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use futures::future::BoxFuture;
 use labkit_api::{Status, UserInfo};
-use labkit_apiserver::{Kubelets, LogRequest, Server, ServerConfig};
+use labkit_apiserver::{Flags, Kubelets, LogRequest, Server, ServerConfig};
 use labkit_client::Body;
 use labkit_controllers::ControllerManagerConfig;
 use labkit_node::{LogOptions, Machine};
@@ -91,12 +91,16 @@ pub(crate) fn is_up(cluster: &Cluster, target: &Target) -> bool {
 async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError> {
     let inner = &cluster.inner;
     let component = arise(&inner.world, &Target::ApiServer(index));
+    let spec = inner.spec.api_server.as_ref().expect("targets are in the spec");
+    let mut flags = Flags::parse(&spec.flags).expect("the spec has no problems");
+    flags.access.static_tokens = spec.static_tokens.clone();
     let config = ServerConfig {
         etcd: inner.etcd.client(component.name()),
         kubelets: Arc::new(KubeletPorts { cluster: Arc::downgrade(&cluster.inner) }),
-        service_cluster_ip_range: "10.96.0.0/12".to_owned(),
-        event_ttl: std::time::Duration::from_secs(3600),
+        service_cluster_ip_range: flags.service_cluster_ip_range,
+        event_ttl: flags.event_ttl,
         public_address: cluster.public_address(index),
+        access: flags.access,
     };
     let server = component.run(Server::start(&inner.world, config)).await?;
     inner.balancer.join(index, component, server.transport());

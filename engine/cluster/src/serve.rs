@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use labkit_pki::{Authority, ClientAuth, LeafSpec, kubeconfig, server_config};
+use labkit_pki::{Authority, ClientAuth, LeafSpec, kubeconfig, server_config, server_config_for};
 use labkit_sim::Pace;
 use rustls::ServerConfig as TlsConfig;
 use tokio::net::TcpListener;
@@ -23,6 +23,9 @@ pub struct ServeOptions {
     pub etcd_ports: BTreeMap<String, u16>,
     /// The cluster's name in the kubeconfig.
     pub cluster_name: String,
+    /// `--client-ca-file`: certificates, as PEM, whose clients the API servers know beside those of the cluster's own
+    /// authority.
+    pub client_ca_pem: String,
 }
 
 impl Default for ServeOptions {
@@ -32,6 +35,7 @@ impl Default for ServeOptions {
             secure_port: None,
             etcd_ports: BTreeMap::new(),
             cluster_name: "labkit".to_owned(),
+            client_ca_pem: String::new(),
         }
     }
 }
@@ -54,6 +58,8 @@ pub struct Served {
 pub enum ServeError {
     #[error("sockets need wall pace")]
     VirtualPace,
+    #[error("the authorities of clients: {0}")]
+    ClientCa(String),
     #[error(transparent)]
     Listen(#[from] BootError),
 }
@@ -92,7 +98,7 @@ impl Cluster {
             "kubernetes.default",
             "kubernetes.default.svc",
             "kubernetes.default.svc.cluster.local",
-            "10.96.0.1",
+            &self.kubernetes_service_ip(),
         ];
         let leaf = ca.issue(&LeafSpec {
             common_name: "kube-apiserver".to_owned(),
@@ -108,7 +114,14 @@ impl Cluster {
             address: options.address,
             etcd_tls: server_config(&etcd_ca, &etcd_leaf, ClientAuth::Required, &["h2"]),
             etcd_ports: BTreeMap::new(),
-            api_tls: server_config(&ca, &leaf, ClientAuth::Optional, &["h2", "http/1.1"]),
+            api_tls: server_config_for(
+                &ca,
+                &options.client_ca_pem,
+                &leaf,
+                ClientAuth::Optional,
+                &["h2", "http/1.1"],
+            )
+            .map_err(ServeError::ClientCa)?,
             api_ports: BTreeMap::new(),
         };
         *self.serving() = Some(serving);
@@ -147,6 +160,12 @@ impl Cluster {
             etcd_cert_pem: etcd_client.cert_pem,
             etcd_key_pem: etcd_client.key_pem,
         })
+    }
+
+    fn kubernetes_service_ip(&self) -> String {
+        let spec = self.spec().api_server.clone().unwrap_or_default();
+        let flags = labkit_apiserver::Flags::parse(&spec.flags).expect("the spec has no problems");
+        flags.kubernetes_service_ip().expect("the spec has no problems").to_string()
     }
 
     /// Opens an API server's port again, if it had one.

@@ -48,6 +48,12 @@ pub struct EtcdSpec {
 pub struct ApiServerSpec {
     /// How many API servers share the store, behind a load balancer.
     pub replicas: u8,
+    /// Flags of kube-apiserver, without the dashes: `authorization-mode: RBAC`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, String>,
+    /// The users of `--token-auth-file`, which no lab has.
+    #[serde(skip)]
+    pub static_tokens: labkit_apiserver::StaticTokens,
 }
 
 /// `controllerManager: {flags: {node-monitor-grace-period: 40s}}`
@@ -90,7 +96,7 @@ impl Default for EtcdSpec {
 
 impl Default for ApiServerSpec {
     fn default() -> ApiServerSpec {
-        ApiServerSpec { replicas: 1 }
+        ApiServerSpec { replicas: 1, flags: BTreeMap::new(), static_tokens: Default::default() }
     }
 }
 
@@ -170,6 +176,11 @@ impl ClusterSpec {
                 say(pointer, format!("{who} talks to the API server: add `apiServer: {{}}`"));
             }
         }
+        if let Some(server) = &self.api_server
+            && let Err(message) = labkit_apiserver::Flags::parse(&server.flags)
+        {
+            say("/apiServer/flags", message);
+        }
         if let Some(manager) = &self.controller_manager
             && let Err(message) = labkit_controllers::ControllerManagerConfig::from_flags(&manager.flags)
         {
@@ -222,6 +233,13 @@ mod tests {
         use serde_json::json;
         check(json!({"etcd": {"members": 3}}), &[]);
         check(json!({}), &[": a cluster needs etcd: add `etcd: {members: 1}`"]);
+        check(
+            json!({"etcd": {"members": 1}, "apiServer": {"flags": {"authorization-mode": "Node"}}}),
+            &[
+                "/apiServer/flags: invalid argument \"Node\" for \"--authorization-mode\" flag: labkit does not have the mode \
+                 Node; it has RBAC, AlwaysAllow and AlwaysDeny",
+            ],
+        );
         check(
             json!({"etcd": {"members": 2}, "scheduler": {}, "nodes": {"count": 0}}),
             &[

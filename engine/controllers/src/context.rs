@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -97,4 +98,5 @@ informers! {
     services: Service,
     endpoint_slices: EndpointSlice,
     service_accounts: ServiceAccount,
+    certificate_signing_requests: CertificateSigningRequest,
 }

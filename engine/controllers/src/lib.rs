@@ -12,6 +12,7 @@
 //! present state and acts on it, so that missed events do not matter. Each runs with the watch event that
 //! asked for it as its cause in the trace.
 
+mod certificate_signing;
 pub mod config;
 mod context;
 mod deployment;

@@ -26,6 +26,7 @@ pub(crate) const CONTROLLERS: &[Controller] = controllers! {
     "node-lifecycle-controller" => crate::node_lifecycle::run,
     "taint-eviction-controller" => crate::taint_eviction::run,
     "pod-garbage-collector-controller" => crate::pod_garbage_collector::run,
+    "certificatesigningrequest-signing-controller" => crate::certificate_signing::run,
     "garbage-collector-controller" => crate::garbage_collector::run,
 };
 

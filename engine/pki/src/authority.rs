@@ -13,10 +13,13 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::key::Key;
+use crate::request::SigningRequest;
 
 const AUTHORITY_DAYS: i64 = 3650;
 const LEAF_DAYS: i64 = 365;
 const BACKDATED_MINUTES: i64 = 5;
+/// What the certificate writer has room for.
+const ORGANIZATIONS_MAX: usize = 2;
 
 /// A certificate authority. Clones share its random stream.
 #[derive(Debug, Clone)]
@@ -73,6 +76,23 @@ impl Authority {
         &self.cert_der
     }
 
+    /// Issues a client's certificate for somebody else's key, as PEM. Subject alternative names are left out.
+    pub fn sign(&self, request: &SigningRequest, lifetime_seconds: i64) -> Result<String, String> {
+        if request.organizations.len() > ORGANIZATIONS_MAX {
+            return Err(format!("a certificate here carries at most {ORGANIZATIONS_MAX} organizations"));
+        }
+        let mut rng = self.rng.lock().expect("no panic happens under this lock");
+        let mut params = params(&self.world, &mut rng, LEAF_DAYS);
+        params.not_after =
+            params.not_before + Duration::minutes(BACKDATED_MINUTES) + Duration::seconds(lifetime_seconds);
+        params.distinguished_name = subject(&request.common_name, &request.organizations);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        let certificate = params.signed_by(&request.key, &issuer).map_err(|error| error.to_string())?;
+        Ok(certificate.pem())
+    }
+
     /// Issues a certificate for servers and clients alike, as etcd's and kubelets' are.
     ///
     /// Panics if a name is neither an address nor ASCII, or if there are more than two organizations: the
@@ -81,15 +101,11 @@ impl Authority {
         let mut rng = self.rng.lock().expect("no panic happens under this lock");
         let key = Key::generate(&mut rng);
         let mut params = params(&self.world, &mut rng, LEAF_DAYS);
-        params.distinguished_name = DistinguishedName::new();
-        assert!(spec.organizations.len() <= 2, "a certificate here carries at most two organizations");
-        for (index, organization) in spec.organizations.iter().enumerate() {
-            // rcgen keeps one value per type; the second goes in under the same OID spelled out.
-            let kind =
-                if index == 0 { DnType::OrganizationName } else { DnType::CustomDnType(vec![2, 5, 4, 10]) };
-            params.distinguished_name.push(kind, organization.as_str());
-        }
-        params.distinguished_name.push(DnType::CommonName, spec.common_name.as_str());
+        assert!(
+            spec.organizations.len() <= ORGANIZATIONS_MAX,
+            "a certificate here carries at most two organizations"
+        );
+        params.distinguished_name = subject(&spec.common_name, &spec.organizations);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -103,6 +119,18 @@ impl Authority {
             key_der: key.pkcs8_der(),
         }
     }
+}
+
+fn subject(common_name: &str, organizations: &[String]) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    for (index, organization) in organizations.iter().enumerate() {
+        // rcgen keeps one value per type; the second goes in under the same OID spelled out.
+        let kind =
+            if index == 0 { DnType::OrganizationName } else { DnType::CustomDnType(vec![2, 5, 4, 10]) };
+        subject.push(kind, organization.as_str());
+    }
+    subject.push(DnType::CommonName, common_name);
+    subject
 }
 
 fn subject_name(name: &str) -> SanType {

@@ -1,8 +1,8 @@
 //! P-256 keys from a random stream of the world.
 
 use labkit_sim::Rng;
-use p256::ecdsa::signature::Signer;
-use p256::ecdsa::{DerSignature, SigningKey};
+use p256::ecdsa::signature::{Signer, Verifier};
+use p256::ecdsa::{DerSignature, Signature, SigningKey};
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
 
 /// A private key. Its signatures are deterministic.
@@ -29,6 +29,23 @@ impl Key {
     pub fn pem(&self) -> String {
         let pem = self.signing.to_pkcs8_pem(LineEnding::LF).expect("a P-256 key has a PKCS #8 form");
         pem.to_string()
+    }
+
+    /// The public point, uncompressed: 4, x, y.
+    pub fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    /// A signature as JSON web tokens have it (ES256): r and s, 32 bytes each.
+    pub fn sign_es256(&self, message: &[u8]) -> Vec<u8> {
+        let signature: Signature = self.signing.sign(message);
+        signature.to_bytes().to_vec()
+    }
+
+    /// Whether [`Key::sign_es256`] made this signature.
+    pub fn verifies_es256(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature)
+            .is_ok_and(|signature| self.signing.verifying_key().verify(message, &signature).is_ok())
     }
 
     pub(crate) fn pkcs8_der(&self) -> Vec<u8> {

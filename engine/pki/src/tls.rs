@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -23,11 +24,31 @@ pub fn server_config(
     auth: ClientAuth,
     protocols: &[&str],
 ) -> Arc<ServerConfig> {
+    server_config_for(clients, "", leaf, auth, protocols).expect("an authority's certificate is a root")
+}
+
+/// The same, which knows the clients of further authorities: their certificates as PEM.
+pub fn server_config_for(
+    clients: &Authority,
+    more_clients_pem: &str,
+    leaf: &Leaf,
+    auth: ClientAuth,
+    protocols: &[&str],
+) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from(clients.cert_der().to_vec()))
         .expect("an authority's certificate is a root");
+    for certificate in CertificateDer::pem_slice_iter(more_clients_pem.as_bytes()) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+        added?;
+    }
+    if !more_clients_pem.is_empty() && roots.len() < 2 {
+        return Err("there is no certificate in PEM".to_owned());
+    }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let verifier = match auth {
         ClientAuth::Required => verifier,
@@ -42,5 +63,5 @@ pub fn server_config(
         .with_single_cert(chain, key)
         .expect("the key belongs to the certificate");
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    Arc::new(config)
+    Ok(Arc::new(config))
 }

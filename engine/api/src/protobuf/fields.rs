@@ -54,6 +54,7 @@ enum Element {
     Integer,
     Text,
     TextOrNumber,
+    Texts,
     Any,
 }
 
@@ -120,6 +121,9 @@ impl Field {
                 let element = match inner.full_name() {
                     "meta.v1.Time" | "meta.v1.MicroTime" => Element::Text,
                     "meta.v1.Quantity" | "meta.v1.IntOrString" => Element::TextOrNumber,
+                    "authentication.v1.ExtraValue"
+                    | "authorization.v1.ExtraValue"
+                    | "certificates.v1.ExtraValue" => Element::Texts,
                     "meta.v1.FieldsV1" | "meta.v1.RawExtension" => Element::Any,
                     _ => Element::Struct(Struct::of(inner)),
                 };
@@ -222,6 +226,8 @@ fn check(
             (Element::Integer, value) => value.is_i64(),
             (Element::Text, value) => value.is_string(),
             (Element::TextOrNumber, value) => value.is_string() || value.is_number(),
+            (Element::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
+            (Element::Texts, _) => false,
             (Element::Any, _) => true,
         };
         if fits { Ok(()) } else { refuse(value, at, go) }

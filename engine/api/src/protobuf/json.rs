@@ -7,12 +7,14 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Val
 use serde_json::{Map, Value, json};
 
 /// Parts of a message whose fields stand directly in the JSON object; embedded structs upstream.
-pub(super) const INLINE: [&str; 6] = [
+pub(super) const INLINE: [&str; 8] = [
     "ephemeralContainerCommon",
     "handler",
     "ingressRuleValue",
     "localObjectReference",
     "persistentVolumeSource",
+    "rule",
+    "ruleWithOperations",
     "volumeSource",
 ];
 
@@ -92,6 +94,7 @@ fn message(message: &DynamicMessage) -> Result<Option<Value>, String> {
             let raw = raw.as_bytes().map(AsRef::as_ref).unwrap_or_default();
             Some(serde_json::from_slice(raw).map_err(|error| error.to_string())?)
         }
+        _ if message.descriptor().name() == "ExtraValue" => value(field("items").as_ref())?,
         _ => Some(Value::Object(object(message)?)),
     })
 }

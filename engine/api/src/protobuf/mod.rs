@@ -87,15 +87,20 @@ pub fn decode(body: &[u8]) -> Result<Value, Status> {
 
 /// The message of a kind. `DeleteOptions` comes with the version of whatever is deleted.
 fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
-    const VERSIONS: [&str; 15] = [
+    const VERSIONS: [&str; 20] = [
         "v1",
+        "admissionregistration.k8s.io/v1",
         "apps/v1",
+        "authentication.k8s.io/v1",
+        "authorization.k8s.io/v1",
         "autoscaling/v1",
         "autoscaling/v2",
         "batch/v1",
+        "certificates.k8s.io/v1",
         "coordination.k8s.io/v1",
         "discovery.k8s.io/v1",
         "events.k8s.io/v1",
+        "flowcontrol.apiserver.k8s.io/v1",
         "meta.k8s.io/v1",
         "networking.k8s.io/v1",
         "node.k8s.io/v1",

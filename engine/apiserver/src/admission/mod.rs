@@ -1,11 +1,13 @@
 //! Admission: the plugins that change or refuse what is about to be written, in upstream's order.
 //! Counterpart: `pkg/kubeapiserver/options/plugins.go`.
 
+mod certificate_subject_restriction;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
 mod priority;
 mod service_account;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use labkit_api::{Object, Status, Verb};
@@ -38,10 +40,45 @@ impl Attributes<'_> {
 
 type Admit = fn(&mut Attributes<'_>) -> Result<(), Status>;
 
-static PLUGINS: &[Admit] =
-    &[namespace_lifecycle::admit, service_account::admit, priority::admit, default_toleration_seconds::admit];
+static PLUGINS: &[(&str, Admit)] = &[
+    ("NamespaceLifecycle", namespace_lifecycle::admit),
+    ("ServiceAccount", service_account::admit),
+    ("Priority", priority::admit),
+    ("DefaultTolerationSeconds", default_toleration_seconds::admit),
+    ("CertificateSubjectRestriction", certificate_subject_restriction::admit),
+];
 
-/// Runs every plugin; the first refusal stands.
-pub(crate) fn admit(mut attributes: Attributes<'_>) -> Result<(), Status> {
-    PLUGINS.iter().try_for_each(|admit| admit(&mut attributes))
+/// The plugins of one server: all of them, but for those that were switched off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plugins {
+    disabled: BTreeSet<String>,
+}
+
+impl Plugins {
+    /// From the lists of `--enable-admission-plugins` and `--disable-admission-plugins`.
+    pub fn parse(enable: &str, disable: &str) -> Result<Plugins, String> {
+        let names = |list: &str| -> Vec<String> {
+            list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+        };
+        let (enabled, disabled) = (names(enable), names(disable));
+        if let Some(unknown) = enabled.iter().find(|name| !PLUGINS.iter().any(|(known, _)| known == name)) {
+            let known: Vec<&str> = PLUGINS.iter().map(|(name, _)| *name).collect();
+            return Err(format!(
+                "enable-admission-plugins plugin {unknown:?} is unknown here; there are {}",
+                known.join(", ")
+            ));
+        }
+        match enabled.iter().find(|name| disabled.contains(name)) {
+            Some(both) => Err(format!(
+                "[{both:?}] in enable-admission-plugins and disable-admission-plugins overlapped"
+            )),
+            None => Ok(Plugins { disabled: disabled.into_iter().collect() }),
+        }
+    }
+
+    /// Runs every plugin; the first refusal stands.
+    pub(crate) fn admit(&self, mut attributes: Attributes<'_>) -> Result<(), Status> {
+        let mut plugins = PLUGINS.iter().filter(|(name, _)| !self.disabled.contains(*name));
+        plugins.try_for_each(|(_, admit)| admit(&mut attributes))
+    }
 }

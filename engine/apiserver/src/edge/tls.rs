@@ -10,10 +10,12 @@ use hyper_util::server::conn::auto::Builder;
 use labkit_api::UserInfo;
 use labkit_client::Transport;
 use labkit_sim::World;
+use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::authn::CREDENTIAL_ID;
 use crate::edge::http::{self, Service};
 
 /// The pause after a connection that could not be accepted.
@@ -75,10 +77,13 @@ where
 }
 
 /// The subject of a certificate as a user: CN is the name, each O a group.
-fn user(certificate: &[u8]) -> Option<UserInfo> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+fn user(der: &[u8]) -> Option<UserInfo> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?;
     let groups: Vec<&str> = subject.iter_organization().filter_map(|group| group.as_str().ok()).collect();
-    Some(UserInfo::new(name, &groups))
+    let mut user = UserInfo::new(name, &groups);
+    let id = format!("X509SHA256={:x}", Sha256::digest(der));
+    user.extra.insert(CREDENTIAL_ID.to_owned(), vec![id]);
+    Some(user)
 }

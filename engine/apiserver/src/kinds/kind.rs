@@ -1,13 +1,15 @@
 //! The contract of a kind of objects: its names, its columns, and the strategy that makes its objects whole and
 //! judges them. Counterparts: `rest.RESTCreateStrategy` and its siblings, `registry/*/strategy.go`.
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
-use labkit_api::{GroupVersionKind, Object, Resource, Scope, StatusCause, Verb};
+use labkit_api::{GroupVersionKind, Object, Resource, Scope, Status, StatusCause, UserInfo, Verb};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use crate::kinds::subresource::Subresource;
 use crate::table::{self, Column};
+use crate::verbs::Call;
 
 /// A kind that is served. Everything that a client can ask about it comes from here. A kind's file names its type,
 /// which brings group, version, plural, scope and schema, and what differs from [`Kind::of`].
@@ -31,7 +33,12 @@ pub struct Kind {
     /// Adds its schema to a document of OpenAPI, and says under which name.
     pub schema: fn(&mut SchemaGenerator) -> String,
     pub strategy: &'static dyn Strategy,
+    /// For a kind of questions, which are answered and never stored.
+    pub review: Option<Review>,
 }
+
+/// Answers a question: the same object, with its status.
+pub(crate) type Review = for<'a> fn(&'a Call, Object) -> BoxFuture<'a, Result<Object, Status>>;
 
 /// The scope of a type, as a value.
 pub trait InScope {
@@ -66,6 +73,9 @@ pub trait Strategy: Sync {
         false
     }
 
+    /// Notes who asks for a new object, where the kind keeps that.
+    fn set_requester(&self, _object: &mut Object, _user: &UserInfo) {}
+
     /// Clears what a client may not choose.
     fn prepare_for_create(&self, object: &mut Object) {
         if let Some(status) = self.new_status() {
@@ -93,6 +103,15 @@ pub trait Strategy: Sync {
         object.metadata.owner_references = old.metadata.owner_references.clone();
     }
 
+    /// The same for a write to `approval`: of the status only the conditions change.
+    fn prepare_for_approval(&self, object: &mut Object, old: &Object) {
+        let conditions = object.at(&["status", "conditions"]).cloned();
+        object.rest = old.rest.clone();
+        if let Some(conditions) = conditions {
+            object.set_at(&["status", "conditions"], conditions);
+        }
+    }
+
     fn validate_name(&self, name: &str) -> Vec<String> {
         labkit_api::validation::is_dns1123_subdomain(name)
     }
@@ -103,6 +122,11 @@ pub trait Strategy: Sync {
 
     /// Beyond [`Strategy::validate`]: what may not change.
     fn validate_update(&self, _object: &Object, _old: &Object) -> Vec<StatusCause> {
+        Vec::new()
+    }
+
+    /// What a write to `approval` may not change.
+    fn validate_approval(&self, _object: &Object, _old: &Object) -> Vec<StatusCause> {
         Vec::new()
     }
 
@@ -161,7 +185,7 @@ pub trait Strategy: Sync {
 }
 
 /// The verbs of every collection, in discovery's order.
-pub(crate) const VERBS: &[Verb] = &[
+const VERBS: &[Verb] = &[
     Verb::Create,
     Verb::Delete,
     Verb::DeleteCollection,
@@ -194,6 +218,7 @@ impl Kind {
             is_eager: false,
             schema: add_schema::<T>,
             strategy,
+            review: None,
         }
     }
 
@@ -212,6 +237,11 @@ impl Kind {
 
     pub fn resource(&self) -> Resource {
         Resource { gvk: self.gvk(), plural: self.plural.to_owned(), scope: self.scope }
+    }
+
+    /// What can be done to the collection and its objects.
+    pub fn verbs(&self) -> &'static [Verb] {
+        if self.review.is_some() { &[Verb::Create] } else { VERBS }
     }
 
     /// The kind in whose form objects are stored: itself, or the one that shares its storage with it.

@@ -1,17 +1,22 @@
 //! The one list of kinds. Routes, discovery, OpenAPI, tables and keys are made from it.
 
+pub(crate) mod certificate_signing_requests;
 pub(crate) mod cluster_role_bindings;
 pub(crate) mod cluster_roles;
 pub(crate) mod config_maps;
 pub(crate) mod controller_revisions;
 pub(crate) mod cron_jobs;
 pub(crate) mod cron_schedule;
+pub(crate) mod csi_drivers;
+pub(crate) mod csi_nodes;
+pub(crate) mod csi_storage_capacities;
 pub(crate) mod daemon_sets;
 pub(crate) mod deployments;
 pub(crate) mod endpoint_slices;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod events_v1;
+pub(crate) mod flow_schemas;
 pub(crate) mod horizontal_pod_autoscalers;
 pub(crate) mod horizontal_pod_autoscalers_v1;
 pub(crate) mod ingress_classes;
@@ -20,6 +25,8 @@ pub(crate) mod jobs;
 pub(crate) mod kind;
 pub(crate) mod leases;
 pub(crate) mod limit_ranges;
+pub(crate) mod local_subject_access_reviews;
+pub(crate) mod mutating_webhook_configurations;
 pub(crate) mod namespaces;
 pub(crate) mod network_policies;
 pub(crate) mod nodes;
@@ -29,6 +36,7 @@ pub(crate) mod pod_disruption_budgets;
 pub(crate) mod pod_templates;
 pub(crate) mod pods;
 pub(crate) mod priority_classes;
+pub(crate) mod priority_level_configurations;
 pub(crate) mod replica_sets;
 pub(crate) mod replication_controllers;
 pub(crate) mod resource_quotas;
@@ -36,11 +44,21 @@ pub(crate) mod role_bindings;
 pub(crate) mod roles;
 pub(crate) mod runtime_classes;
 pub(crate) mod secrets;
+pub(crate) mod self_subject_access_reviews;
+pub(crate) mod self_subject_reviews;
+pub(crate) mod self_subject_rules_reviews;
 pub(crate) mod service_accounts;
 pub(crate) mod services;
 pub(crate) mod stateful_sets;
 pub(crate) mod storage_classes;
+pub(crate) mod subject_access_reviews;
 pub(crate) mod subresource;
+pub(crate) mod token_reviews;
+pub(crate) mod validating_admission_policies;
+pub(crate) mod validating_admission_policy_bindings;
+pub(crate) mod validating_webhook_configurations;
+pub(crate) mod volume_attachments;
+pub(crate) mod webhooks;
 pub(crate) mod workload;
 
 use std::sync::LazyLock;
@@ -72,10 +90,17 @@ pub(crate) static KINDS: &[&Kind] = &[
     &replica_sets::KIND,
     &stateful_sets::KIND,
     &events_v1::KIND,
+    &self_subject_reviews::KIND,
+    &token_reviews::KIND,
+    &local_subject_access_reviews::KIND,
+    &self_subject_access_reviews::KIND,
+    &self_subject_rules_reviews::KIND,
+    &subject_access_reviews::KIND,
     &horizontal_pod_autoscalers::KIND,
     &horizontal_pod_autoscalers_v1::KIND,
     &cron_jobs::KIND,
     &jobs::KIND,
+    &certificate_signing_requests::KIND,
     &ingress_classes::KIND,
     &ingresses::KIND,
     &network_policies::KIND,
@@ -84,11 +109,21 @@ pub(crate) static KINDS: &[&Kind] = &[
     &cluster_roles::KIND,
     &role_bindings::KIND,
     &roles::KIND,
+    &csi_drivers::KIND,
+    &csi_nodes::KIND,
+    &csi_storage_capacities::KIND,
     &storage_classes::KIND,
+    &volume_attachments::KIND,
+    &mutating_webhook_configurations::KIND,
+    &validating_admission_policies::KIND,
+    &validating_admission_policy_bindings::KIND,
+    &validating_webhook_configurations::KIND,
     &priority_classes::KIND,
     &leases::KIND,
     &runtime_classes::KIND,
     &endpoint_slices::KIND,
+    &flow_schemas::KIND,
+    &priority_level_configurations::KIND,
 ];
 
 /// The kind that is served under that path.

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use labkit_api::Object;
 use serde_json::{Value, json};
 
-use crate::kinds::{Kind, Strategy};
+use crate::kinds::{Kind, Strategy, Subresource};
 use crate::table::{self, AGE, text};
 
 pub(crate) static KIND: Kind = Kind {
@@ -17,6 +17,7 @@ pub(crate) static KIND: Kind = Kind {
         ),
         AGE,
     ],
+    subresources: &[Subresource::Token],
     is_eager: true,
     ..Kind::of::<ServiceAccount>(&ServiceAccounts)
 };

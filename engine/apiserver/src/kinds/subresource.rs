@@ -12,6 +12,8 @@ pub enum Subresource {
     Eviction,
     Log,
     Finalize,
+    Token,
+    Approval,
 }
 
 impl Subresource {
@@ -23,13 +25,17 @@ impl Subresource {
             Subresource::Eviction => "eviction",
             Subresource::Log => "log",
             Subresource::Finalize => "finalize",
+            Subresource::Token => "token",
+            Subresource::Approval => "approval",
         }
     }
 
     pub fn verbs(self) -> &'static [Verb] {
         match self {
-            Subresource::Status | Subresource::Scale => &[Verb::Get, Verb::Patch, Verb::Update],
-            Subresource::Binding | Subresource::Eviction => &[Verb::Create],
+            Subresource::Status | Subresource::Scale | Subresource::Approval => {
+                &[Verb::Get, Verb::Patch, Verb::Update]
+            }
+            Subresource::Binding | Subresource::Eviction | Subresource::Token => &[Verb::Create],
             Subresource::Log => &[Verb::Get],
             Subresource::Finalize => &[Verb::Update],
         }
@@ -38,10 +44,13 @@ impl Subresource {
     /// The kind of its bodies.
     pub fn gvk(self, kind: &Kind) -> GroupVersionKind {
         match self {
-            Subresource::Status | Subresource::Log | Subresource::Finalize => kind.gvk(),
+            Subresource::Status | Subresource::Log | Subresource::Finalize | Subresource::Approval => {
+                kind.gvk()
+            }
             Subresource::Scale => GroupVersionKind::new("autoscaling", "v1", "Scale"),
             Subresource::Binding => GroupVersionKind::new("", "v1", "Binding"),
             Subresource::Eviction => GroupVersionKind::new("policy", "v1", "Eviction"),
+            Subresource::Token => GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest"),
         }
     }
 }

@@ -45,7 +45,7 @@ impl Registry {
     ) -> Registry {
         let cache =
             |kind: &&'static Kind| (kind.prefix, Arc::new(Cache::new(prefix(kind), world.clock().clone())));
-        let caches = KINDS.iter().map(cache).collect();
+        let caches = KINDS.iter().filter(|kind| kind.review.is_none()).map(cache).collect();
         Registry { world: world.clone(), component, store, caches, addresses, event_leases }
     }
 

@@ -93,6 +93,7 @@ impl Registry {
         check_preconditions(kind, &mut object, old)?;
         keep_system_metadata(&mut object, old);
         match options.subresource {
+            Some(Subresource::Approval) => kind.strategy.prepare_for_approval(&mut object, old),
             Some(Subresource::Status) => kind.strategy.prepare_for_status_update(&mut object, old),
             // The finalizers of a namespace's spec are changed by `finalize` alone.
             Some(Subresource::Finalize) => keep(&mut object, old, "status"),
@@ -107,6 +108,9 @@ impl Registry {
         if options.subresource.is_none() {
             errors.extend(kind.strategy.validate(&object));
             errors.extend(kind.strategy.validate_update(&object, old));
+        }
+        if options.subresource == Some(Subresource::Approval) {
+            errors.extend(kind.strategy.validate_approval(&object, old));
         }
         refuse(kind, &old.metadata.name, errors)?;
         let meta = &object.metadata;

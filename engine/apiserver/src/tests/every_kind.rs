@@ -3,6 +3,15 @@
 use super::*;
 use crate::kinds::KINDS;
 
+/// A request of ana, of the group dev, as `openssl req` makes it.
+const REQUEST: &str = "\
+    LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIV01INENBUUF3SERFTU1Bb0dBMVVFQ2d3RFpHVjJNUXd3Q2dZ\
+    RFZRUUREQU5oYm1Fd1dUQVRCZ2NxaGtqTwpQUUlCQmdncWhrak9QUU1CQndOQ0FBU2cwTHZxZWtQb1BDbVV1RFcvSUcxajVJajhU\
+    eTRNV3VxR0pDMmFUMHRUCnZHTDBJSlQ5VjBuSUdxc0h6SVNMVDFjNGlXMnN0SVRDcHZ2SWVPUTd3M3B4b0FBd0NnWUlLb1pJemow\
+    RUF3SUQKU0FBd1JRSWdJUGNYcVhCWG5kN010UEY1MHVpNmZqU0ErdTFOWG91Um41bVFGSjlGQnpRQ0lRRHFscWxDR0VWNApJNW9i\
+    am1BOFF1T1pBd3YrRlM0c1dzdnVmUHRlTE5wYjh3PT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==\
+";
+
 /// Group and version, plural, manifest without apiVersion and name, cells after NAME without ages.
 fn manifests() -> Vec<(&'static str, &'static str, Value, Vec<&'static str>)> {
     let template = json!({"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "nginx:1.27"}]}});
@@ -100,6 +109,12 @@ fn manifests() -> Vec<(&'static str, &'static str, Value, Vec<&'static str>)> {
             vec!["app=x"],
         ),
         (
+            "certificates.k8s.io/v1",
+            "certificatesigningrequests",
+            json!({"spec": {"request": REQUEST, "usages": ["client auth"], "signerName": "kubernetes.io/kube-apiserver-client"}}),
+            vec!["kubernetes.io/kube-apiserver-client", "kubernetes-admin", "<none>", "Pending"],
+        ),
+        (
             "policy/v1",
             "poddisruptionbudgets",
             json!({"spec": {"minAvailable": 1, "selector": selector}}),
@@ -133,6 +148,116 @@ fn manifests() -> Vec<(&'static str, &'static str, Value, Vec<&'static str>)> {
         ),
         ("node.k8s.io/v1", "runtimeclasses", json!({"handler": "gvisor"}), vec!["gvisor"]),
     ]
+    .into_iter()
+    .chain(extensions())
+    .collect()
+}
+
+/// The same for the kinds that extend a cluster.
+fn extensions() -> Vec<(&'static str, &'static str, Value, Vec<&'static str>)> {
+    let rule =
+        json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
+    let webhook = json!({
+        "name": "a.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "rules": [rule],
+        "clientConfig": {"service": {"namespace": "default", "name": "hook"}},
+    });
+    let policy = json!({
+        "matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "object.spec.replicas <= 5"}],
+        "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+    });
+    let binding = json!({"policyName": "x", "validationActions": ["Deny"], "paramRef": {"name": "limits"}});
+    let schema =
+        json!({"priorityLevelConfiguration": {"name": "exempt"}, "distinguisherMethod": {"type": "ByUser"}});
+    let level = json!({"type": "Limited", "limited": {"limitResponse": {"type": "Queue", "queuing": {"queues": 16}}}});
+    let attachment =
+        json!({"attacher": "disk.example", "nodeName": "worker1", "source": {"persistentVolumeName": "v"}});
+    vec![
+        (
+            "admissionregistration.k8s.io/v1",
+            "mutatingwebhookconfigurations",
+            json!({"webhooks": [webhook]}),
+            vec!["1"],
+        ),
+        (
+            "admissionregistration.k8s.io/v1",
+            "validatingwebhookconfigurations",
+            json!({"webhooks": [webhook]}),
+            vec!["1"],
+        ),
+        (
+            "admissionregistration.k8s.io/v1",
+            "validatingadmissionpolicies",
+            json!({"spec": policy}),
+            vec!["1", "v1/ConfigMap"],
+        ),
+        (
+            "admissionregistration.k8s.io/v1",
+            "validatingadmissionpolicybindings",
+            json!({"spec": binding}),
+            vec!["x", "limits"],
+        ),
+        (
+            "flowcontrol.apiserver.k8s.io/v1",
+            "flowschemas",
+            json!({"spec": schema}),
+            vec!["exempt", "1000", "ByUser", "?"],
+        ),
+        (
+            "flowcontrol.apiserver.k8s.io/v1",
+            "prioritylevelconfigurations",
+            json!({"spec": level}),
+            vec!["Limited", "30", "16", "8", "50"],
+        ),
+        (
+            "storage.k8s.io/v1",
+            "csidrivers",
+            json!({"spec": {"tokenRequests": [{"audience": "vault"}]}}),
+            vec!["true", "false", "false", "vault", "false", "Persistent"],
+        ),
+        (
+            "storage.k8s.io/v1",
+            "csinodes",
+            json!({"spec": {"drivers": [{"name": "d", "nodeID": "n"}]}}),
+            vec!["1"],
+        ),
+        (
+            "storage.k8s.io/v1",
+            "csistoragecapacities",
+            json!({"storageClassName": "fast", "capacity": "1Gi"}),
+            vec!["fast", "1Gi"],
+        ),
+        (
+            "storage.k8s.io/v1",
+            "volumeattachments",
+            json!({"spec": attachment}),
+            vec!["disk.example", "v", "worker1", "false"],
+        ),
+    ]
+}
+
+#[test]
+fn extensions_that_are_not_right_are_refused() {
+    lab(|lab| async move {
+        let group = "/apis/admissionregistration.k8s.io/v1";
+        let webhook = json!({"metadata": {"name": "w"}, "webhooks": [{"name": "short", "sideEffects": "Some", "timeoutSeconds": 31, "clientConfig": {}}]});
+        let message = "ValidatingWebhookConfiguration.admissionregistration.k8s.io \"w\" is invalid: [\
+            webhooks[0].name: Invalid value: \"short\": should be a domain with at least three segments separated by dots, \
+            webhooks[0].admissionReviewVersions: Required value: must specify one of v1, v1beta1, \
+            webhooks[0].sideEffects: Unsupported value: \"Some\": supported values: \"None\", \"NoneOnDryRun\", \
+            webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds, \
+            webhooks[0].clientConfig: Required value: exactly one of url or service is required]";
+        lab.refused("POST", &format!("{group}/validatingwebhookconfigurations"), webhook, 422, message).await;
+        let level = json!({"metadata": {"name": "p"}, "spec": {"type": "Exempt", "limited": {"limitResponse": {"type": "Reject"}}}});
+        let message = "PriorityLevelConfiguration.flowcontrol.apiserver.k8s.io \"p\" is invalid: spec.limited: Forbidden: must be nil if the type is not Limited";
+        lab.refused(
+            "POST",
+            "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations",
+            level,
+            422,
+            message,
+        )
+        .await;
+    });
 }
 
 /// The collection of a kind, in `default` where it has namespaces.

@@ -1,5 +1,6 @@
 //! The server in process, in virtual time, on a store of one member.
 
+mod access;
 mod deletion;
 mod every_kind;
 mod hostile;
@@ -56,6 +57,7 @@ pub(crate) fn config(etcd: &Etcd) -> ServerConfig {
         service_cluster_ip_range: "10.96.0.0/12".to_owned(),
         event_ttl: Duration::from_secs(3600),
         public_address: None,
+        access: crate::Access::default(),
     }
 }
 

@@ -73,16 +73,21 @@ fn discovery_lists_every_kind_in_both_forms() {
         let expected = [
             "apps",
             "events.k8s.io",
+            "authentication.k8s.io",
+            "authorization.k8s.io",
             "autoscaling",
             "batch",
+            "certificates.k8s.io",
             "networking.k8s.io",
             "policy",
             "rbac.authorization.k8s.io",
             "storage.k8s.io",
+            "admissionregistration.k8s.io",
             "scheduling.k8s.io",
             "coordination.k8s.io",
             "node.k8s.io",
             "discovery.k8s.io",
+            "flowcontrol.apiserver.k8s.io",
         ];
         assert_eq!(groups, expected);
         let again = lab.send("GET", "/apis", &[("accept", accept), ("if-none-match", &etag)], "").await;

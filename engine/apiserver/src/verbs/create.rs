@@ -6,6 +6,7 @@ use labkit_client::Response;
 use serde_json::{Value, json};
 
 use crate::decode::{self, FieldValidation};
+use crate::kinds::kind::Review;
 use crate::kinds::{Subresource, pods};
 use crate::query::DeleteOptions;
 use crate::registry::bind;
@@ -16,6 +17,9 @@ use crate::verbs::{Call, read};
 
 pub(super) async fn create(call: Call) -> Result<Response, Status> {
     let kind = call.info.kind;
+    if let Some(review) = kind.review {
+        return answer(&call, review).await;
+    }
     let dry_run = call.query.dry_run("CreateOptions")?;
     let validation = FieldValidation::parse(&call.query, "CreateOptions")?;
     let field_manager = FieldManager::of(&call, "CreateOptions")?;
@@ -23,6 +27,7 @@ pub(super) async fn create(call: Call) -> Result<Response, Status> {
     call.check_names(&mut object)?;
     let mut object = kind.strategy.to_stored(object);
     let kind = kind.stored();
+    kind.strategy.set_requester(&mut object, &call.user);
     kind.strategy.set_defaults(&mut object);
     field_manager.note(None, &mut object);
     let namespace_state = call.namespace_state().await?;
@@ -30,6 +35,20 @@ pub(super) async fn create(call: Call) -> Result<Response, Status> {
     call.admit_with(Verb::Create, Some(&mut object), namespace_state, priority_class)?;
     let entry = call.registry.create(kind, object, dry_run).await?;
     read::written(&call, StatusCode::CREATED, &entry, &warnings)
+}
+
+/// A question: answered, not stored.
+async fn answer(call: &Call, review: Review) -> Result<Response, Status> {
+    let validation = FieldValidation::parse(&call.query, "CreateOptions")?;
+    let (mut question, warnings) =
+        decode::object(&call.headers, &call.body, &call.info.kind.gvk(), validation)?;
+    if call.info.kind.is_namespaced() {
+        question.metadata.namespace.clone_from(&call.info.namespace);
+    }
+    let mut answer = review(call, question).await?;
+    let now = Time(call.registry.world.clock().now());
+    answer.metadata.creation_timestamp.get_or_insert(now);
+    Ok(respond::warn(respond::value(StatusCode::CREATED, &answer), &warnings))
 }
 
 /// `POST pods/NAME/binding`: what the scheduler decided.

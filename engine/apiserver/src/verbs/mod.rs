@@ -9,6 +9,7 @@ mod json_patch;
 mod log;
 mod patch;
 mod read;
+mod token;
 mod update;
 mod watch;
 
@@ -19,7 +20,9 @@ use http::HeaderMap;
 use labkit_api::{Object, Status, UserInfo, Verb};
 use labkit_client::Response;
 
-use crate::admission::{self, Attributes};
+use crate::admission::Attributes;
+use crate::authz::escalation;
+use crate::guard::Guard;
 use crate::kinds::Subresource;
 use crate::kubelets::Kubelets;
 use crate::negotiate;
@@ -34,6 +37,7 @@ use crate::table::IncludeObject;
 pub(crate) struct Call {
     pub registry: Arc<Registry>,
     pub kubelets: Arc<dyn Kubelets>,
+    pub guard: Arc<Guard>,
     pub info: RequestInfo,
     pub query: Query,
     pub headers: HeaderMap,
@@ -50,6 +54,7 @@ pub(crate) async fn dispatch(call: Call) -> Result<Response, Status> {
         (Verb::Watch, _) => watch::watch(call).await,
         (Verb::Create, Some(Subresource::Binding)) => create::bind(call).await,
         (Verb::Create, Some(Subresource::Eviction)) => create::evict(call).await,
+        (Verb::Create, Some(Subresource::Token)) => token::request(call).await,
         (Verb::Create, _) => create::create(call).await,
         (Verb::Update, _) => update::update(call).await,
         (Verb::Patch, _) => patch::patch(call).await,
@@ -95,7 +100,10 @@ impl Call {
     ) -> Result<(), Status> {
         let own_name = object.as_ref().map(|object| object.metadata.name.clone()).unwrap_or_default();
         let name = if self.info.name.is_empty() { &own_name } else { &self.info.name };
-        admission::admit(Attributes {
+        if let Some(object) = object.as_deref().filter(|_| self.info.subresource.is_none()) {
+            escalation::check(&self.guard, &self.user, self.info.kind, object)?;
+        }
+        let attributes = Attributes {
             verb,
             kind: self.info.kind.stored(),
             subresource: self.info.subresource,
@@ -104,7 +112,8 @@ impl Call {
             object,
             namespace_state,
             priority_class,
-        })
+        };
+        self.guard.access.plugins.admit(attributes)
     }
 
     /// An object's name and namespace are those of its path.

@@ -22,6 +22,7 @@ mod stop;
 mod submit;
 mod timeline;
 mod tour;
+mod up;
 mod watch;
 
 use crate::arguments::{Arguments, Command, NewCommand};
@@ -50,6 +51,7 @@ pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
         Command::Status(arguments) => status::run(screen, arguments),
         Command::Submit(arguments) => submit::run(screen, arguments),
         Command::Stop(arguments) => stop::run(screen, arguments),
+        Command::Up(arguments) => up::run(screen, &arguments),
         Command::Run(arguments) => run::run(screen, global, &arguments),
         Command::Grade(arguments) => grade::run(screen, global, &arguments),
         Command::Lint(arguments) => lint::run(screen, global, &arguments),

@@ -100,6 +100,12 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "컨트롤 플레인을 끝내고 그 파일을 지웁니다. 한 일을 남기려면 먼저 제출하세요.",
     ),
     (
+        "up",
+        "실습 없이 클러스터를 이 터미널에서 띄우기.",
+        "자기 실험이나, API 서버가 필요한 테스트 모음을 위한 것입니다. 플래그는 제공하는 범위에서 kube-apiserver의 것과 같습니다. \
+         kubectl을 연결하는 줄을 출력합니다. Ctrl-C 로 끝나고 그 파일도 지워집니다.",
+    ),
+    (
         "run",
         "제출물을 가상 시간으로 몇 밀리초 만에 채점.",
         "플래그가 없으면 학생이 처음 받는 start/ 를 채점하므로 모든 검사가 빨갛게 보입니다. 같은 실습, 같은 제출물, 같은 시드는 \
@@ -170,6 +176,20 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("link", "둘 이상의 무리: \"etcd1 | etcd2, etcd3\"."),
     ("delay by", "시간: 200ms, 1s."),
     ("slow-disk by", "시간: 200ms, 1s."),
+    ("nodes", "워커 노드의 수. 0 이면 없음."),
+    ("etcd", "etcd 멤버의 수: 1, 3 또는 5."),
+    ("secure_port", "127.0.0.1 에서 API 서버의 포트. 0 이면 비어 있는 아무 포트."),
+    ("service_cluster_ip_range", "서비스의 주소 범위 [기본값: 10.96.0.0/12]."),
+    ("client_ca_file", "클러스터 자신의 것 말고도 그 클라이언트를 알아볼 인증 기관의 인증서(PEM)."),
+    ("token_auth_file", "고정 토큰을 가진 사용자: token,user,uid,\"group1,group2\" 형식의 줄."),
+    (
+        "authorization_mode",
+        "누가 무엇을 해도 되는지: RBAC, AlwaysAllow, AlwaysDeny, 또는 여럿 [기본값: AlwaysAllow].",
+    ),
+    ("anonymous_auth", "자격 증명 없는 요청을 system:anonymous 의 것으로 볼지 [기본값: true]."),
+    ("enable_admission_plugins", "기본 플러그인에 더해 실행할 어드미션 플러그인."),
+    ("disable_admission_plugins", "실행하지 않을 어드미션 플러그인."),
+    ("controllers", "실행할 컨트롤러: * 는 모두, -NAME 은 그것만 빼고 모두 [기본값: *]."),
     ("probability", "하나하나를 잃을 확률: 0.3."),
     ("heal id", "`labkit fault` 가 보여 주는 ID [기본값: 모두]."),
     ("submit out", "쓸 곳 [기본값: 실습 이름의 폴더]."),

@@ -9,4 +9,5 @@ mod grade;
 mod home;
 mod live;
 mod play;
+mod up;
 mod usage;

@@ -1,0 +1,152 @@
+//! `labkit up`: a cluster without a lab, in this terminal.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+
+use labkit_cluster::spec::{ApiServerSpec, ControllerManagerSpec, EtcdSpec, NodesSpec, SchedulerSpec};
+use labkit_cluster::{Cluster, ClusterSpec, ServeError, ServeOptions, Served, StaticTokens};
+use labkit_sim::{Pace, World};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::arguments::UpArguments;
+use crate::commands::status::print_env;
+use crate::daemon::{Ends, components};
+use crate::failure::{Exit, Failure, Outcome};
+use crate::screen::{Ink, Screen, say};
+use crate::state::LabState;
+use crate::work::Work;
+
+pub fn run(screen: &Screen, arguments: &UpArguments) -> Outcome {
+    let spec = spec(arguments)?;
+    let client_ca_pem = match &arguments.client_ca_file {
+        None => String::new(),
+        Some(file) => read(file)?,
+    };
+    let options = ServeOptions {
+        secure_port: Some(arguments.secure_port),
+        cluster_name: "labkit-up".to_owned(),
+        client_ca_pem,
+        ..ServeOptions::default()
+    };
+    // Keys are drawn from the seed: it must not be guessed.
+    let seed = RandomState::new().hash_one(std::process::id());
+    labkit_sim::run(Pace::Wall, seed, |world| live(screen, world, spec, options))
+}
+
+/// What the arguments ask for; a value that does not do is the caller's mistake.
+fn spec(arguments: &UpArguments) -> Result<ClusterSpec, Failure> {
+    let static_tokens = match &arguments.token_auth_file {
+        None => StaticTokens::default(),
+        Some(file) => StaticTokens::parse(&read(file)?)
+            .map_err(|error| Failure::usage(format!("--token-auth-file {}: {error}", file.display())))?,
+    };
+    let named = [
+        ("service-cluster-ip-range", &arguments.service_cluster_ip_range),
+        ("authorization-mode", &arguments.authorization_mode),
+        ("anonymous-auth", &arguments.anonymous_auth),
+        ("enable-admission-plugins", &arguments.enable_admission_plugins),
+        ("disable-admission-plugins", &arguments.disable_admission_plugins),
+    ];
+    let given = |(name, value): (&str, &Option<String>)| Some((name.to_owned(), value.clone()?));
+    let flags: BTreeMap<String, String> = named.into_iter().filter_map(given).collect();
+    let controllers = given(("controllers", &arguments.controllers)).into_iter().collect();
+    let nodes = (arguments.nodes > 0).then(|| NodesSpec { count: arguments.nodes, ..NodesSpec::default() });
+    let spec = ClusterSpec {
+        etcd: Some(EtcdSpec { members: arguments.etcd, ..EtcdSpec::default() }),
+        api_server: Some(ApiServerSpec { flags, static_tokens, ..ApiServerSpec::default() }),
+        controller_manager: Some(ControllerManagerSpec { flags: controllers, ..Default::default() }),
+        scheduler: Some(SchedulerSpec::default()),
+        nodes,
+        images: BTreeMap::new(),
+    };
+    match spec.problems().as_slice() {
+        [] => Ok(spec),
+        problems => {
+            let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            Err(Failure::usage(messages.join("; ")).next("labkit up --help"))
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))
+}
+
+async fn live(screen: &Screen, world: World, spec: ClusterSpec, options: ServeOptions) -> Outcome {
+    let mut ends = Ends::listen(true)?;
+    let work = Work::spinning(screen);
+    work.say(&say!(screen.language, "booting a cluster", "클러스터 부팅 중"));
+    let booted = async {
+        let cluster = Cluster::boot(&world, &spec).await;
+        let cluster =
+            cluster.map_err(|error| Failure::bug(format!("the control plane did not start: {error}")))?;
+        let served = cluster.serve(&options).await.map_err(|error| match error {
+            ServeError::ClientCa(why) => Failure::usage(format!("--client-ca-file: {why}")),
+            error => {
+                Failure::failed(format!("the ports did not open: {error}")).next("labkit up --secure-port 0")
+            }
+        })?;
+        Ok::<_, Failure>((cluster, served))
+    };
+    let (cluster, served) = tokio::select! {
+        biased;
+        () = ends.wait() => return Ok(Exit::Passed),
+        booted = booted => booted?,
+    };
+    drop(work);
+    let folder = TempDir::with_prefix("labkit-up-")
+        .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))?;
+    let env = write_files(folder.path(), &served)?;
+    let boot_ms = u64::try_from(world.clock().elapsed().as_millis()).unwrap_or(u64::MAX);
+    say_ready(screen, &cluster, &served, &env, boot_ms);
+    ends.wait().await;
+    Ok(if world.bugs().is_empty() { Exit::Passed } else { Exit::Bug })
+}
+
+/// Writes what clients need, and returns the variables that point them there.
+fn write_files(folder: &Path, served: &Served) -> Result<Vec<(String, String)>, Failure> {
+    let kubeconfig = served.kubeconfig.clone().unwrap_or_default();
+    let files = [
+        ("KUBECONFIG", "kubeconfig", &kubeconfig),
+        ("ETCDCTL_CACERT", "etcd/ca.crt", &served.etcd_ca_pem),
+        ("ETCDCTL_CERT", "etcd/client.crt", &served.etcd_cert_pem),
+        ("ETCDCTL_KEY", "etcd/client.key", &served.etcd_key_pem),
+    ];
+    let mut env = Vec::new();
+    for (variable, name, text) in files {
+        let path = folder.join(name);
+        LabState::write_private(&path, text)?;
+        env.push((variable.to_owned(), path.display().to_string()));
+    }
+    let endpoints: Vec<&str> = served.etcd_endpoints.iter().map(|(_, url)| url.as_str()).collect();
+    env.push(("ETCDCTL_API".to_owned(), "3".to_owned()));
+    env.push(("ETCDCTL_ENDPOINTS".to_owned(), endpoints.join(",")));
+    Ok(env)
+}
+
+fn say_ready(screen: &Screen, cluster: &Cluster, served: &Served, env: &[(String, String)], boot_ms: u64) {
+    let (url, kubeconfig) = (served.api_server_url.as_deref().unwrap_or_default(), &env[0].1);
+    let components = components(cluster);
+    if screen.json {
+        let env: BTreeMap<&str, &str> =
+            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        screen.print_json(&json!({
+            "apiServer": url, "kubeconfig": kubeconfig, "components": components, "bootMs": boot_ms, "env": env,
+        }));
+        return;
+    }
+    let (language, components) = (screen.language, components.join(", "));
+    screen.print_prose(
+        "",
+        &say!(language, "Ready in {boot_ms} ms: {components}", "{boot_ms} ms 만에 준비됨: {components}"),
+    );
+    screen.print(&say!(language, "API server: {url}", "API 서버: {url}"));
+    screen.print(&say!(language, "kubeconfig: {kubeconfig}", "kubeconfig: {kubeconfig}"));
+    screen.print("");
+    print_env(screen, env);
+    let ends = say!(language, "Ctrl-C ends it.", "Ctrl-C 로 끝납니다.");
+    screen.print(&format!("\n{}", screen.paint(Ink::Dim, &ends)));
+}

@@ -1,0 +1,75 @@
+//! `labkit up`: a cluster without a lab, with kube-apiserver's flags.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::home::{Home, wait_for};
+use crate::live::has;
+use serde_json::Value;
+
+/// Starts it and waits until it says that it is ready.
+fn up(home: &Home, words: &[&str]) -> (Child, Value) {
+    let words = [&["up", "--json"], words].concat();
+    let mut child = home.command(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut text = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        text.push_str(&line.unwrap());
+        if let Ok(ready) = serde_json::from_str(&text) {
+            return (child, ready);
+        }
+    }
+    panic!("it ended before it was ready: {text}");
+}
+
+#[test]
+fn up_serves_kubectl_until_ctrl_c_and_leaves_nothing() {
+    let home = Home::new();
+    home.write("tokens.csv", "secret-1,ana,1,dev\n");
+    let flags = ["--nodes", "0", "--authorization-mode", "RBAC", "--token-auth-file", "tokens.csv"];
+    let more = ["--service-cluster-ip-range", "10.7.0.0/24", "--controllers", "*,-deployment-controller"];
+    let (mut child, ready) = up(&home, &[&flags[..], &more].concat());
+    let kubeconfig = ready["kubeconfig"].as_str().unwrap().to_owned();
+    assert_eq!(ready["env"]["KUBECONFIG"], ready["kubeconfig"]);
+    assert!(ready["apiServer"].as_str().unwrap().starts_with("https://127.0.0.1:"), "{ready}");
+    if has("kubectl") {
+        let kubectl = |words: &str| {
+            let mut command = Command::new("kubectl");
+            command.args(words.split(' ')).env("KUBECONFIG", &kubeconfig).env("HOME", home.path());
+            let output = command.output().unwrap();
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+        };
+        assert_eq!(kubectl("get service kubernetes -o jsonpath={.spec.clusterIP}"), "10.7.0.1");
+        assert!(kubectl("get clusterroles").contains("cluster-admin"));
+        assert_eq!(kubectl("get nodes"), "No resources found\n");
+        let refused = kubectl("get pods --as ana");
+        assert!(refused.contains("User \"ana\" cannot list resource \"pods\""), "{refused}");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    wait_for("its files are gone", || !Path::new(&kubeconfig).exists());
+}
+
+#[test]
+fn wrong_flags_end_with_2_and_say_what_is_wrong() {
+    let home = Home::new();
+    home.write("tokens.csv", "only-a-token\n");
+    home.write("ca.crt", "no certificate\n");
+    for (words, part) in [
+        (["--authorization-mode", "Node"], "labkit does not have the mode Node"),
+        (["--authorization-mode", "Nope"], "is not a valid mode"),
+        (["--service-cluster-ip-range", "10"], "want an IPv4 range"),
+        (["--token-auth-file", "nowhere"], "cannot read nowhere"),
+        (["--token-auth-file", "tokens.csv"], "line 1: a line has token"),
+        (["--client-ca-file", "ca.crt"], "no certificate in PEM"),
+        (["--enable-admission-plugins", "Nope"], "\"Nope\" is unknown here"),
+        (["--controllers", "nope"], "is not in the list of known controllers"),
+        (["--nodes", "101"], "101 is not in 0..=100"),
+        (["--etcd", "2"], "1, 3 or 5 members"),
+    ] {
+        let ran = home.run(&[&["up"], &words[..]].concat()).ends_with(2);
+        // The report is wrapped.
+        let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(part), "{part:?} is not in:\n{}", ran.err);
+    }
+}
