@@ -33,6 +33,23 @@ pub(crate) enum Swap {
     Lost(Option<Arc<Entry>>),
 }
 
+/// A key that nobody may have written since `revision`, and that is written with the object.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    pub key: Bytes,
+    /// 0: the key is not there.
+    pub revision: i64,
+    pub value: Bytes,
+}
+
+/// How a guarded compare-and-swap ended.
+#[derive(Debug)]
+pub(crate) enum Guarded {
+    Swap(Swap),
+    /// Somebody wrote the guard at that revision.
+    Overtaken(i64),
+}
+
 /// The key below the kind's prefix: `namespace/name` or `name`. Caches are ordered by it, as etcd is.
 pub(crate) fn relative_key(kind: &Kind, namespace: &str, name: &str) -> String {
     if kind.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() }
@@ -57,11 +74,6 @@ impl Store {
         self.etcd.range(request).await
     }
 
-    /// Writes a new object. `Lost` if there is one.
-    pub async fn create(&self, kind: &Kind, key: &str, object: Object, lease: i64) -> Result<Swap, Status> {
-        self.put(kind, key, 0, object, lease).await
-    }
-
     /// Replaces the object that was written at `revision`.
     pub async fn update(
         &self,
@@ -72,6 +84,47 @@ impl Store {
         lease: i64,
     ) -> Result<Swap, Status> {
         self.put(kind, key, revision, object, lease).await
+    }
+
+    /// Writes an object that stood at `revision` (0: that is new), together with the guard if there is one.
+    pub async fn write(
+        &self,
+        kind: &Kind,
+        key: &str,
+        revision: i64,
+        object: Object,
+        lease: i64,
+        guard: Option<Guard>,
+    ) -> Result<Guarded, Status> {
+        let Some(guard) = guard else {
+            return Ok(Guarded::Swap(self.put(kind, key, revision, object, lease).await?));
+        };
+        let full = Bytes::from(format!("{}{key}", prefix(kind)));
+        let put = PutRequest { lease, ..PutRequest::new(full.clone(), entry::encode(&object)) };
+        let range = |key: &Bytes| RequestOp::Range(RangeRequest::key(key.clone()));
+        let request = TxnRequest {
+            compare: vec![
+                Compare::mod_revision(full.clone(), revision),
+                Compare::mod_revision(guard.key.clone(), guard.revision),
+            ],
+            success: vec![
+                RequestOp::Put(put),
+                RequestOp::Put(PutRequest::new(guard.key.clone(), guard.value)),
+            ],
+            failure: vec![range(&full), range(&guard.key)],
+        };
+        let mut response = self.etcd.txn(request).await.map_err(error::status)?;
+        if response.succeeded {
+            return Ok(Guarded::Swap(Swap::Done(Arc::new(Entry::new(object, response.header.revision)))));
+        }
+        let stands_at = match response.responses.pop() {
+            Some(ResponseOp::Range(range)) => range.kvs.first().map_or(0, |kv| kv.mod_revision),
+            _ => 0,
+        };
+        if stands_at != guard.revision {
+            return Ok(Guarded::Overtaken(stands_at));
+        }
+        lost(response).map(Guarded::Swap)
     }
 
     async fn put(
