@@ -1,12 +1,13 @@
 //! Addresses and node ports of services. What is given out is read from the services themselves, so that nothing
 //! leaks and a deletion frees at once. Counterpart: `pkg/registry/core/service/{ipallocator,portallocator}`.
 //!
-//! One server gives out one address at a time. Two servers on one store draw at random from the same range and
-//! do not know of each other's last draw: upstream's shared bitmap `ranges/serviceips` is absent.
+//! One server gives out one address at a time. Servers that share a store take turns by one key: whoever gives
+//! something out writes the key in the same transaction as the service, and only if nobody wrote it since; who
+//! comes too late waits until its cache knows of the other's service, and draws anew. Upstream's key of that name
+//! holds a bitmap besides, which may disagree with the services; here there is nothing to repair.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 use labkit_api::{Object, Status};
 use rand::RngCore;
@@ -18,7 +19,7 @@ use crate::kinds::{Kind, services};
 use crate::pod_spec::list;
 use crate::registry::Registry;
 use crate::registry::create::refuse;
-use crate::storage::cache::Cache;
+use crate::storage::Guard;
 
 /// `--service-node-port-range`.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30000..=32767;
@@ -33,8 +34,12 @@ pub(crate) struct Addresses {
     base: u32,
     /// How many addresses there are, without the first and the last; at most 65536.
     size: u32,
-    turn: Mutex<()>,
+    /// When something was given out last, as far as this server knows.
+    turn: Mutex<i64>,
 }
+
+/// The key by which servers take turns.
+const TURN_KEY: &str = "/registry/ranges/serviceips";
 
 impl Addresses {
     /// Parses `10.96.0.0/12`.
@@ -47,7 +52,7 @@ impl Addresses {
         let all = 1_u64 << (32 - bits);
         let base = base & !(u32::try_from(all - 1).ok()?);
         let size = u32::try_from((all - 2).min(65_536)).ok()?;
-        Some(Addresses { range: range.to_owned(), base, size, turn: Mutex::new(()) })
+        Some(Addresses { range: range.to_owned(), base, size, turn: Mutex::new(0) })
     }
 
     /// The first address: that of `default/kubernetes`.
@@ -56,15 +61,8 @@ impl Addresses {
     }
 
     /// Waits for the turn to allocate; other kinds have nothing to wait for.
-    pub async fn turn(&self, kind: &Kind) -> Option<MutexGuard<'_, ()>> {
+    pub async fn turn(&self, kind: &Kind) -> Option<MutexGuard<'_, i64>> {
         if is_service(kind) { Some(self.turn.lock().await) } else { None }
-    }
-
-    /// Waits until the cache knows what was just given out.
-    pub async fn settled(&self, kind: &Kind, cache: &Arc<Cache>, revision: i64) {
-        if is_service(kind) {
-            let _a_cache_that_lags_is_no_reason_to_fail = cache.reached(revision).await;
-        }
     }
 
     fn contains(&self, ip: Ipv4Addr) -> bool {
@@ -96,6 +94,33 @@ struct Taken {
 }
 
 impl Registry {
+    /// Waits until the cache knows of everything that was given out up to this turn.
+    pub async fn know_what_is_taken(&self, turn: &Option<MutexGuard<'_, i64>>) -> Result<(), Status> {
+        match turn {
+            Some(last) => self.cache(&services::KIND).reached(**last).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What a write must be guarded by, because it gives something out that the old object did not have.
+    pub fn guard(
+        &self,
+        turn: &Option<MutexGuard<'_, i64>>,
+        object: &Object,
+        old: Option<&Object>,
+    ) -> Option<Guard> {
+        let last = turn.as_deref()?;
+        let (ips, ports) = given(object);
+        let (old_ips, old_ports) = old.map(given).unwrap_or_default();
+        if ips.is_subset(&old_ips) && ports.is_subset(&old_ports) {
+            return None;
+        }
+        let value = json!({
+            "kind": "RangeAllocation", "apiVersion": "v1", "metadata": {}, "range": self.addresses.range, "data": "",
+        });
+        Some(Guard { key: TURN_KEY.into(), revision: *last, value: value.to_string().into() })
+    }
+
     /// Gives a service the addresses that it asks for or lacks; `old` is its present state, if it exists.
     pub fn allocate(&self, kind: &Kind, object: &mut Object, old: Option<&Object>) -> Result<(), Status> {
         if !is_service(kind) {
@@ -119,15 +144,10 @@ impl Registry {
     fn taken(&self, but: &Object) -> Taken {
         let mut taken = Taken::default();
         for entry in self.cache(&services::KIND).snapshot("").0 {
-            let service = &entry.object;
-            if service.key() == but.key() {
-                continue;
-            }
-            taken
-                .ips
-                .extend(service.str_at(&["spec", "clusterIP"]).and_then(|ip| ip.parse::<Ipv4Addr>().ok()));
-            for port in list(service.rest.get("spec").unwrap_or(&Value::Null), "ports") {
-                taken.ports.extend(node_port(port).map(|number| (number, protocol(port))));
+            if entry.object.key() != but.key() {
+                let (ips, ports) = given(&entry.object);
+                taken.ips.extend(ips);
+                taken.ports.extend(ports);
             }
         }
         taken
@@ -228,6 +248,13 @@ impl Registry {
         let is_free = |number: &i64| !taken.ports.iter().any(|(taken, _)| taken == number);
         numbers.into_iter().find(is_free).unwrap_or(*NODE_PORTS.start())
     }
+}
+
+/// The addresses and node ports of a service.
+fn given(service: &Object) -> (BTreeSet<Ipv4Addr>, BTreeSet<(i64, String)>) {
+    let ip = service.str_at(&["spec", "clusterIP"]).and_then(|ip| ip.parse::<Ipv4Addr>().ok());
+    let ports = list(service.rest.get("spec").unwrap_or(&Value::Null), "ports").iter();
+    (ip.into_iter().collect(), ports.filter_map(|port| Some((node_port(port)?, protocol(port)))).collect())
 }
 
 fn node_port(port: &Value) -> Option<i64> {

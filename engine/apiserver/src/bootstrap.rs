@@ -1,45 +1,39 @@
-//! What every cluster has from its first second: the system namespaces and the service `default/kubernetes`.
+//! What every cluster has from its first second: the system namespaces and the service `default/kubernetes`
+//! with its endpoints.
 //! Counterpart: `pkg/controlplane/controller/{systemnamespaces,kubernetesservice}`.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use labkit_api::{Object, Status, Time};
 use serde_json::{Value, json};
 
 use crate::authz::bootstrap;
-use crate::kinds::{
-    Kind, cluster_role_bindings, cluster_roles, endpoint_slices, namespaces, role_bindings, roles, services,
-};
+use crate::endpoint_lease;
+use crate::kinds::{Kind, cluster_role_bindings, cluster_roles, namespaces, role_bindings, roles, services};
 use crate::registry::Registry;
 
 const NAMESPACES: &[&str] = &["default", "kube-node-lease", "kube-public", "kube-system"];
 
+/// The service that leads to the API servers, and its endpoints.
+pub(crate) const NAMESPACE: &str = "default";
+pub(crate) const NAME: &str = "kubernetes";
+
 /// Makes what is missing; a second server finds it done.
-pub(crate) async fn make_default_objects(registry: &Registry, address: (IpAddr, u16)) -> Result<(), Status> {
+pub(crate) async fn make_default_objects(registry: &Registry, port: u16) -> Result<(), Status> {
     for name in NAMESPACES {
         make(registry, &namespaces::KIND, json!({"metadata": {"name": name}})).await?;
     }
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
     let ip = registry.addresses.first().to_string();
-    let (host, port) = address;
     let service = json!({
-        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": labels},
         "spec": {
             "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip],
             "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": port}],
         },
     });
-    make(registry, &services::KIND, service).await?;
-    let address_type = if host.is_ipv4() { "IPv4" } else { "IPv6" };
-    let slice = json!({
-        "metadata": {
-            "name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"},
-        },
-        "addressType": address_type,
-        "endpoints": [{"addresses": [host.to_string()], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "protocol": "TCP", "port": port}],
-    });
-    make(registry, &endpoint_slices::KIND, slice).await
+    make(registry, &services::KIND, service).await
 }
 
 /// Makes the roles and bindings that RBAC begins with. From then on their caches are what requests are judged by.
@@ -64,7 +58,15 @@ pub(crate) async fn make_default_roles(registry: &Registry) -> Result<(), Status
     Ok(())
 }
 
-async fn make(registry: &Registry, kind: &'static Kind, value: Value) -> Result<(), Status> {
+/// Makes the endpoints of a server that is alone.
+pub(crate) async fn make_endpoints(registry: &Registry, address: (IpAddr, u16)) -> Result<(), Status> {
+    for (kind, object) in endpoint_lease::objects(&BTreeSet::from([address.0]), address.1) {
+        make(registry, kind, object).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn make(registry: &Registry, kind: &'static Kind, value: Value) -> Result<(), Status> {
     let mut object = Object::from_value(value).expect("written just above");
     object.api_version = kind.api_version();
     object.kind = kind.kind.to_owned();

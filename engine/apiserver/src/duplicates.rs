@@ -1,16 +1,22 @@
 //! JSON and YAML read as JSON, with the fields that stand twice in one object. The last one counts.
 //! Counterpart: `UnmarshalStrict` in `sigs.k8s.io/json`.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Parses JSON; beside the value what is wrong with its fields: `duplicate field "spec.replicas"`.
+/// More duplicates than that are not named.
+const NAMED_MAX: usize = 100;
+
+/// Parses JSON; beside the value what is wrong with its fields: `duplicate field "spec.replicas"`. Bytes that are not
+/// UTF-8 become U+FFFD, as in Go.
 pub(crate) fn from_json(text: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
+    let text = replacing_what_is_not_utf8(text);
     read(|seed| {
-        let mut json = serde_json::Deserializer::from_slice(text);
+        let mut json = serde_json::Deserializer::from_str(&text);
         let value = seed.deserialize(&mut json)?;
         json.end().map(|()| value)
     })
@@ -19,6 +25,19 @@ pub(crate) fn from_json(text: &[u8]) -> Result<(Value, Vec<String>), serde_json:
 /// The same for YAML.
 pub(crate) fn from_yaml(text: &[u8]) -> Result<(Value, Vec<String>), serde_yaml::Error> {
     read(|seed| seed.deserialize(serde_yaml::Deserializer::from_slice(text)))
+}
+
+/// Each byte that is part of no character becomes one.
+fn replacing_what_is_not_utf8(text: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut replaced = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        replaced.push_str(chunk.valid());
+        replaced.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
+    }
+    Cow::Owned(replaced)
 }
 
 /// Reads once without paths, as nearly all bodies have no duplicate, and with them where one does.
@@ -107,7 +126,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut map = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
             let inner = self.field(&name);
-            if let Some(path) = inner.path.as_ref().filter(|_| map.contains_key(&name)) {
+            let is_named = self.found.borrow().len() < NAMED_MAX;
+            if let Some(path) = inner.path.as_ref().filter(|_| is_named && map.contains_key(&name)) {
                 self.found.borrow_mut().push(format!("duplicate field {path:?}"));
             }
             let value = fields.next_value_seed(inner)?;
@@ -133,6 +153,19 @@ mod tests {
         let (value, duplicates) = from_yaml(b"a: {b: x}\nc: [1, -2, true, ~]\n").unwrap();
         assert_eq!((value, duplicates.len()), (json!({"a": {"b": "x"}, "c": [1, -2, true, null]}), 0));
         assert_eq!(from_yaml(b"a: 1\na: 2\n").unwrap().1, ["duplicate field \"a\""]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_characters_are_replaced_one_by_one() {
+        let (value, _) = from_json(b"{\"a\": \"x\xff\xe2\x82y\"}").unwrap();
+        assert_eq!(value, json!({"a": "x\u{fffd}\u{fffd}\u{fffd}y"}));
+        assert!(from_json(b"{\xff}").is_err());
+    }
+
+    #[test]
+    fn no_more_than_a_hundred_duplicates_are_named() {
+        let text = format!("{{{}\"a\": 1}}", "\"a\": 1,".repeat(100_000));
+        assert_eq!(from_json(text.as_bytes()).unwrap().1.len(), 100);
     }
 
     #[test]

@@ -8,8 +8,9 @@
 //! - `admission`: the plugins, in upstream's order.
 //! - `verbs`: what each verb does with a request; `watch` streams from the cache.
 //! - `registry`: how objects of any kind come into being, change and go.
+//! - `endpoint_lease`: the endpoints of `default/kubernetes`, where several servers share a store.
 //! - `storage`: keys and values in etcd, and the watch cache of each kind.
-//! - `table`, `respond`, `discovery`, `openapi`, `health`, `paths`: answers.
+//! - `table`, `respond`, `finish`, `discovery`, `openapi`, `health`, `paths`: answers.
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
 //!
 //! Invariants: only this crate talks to etcd. An object's resourceVersion is the revision of its key and is never
@@ -25,7 +26,9 @@ mod discovery;
 mod duplicates;
 #[cfg(feature = "edge")]
 pub mod edge;
+mod endpoint_lease;
 mod field;
+mod finish;
 mod flags;
 mod guard;
 mod health;

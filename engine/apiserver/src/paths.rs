@@ -1,6 +1,5 @@
 //! Paths that are no resources: discovery, OpenAPI, version, health.
 
-use http::StatusCode;
 use http::request::Parts;
 use labkit_api::Status;
 use labkit_client::Response;
@@ -22,8 +21,8 @@ pub(crate) async fn serve(
 ) -> Result<Response, Status> {
     let segments: Vec<&str> = path.iter().map(String::as_str).collect();
     match segments.as_slice() {
-        [] => Ok(respond::value(StatusCode::OK, &json!({"paths": all()}))),
-        ["version"] => Ok(respond::value(StatusCode::OK, &version())),
+        [] => Ok(respond::indented(&json!({"paths": all()}))),
+        ["version"] => Ok(respond::indented(&version())),
         [endpoint @ ("healthz" | "livez" | "readyz"), rest @ ..] => {
             Ok(health::serve(&guard.registry, endpoint, rest, query).await)
         }

@@ -27,11 +27,12 @@ pub(crate) enum Target {
     Path(Vec<String>),
 }
 
-/// Reads a request's line. Paths below a group and version that is served must name a resource.
+/// Reads a request's line. Paths below a group and version that is served must name a resource. A slash parts
+/// segments however it is written, so that no name has one.
 pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, Status> {
-    let decode =
-        |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
-    let segments: Vec<String> = path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
+    let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    let segments: Vec<String> =
+        path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
@@ -60,6 +61,7 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
     if !fits {
         return Err(not_served());
     }
+    check_name(name)?;
     let info = RequestInfo {
         verb: verb(kind, method, name, subresource, query)?,
         kind,
@@ -69,6 +71,16 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
     };
     let is_creation_everywhere = info.verb == Verb::Create && kind.is_namespaced() && namespace.is_empty();
     if is_creation_everywhere { Err(not_allowed()) } else { Ok(Target::Resource(Box::new(info))) }
+}
+
+/// Upstream's `IsValidPathSegmentName`.
+fn check_name(name: &str) -> Result<(), Status> {
+    let why = match name {
+        "." | ".." => format!("may not be '{name}'"),
+        name if name.contains('%') => "may not contain '%'".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Status::bad_request(format!("Name parameter invalid: {name:?}: {why}")))
 }
 
 /// `namespaces/NAME/status` is about the namespace; `namespaces/NAME/pods` is about what is in it.
@@ -172,5 +184,9 @@ mod tests {
         check("POST", "/api/v1/namespaces/default/pods/a", "405");
         check("POST", "/api/v1/pods", "405");
         check("GET", "/api/v1/namespaces/default/pods/a/binding", "405");
+        check("GET", "/api/v1/namespaces/default/pods/%2e%2e", "400");
+        check("GET", "/api/v1/namespaces/default/pods/a%2500", "400");
+        check("GET", "/api/v1/namespaces/default/pods/..%2f..%2fsecrets%2fkube-system%2fa", "404");
+        check("GET", "/api/v1/namespaces/default/pods/a%2fstatus", "get pods/status default/a");
     }
 }

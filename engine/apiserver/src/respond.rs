@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
-use labkit_api::{ManagedFields, Status};
+use labkit_api::{ManagedFields, Object, Status, protobuf};
 use labkit_client::{Body, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -31,8 +31,13 @@ pub(crate) struct Presentation {
 }
 
 impl Presentation {
-    /// One object's JSON, without copying it where it is shown as it is stored.
+    /// One object as JSON or, where that is asked for, as protobuf in its envelope; not copied where it is shown
+    /// as it is stored.
     pub fn object(&self, entry: &Entry) -> Bytes {
+        if self.encoding == Encoding::Protobuf {
+            let (kind, api_version) = self.names();
+            return protobuf::envelope(&api_version, &kind, &self.message(entry)).into();
+        }
         match self.view {
             View::Object if self.kind.converts() => {
                 let mut object = self.kind.strategy.to_served(entry.object.clone());
@@ -45,6 +50,47 @@ impl Presentation {
             View::Table => to_json(&self.table(&[entry], &entry.object.metadata.resource_version, true)),
             View::Partial => to_json(&table::partial_object(&entry.object)),
         }
+    }
+
+    /// Whether every client that asks in this way is shown the same bytes.
+    pub fn is_plain(&self) -> bool {
+        self.view == View::Object && self.encoding == Encoding::Json && !self.kind.converts()
+    }
+
+    /// What an object calls itself.
+    fn names(&self) -> (String, String) {
+        match self.view {
+            View::Partial => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
+            _ => (self.kind.kind.to_owned(), self.kind.api_version()),
+        }
+    }
+
+    fn message(&self, entry: &Entry) -> Bytes {
+        let known = "protobuf is offered for kinds that are known to it";
+        match self.view {
+            View::Partial => protobuf::partial(&entry.object.metadata).into(),
+            _ if self.kind.converts() => {
+                let object = self.kind.strategy.to_served(entry.object.clone());
+                protobuf::object(&self.kind.gvk(), &object).expect(known).into()
+            }
+            _ => entry.message(&self.kind.gvk()).expect(known),
+        }
+    }
+
+    /// Nothing but metadata, as a bookmark has it.
+    pub fn bookmark(&self, metadata: Value) -> Bytes {
+        if self.view == View::Table {
+            let mut table = self.table(&[], "", false);
+            table["metadata"] = metadata;
+            return to_json(&table);
+        }
+        let (kind, api_version) = self.names();
+        let bare = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
+        if self.encoding != Encoding::Protobuf {
+            return to_json(&bare);
+        }
+        let bare = Object::from_value(bare).expect("written just above");
+        protobuf::envelope(&api_version, &kind, &protobuf::partial(&bare.metadata)).into()
     }
 
     /// A table of these objects. Later events of a watch leave out the column definitions.
@@ -73,34 +119,41 @@ impl Presentation {
             table["metadata"] = metadata;
             return to_json(&table);
         }
-        let (kind, api_version) = match self.view {
-            View::Partial => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
-            _ => (self.kind.kind.to_owned(), self.kind.api_version()),
-        };
+        let (kind, api_version) = self.names();
+        if self.encoding == Encoding::Protobuf {
+            let messages: Vec<Bytes> = list.entries.iter().map(|entry| self.message(entry)).collect();
+            let list = protobuf::list(&metadata, messages.iter().map(AsRef::as_ref));
+            return protobuf::envelope(&api_version, &format!("{kind}List"), &list).into();
+        }
         let head = format!(
             "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
         );
-        let mut bytes = head.into_bytes();
-        for (index, entry) in list.entries.iter().enumerate() {
+        let items: Vec<Bytes> = list.entries.iter().map(|entry| self.object(entry)).collect();
+        let length = items.iter().map(|item| item.len() + 1).sum::<usize>() + head.len() + 3;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(head.as_bytes());
+        for (index, item) in items.iter().enumerate() {
             if index > 0 {
                 bytes.push(b',');
             }
-            bytes.extend_from_slice(&self.object(entry));
+            bytes.extend_from_slice(item);
         }
         bytes.extend_from_slice(b"]}\n");
         bytes.into()
     }
+}
 
-    fn encoded(&self, code: StatusCode, json: Bytes) -> Response {
-        match self.encoding {
-            Encoding::Json => whole(code, "application/json", json),
-            Encoding::Yaml => {
-                let value: Value = serde_json::from_slice(&json).expect("it was JSON just above");
-                let yaml = serde_yaml::to_string(&value).expect("JSON is YAML");
-                whole(code, "application/yaml", yaml.into())
-            }
-        }
-    }
+/// A body that was made as JSON or protobuf, in the encoding that was asked for.
+fn encoded(encoding: Encoding, code: StatusCode, body: Bytes) -> Response {
+    let body = if encoding == Encoding::Yaml { to_yaml(&body) } else { body };
+    whole(code, encoding.media_type(), body)
+}
+
+/// With sorted keys, as upstream's YAML has them.
+fn to_yaml(json: &[u8]) -> Bytes {
+    let mut value: Value = serde_json::from_slice(json).expect("it was JSON just above");
+    value.sort_all_objects();
+    serde_yaml::to_string(&value).expect("JSON is YAML").into()
 }
 
 /// An answer with a whole body.
@@ -110,11 +163,26 @@ pub(crate) fn whole(code: StatusCode, content_type: &str, body: Bytes) -> Respon
 }
 
 pub(crate) fn entry(presentation: &Presentation, code: StatusCode, entry: &Entry) -> Response {
-    presentation.encoded(code, presentation.object(entry))
+    encoded(presentation.encoding, code, presentation.object(entry))
 }
 
 pub(crate) fn list(presentation: &Presentation, list: &List) -> Response {
-    presentation.encoded(StatusCode::OK, presentation.list(list))
+    encoded(presentation.encoding, StatusCode::OK, presentation.list(list))
+}
+
+/// An object of any kind that was made for this answer, such as a Scale.
+pub(crate) fn object(encoding: Encoding, code: StatusCode, object: &Object) -> Response {
+    let message = match encoding {
+        Encoding::Protobuf => protobuf::object(&object.gvk(), object),
+        Encoding::Json | Encoding::Yaml => None,
+    };
+    match message {
+        Some(message) => {
+            encoded(encoding, code, protobuf::envelope(&object.api_version, &object.kind, &message).into())
+        }
+        None if encoding == Encoding::Protobuf => encoded(Encoding::Json, code, to_json(object)),
+        None => encoded(encoding, code, to_json(object)),
+    }
 }
 
 /// Any JSON.
@@ -122,14 +190,28 @@ pub(crate) fn value(code: StatusCode, value: &impl serde::Serialize) -> Response
     whole(code, "application/json", to_json(value))
 }
 
+/// JSON that is indented whether or not somebody asks for it.
+pub(crate) fn indented(value: &Value) -> Response {
+    whole(StatusCode::OK, "application/json", format!("{value:#}").into())
+}
+
 /// A Status: of an error with the error's code.
-pub(crate) fn status(status: &Status) -> Response {
+pub(crate) fn status(encoding: Encoding, status: &Status) -> Response {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = value(code, status);
+    let body = status_body(encoding, status);
+    let mut response = encoded(encoding, code, body);
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
         response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
     }
     response
+}
+
+/// A Status as JSON or as protobuf in its envelope.
+pub(crate) fn status_body(encoding: Encoding, status: &Status) -> Bytes {
+    match encoding {
+        Encoding::Protobuf => protobuf::envelope("v1", "Status", &protobuf::status(status)).into(),
+        Encoding::Json | Encoding::Yaml => to_json(status),
+    }
 }
 
 /// A body that a client may keep: who has it already gets 304 and nothing.
@@ -149,10 +231,21 @@ pub(crate) fn page_not_found() -> Response {
     whole(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", Bytes::from_static(b"404 page not found\n"))
 }
 
-/// Warnings that kubectl prints, one header each.
+/// How long all warnings of an answer may be, and each of them where they are longer.
+const WARNINGS_MAX: usize = 4096;
+const WARNING_MAX: usize = 256;
+
+/// Warnings that kubectl prints, one header each. Counterpart: `endpoints/filters/warning.go`.
 pub(crate) fn warn(mut response: Response, warnings: &[String]) -> Response {
+    let is_long = warnings.iter().map(String::len).sum::<usize>() > WARNINGS_MAX;
+    let mut total = 0;
     for warning in warnings {
-        let text: String = warning.chars().filter(|letter| !letter.is_control()).collect();
+        let length = if is_long { WARNING_MAX } else { WARNINGS_MAX };
+        let text: String = warning.chars().take(length).filter(|letter| !letter.is_control()).collect();
+        total += text.len();
+        if total > WARNINGS_MAX {
+            break;
+        }
         let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = format!("299 - \"{escaped}\"").parse() {
             response.headers_mut().append(http::header::WARNING, value);

@@ -11,6 +11,8 @@ use labkit_sim::World;
 
 use crate::allocate::Addresses;
 use crate::authz::Attributes;
+use crate::endpoint_lease::EndpointLease;
+use crate::finish::Wishes;
 use crate::flags::Access;
 use crate::guard::Guard;
 use crate::kinds::KINDS;
@@ -21,7 +23,7 @@ use crate::request_info::{self, Target};
 use crate::storage::Store;
 use crate::storage::lease::Leases;
 use crate::verbs::{self, Call};
-use crate::{bootstrap, paths, respond};
+use crate::{bootstrap, negotiate, paths, respond};
 
 /// What one API server is started with.
 #[derive(Debug, Clone)]
@@ -33,7 +35,8 @@ pub struct ServerConfig {
     pub service_cluster_ip_range: String,
     /// `--event-ttl`; 1 h.
     pub event_ttl: Duration,
-    /// Where clients reach it, for the endpoints of `default/kubernetes`; `None` for 10.0.0.1:6443.
+    /// Its address among several servers, for the endpoints of `default/kubernetes`; `None` for a server that is
+    /// alone, at 10.0.0.1:6443.
     pub public_address: Option<(IpAddr, u16)>,
     /// Who may come in and what they may do.
     pub access: Access,
@@ -53,8 +56,8 @@ pub enum StartError {
 /// `--request-timeout`: a request that etcd does not answer is given up then.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The endpoint of the virtual pace, where no one connects.
-const VIRTUAL_ADDRESS: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 6443);
+/// The address of a server that is alone.
+const ALONE: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 6443);
 
 /// One API server. Clones share it.
 #[derive(Clone, Debug)]
@@ -75,8 +78,18 @@ impl Server {
         let leases = Leases::new(config.event_ttl);
         let registry = Arc::new(Registry::new(world, component, store, addresses, leases));
         registry.follow_eager_kinds().await;
-        let address = config.public_address.unwrap_or(VIRTUAL_ADDRESS);
-        bootstrap::make_default_objects(&registry, address).await.map_err(StartError::DefaultObjects)?;
+        let (_, port) = config.public_address.unwrap_or(ALONE);
+        let made = async {
+            bootstrap::make_default_objects(&registry, port).await?;
+            let Some(address) = config.public_address else {
+                return bootstrap::make_endpoints(&registry, ALONE).await;
+            };
+            let mut lease = EndpointLease::new(registry.clone(), address);
+            lease.reconcile().await?;
+            registry.component.spawn(lease.run());
+            Ok(())
+        };
+        made.await.map_err(StartError::DefaultObjects)?;
         let guard = Arc::new(Guard::new(config.access, registry.clone()));
         if guard.has_rbac() {
             bootstrap::make_default_roles(&registry).await.map_err(StartError::DefaultObjects)?;
@@ -95,7 +108,13 @@ impl Server {
 
     /// Carries a request out. Every failure is an answer: a Status.
     pub async fn handle(&self, request: Request) -> Response {
-        self.chain(request).await.unwrap_or_else(|status| respond::status(&status))
+        let wishes = Wishes::of(&request);
+        let accepted = request.headers().get(http::header::ACCEPT).cloned();
+        let answer = self.chain(request).await;
+        wishes.grant(answer.unwrap_or_else(|status| {
+            let headers = accepted.map(|accepted| (http::header::ACCEPT, accepted)).into_iter().collect();
+            respond::status(negotiate::status_encoding(&headers), &status)
+        }))
     }
 
     async fn chain(&self, request: Request) -> Result<Response, Status> {

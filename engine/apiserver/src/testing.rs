@@ -1,4 +1,5 @@
-//! etcd and one API server, for the tests of the crates that are its clients (feature `testing`).
+//! etcd and one API server, for the tests of the crates that are its clients, and what fuzzing wants to reach
+//! (feature `testing`).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use labkit_client::{ApiServers, Body, Client, Transport};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_sim::{Component, Pace, World};
 
+use crate::query::Query;
+use crate::request_info::{self, Target};
 use crate::{Kubelets, LogRequest, Server, ServerConfig};
 
 /// A world with a store and an API server, and the administrator's client. Clones share it.
@@ -70,5 +73,29 @@ impl Backbone {
     /// A client of its own for a component.
     pub fn client_of(&self, component: &str, user: UserInfo, agent: &str) -> Client {
         Client::new(&self.world, component, user, agent, self.servers.clone())
+    }
+}
+
+/// Where a request's line leads in the API.
+#[derive(Debug)]
+pub struct Route {
+    pub verb: &'static str,
+    pub resource: &'static str,
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Reads a request's line; `None` where it is refused or leads to no resource.
+pub fn route(method: &str, target: &str) -> Option<Route> {
+    let method = http::Method::from_bytes(method.as_bytes()).ok()?;
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    match request_info::parse(&method, path, &Query::parse(Some(query))).ok()? {
+        Target::Path(_) => None,
+        Target::Resource(info) => Some(Route {
+            verb: info.verb.as_str(),
+            resource: info.kind.plural,
+            namespace: info.namespace,
+            name: info.name,
+        }),
     }
 }

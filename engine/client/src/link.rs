@@ -91,8 +91,8 @@ impl Payload for HttpResponse {
 /// The payload of a watch event in the trace; its kind is `ADDED`, `MODIFIED` or `DELETED`.
 #[derive(Debug, Clone)]
 pub struct WatchNote {
-    pub note: Note,
-    pub user_agent: String,
+    pub note: Arc<Note>,
+    pub user_agent: Arc<str>,
 }
 
 impl Payload for WatchNote {
@@ -103,7 +103,7 @@ impl Payload for WatchNote {
     fn fields(&self) -> Value {
         json!({
             "resource": self.note.resource, "namespace": self.note.namespace, "name": self.note.name,
-            "resourceVersion": self.note.resource_version, "userAgent": self.user_agent,
+            "resourceVersion": self.note.resource_version, "userAgent": *self.user_agent,
         })
     }
 
@@ -200,7 +200,7 @@ impl Link {
         let cause = match &chunk.note {
             None => network.pass(server.name(), &self.from).await.ok().and(chunk.cause),
             Some(note) => {
-                let payload = WatchNote { note: note.clone(), user_agent: self.user_agent.to_string() };
+                let payload = WatchNote { note: note.clone(), user_agent: self.user_agent.clone() };
                 caused_by(chunk.cause, network.transmit(server.name(), &self.from, payload)).await.ok()
             }
         };

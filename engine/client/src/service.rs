@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -32,7 +33,7 @@ pub struct Chunk {
     /// The record that committed what this chunk tells.
     pub cause: Option<RecordId>,
     /// What the trace should say of it; nothing for bookmarks and log lines.
-    pub note: Option<Note>,
+    pub note: Option<Arc<Note>>,
 }
 
 /// A watch event, for the trace.

@@ -1,5 +1,6 @@
 //! Starting and ending one component's process.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
 
 use futures::future::BoxFuture;
@@ -13,6 +14,7 @@ use labkit_sim::{Component, ComponentState, World};
 use rand::RngCore;
 
 use crate::cluster::{BootError, Cluster, Inner};
+use crate::spec::ClusterSpec;
 use crate::target::Target;
 
 /// Starts a component's process; of a machine, its power and its kubelet.
@@ -99,12 +101,18 @@ async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError>
         kubelets: Arc::new(KubeletPorts { cluster: Arc::downgrade(&cluster.inner) }),
         service_cluster_ip_range: flags.service_cluster_ip_range,
         event_ttl: flags.event_ttl,
-        public_address: cluster.public_address(index),
+        public_address: address(&inner.spec, index),
         access: flags.access,
     };
     let server = component.run(Server::start(&inner.world, config)).await?;
     inner.balancer.join(index, component, server.transport());
     cluster.reopen_api_server(index).await
+}
+
+/// Where an API server is found within the cluster, if there are several.
+fn address(spec: &ClusterSpec, index: u8) -> Option<(IpAddr, u16)> {
+    let several = spec.api_server.as_ref().is_some_and(|spec| spec.replicas > 1);
+    several.then(|| (Ipv4Addr::new(10, 0, 0, 1 + index).into(), 6443))
 }
 
 /// A new process of that component; its ports accept.

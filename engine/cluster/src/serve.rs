@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use labkit_client::ApiServers;
 use labkit_pki::{Authority, ClientAuth, LeafSpec, kubeconfig, server_config, server_config_for};
 use labkit_sim::Pace;
 use rustls::ServerConfig as TlsConfig;
@@ -17,7 +18,7 @@ use crate::target::Target;
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
     pub address: IpAddr,
-    /// The first API server's port; any free one without it.
+    /// The API server's port or, where there are several, that of the load balancer; any free one without it.
     pub secure_port: Option<u16>,
     /// The members' ports, by name; any free one for those that are not named.
     pub etcd_ports: BTreeMap<String, u16>,
@@ -125,6 +126,11 @@ impl Cluster {
             api_ports: BTreeMap::new(),
         };
         *self.serving() = Some(serving);
+        let replicas = self.spec().api_server.as_ref().map_or(0, |spec| spec.replicas);
+        let front = match replicas {
+            0 | 1 => None,
+            _ => Some(self.open_balancer(options.secure_port.unwrap_or(0)).await?),
+        };
         let targets = self.inner.targets.clone();
         for target in &targets {
             match target {
@@ -133,7 +139,7 @@ impl Cluster {
                     self.open_etcd(member, wanted).await?;
                 }
                 Target::ApiServer(index) => {
-                    let wanted = options.secure_port.filter(|_| *index == 0).unwrap_or(0);
+                    let wanted = options.secure_port.filter(|_| replicas == 1).unwrap_or(0);
                     self.open_api_server(*index, wanted).await?;
                 }
                 Target::ControllerManager(_)
@@ -145,7 +151,7 @@ impl Cluster {
         let serving = self.serving();
         let serving = serving.as_ref().expect("set just above");
         let url = |port: &u16| format!("https://{}", SocketAddr::new(options.address, *port));
-        let api_server_url = serving.api_ports.get(&0).map(url);
+        let api_server_url = front.as_ref().or(serving.api_ports.get(&0)).map(url);
         Ok(Served {
             kubeconfig: api_server_url.as_ref().map(|server| {
                 kubeconfig(&options.cluster_name, server, ca.cert_pem(), "kubernetes-admin", &admin)
@@ -168,6 +174,21 @@ impl Cluster {
         flags.kubernetes_service_ip().expect("the spec has no problems").to_string()
     }
 
+    /// Opens the port of the load balancer in front of several API servers. It is no component of the lab: no
+    /// fault hits it.
+    async fn open_balancer(&self, port: u16) -> Result<u16, BootError> {
+        let (address, tls) = {
+            let serving = self.serving();
+            let serving = serving.as_ref().expect("ports are opened while serving");
+            (serving.address, serving.api_tls.clone())
+        };
+        let (listener, port) = listen(address, port).await?;
+        let (world, balancer) = (self.world().clone(), self.inner.balancer.clone());
+        let balance = labkit_apiserver::edge::balance(world.clone(), move || balancer.pick(), listener, tls);
+        world.component("loadBalancer").spawn(balance);
+        Ok(port)
+    }
+
     /// Opens an API server's port again, if it had one.
     pub(crate) async fn reopen_api_server(&self, index: u8) -> Result<(), BootError> {
         let port = self.serving().as_ref().and_then(|serving| serving.api_ports.get(&index).copied());
@@ -175,13 +196,6 @@ impl Cluster {
             Some(port) => self.open_api_server(index, port).await,
             None => Ok(()),
         }
-    }
-
-    /// The address that an API server tells the cluster, once it has a port.
-    pub(crate) fn public_address(&self, index: u8) -> Option<(IpAddr, u16)> {
-        let serving = self.serving();
-        let serving = serving.as_ref()?;
-        serving.api_ports.get(&index).map(|port| (serving.address, *port))
     }
 
     /// Opens a member's port for good: while the member is down, connections to it are closed at once.

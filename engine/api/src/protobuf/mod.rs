@@ -1,9 +1,11 @@
-//! Kubernetes' protobuf encoding of request bodies. Counterpart:
+//! Kubernetes' protobuf encoding of requests and answers. Counterpart:
 //! `k8s.io/apimachinery/pkg/runtime/serializer/protobuf`.
 //!
-//! kubectl's typed commands send nothing else; answers may be JSON. The kinds in `proto/` are decoded through
-//! their descriptors, without a Rust type for each. Nothing is encoded here.
+//! kubectl's typed commands send nothing else, and client-go's controllers ask for it first. The kinds in `proto/`
+//! are decoded and encoded through their descriptors, without a Rust type for each.
 
+mod answer;
+mod encode;
 mod fields;
 mod json;
 
@@ -16,6 +18,7 @@ use serde_json::{Map, Value};
 use crate::resource::GroupVersionKind;
 use crate::status::Status;
 
+pub use answer::{envelope, list, object, partial, status, watch_event};
 pub use fields::prune_unknown;
 
 const MAGIC: &[u8] = b"k8s\0";
@@ -42,6 +45,11 @@ struct TypeMeta {
     api_version: String,
     #[prost(string, tag = "2")]
     kind: String,
+}
+
+/// Whether objects of that kind can be told in protobuf.
+pub fn is_known(gvk: &GroupVersionKind) -> bool {
+    descriptor(gvk).is_some()
 }
 
 /// Whether the body starts as Kubernetes' protobuf envelope does.

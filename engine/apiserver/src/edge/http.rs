@@ -5,12 +5,13 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
-use labkit_api::UserInfo;
+use labkit_api::{Status, UserInfo};
 use labkit_client::link::{HttpRequest, HttpResponse, WatchNote};
 use labkit_client::{Body, Chunk, Request, Response, Transport};
 use labkit_sim::{RecordId, World, caused_by};
@@ -20,6 +21,9 @@ use warp::filters::path::FullPath;
 use warp::{Filter, Reply};
 
 use crate::decode::BODY_BYTES_MAX;
+
+/// How long a client may take to send a body: `--request-timeout`.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a connection calls.
 pub(super) type Service = BoxCloneSyncService<http::Request<Incoming>, warp::reply::Response, Infallible>;
@@ -59,10 +63,17 @@ impl Edge {
         body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
         user: Option<UserInfo>,
     ) -> warp::reply::Response {
-        // Streams may last for hours; while other requests are under way, time is not forwarded.
+        let body = match tokio::time::timeout(BODY_TIMEOUT, read(body)).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return refused(&crate::decode::too_large()),
+            Err(_) => {
+                let why = "request did not complete within requested timeout - context deadline exceeded";
+                return refused(&crate::storage::error::timeout(why));
+            }
+        };
+        // Streams may last for hours; while other requests that are here whole are under way, time is not forwarded.
         let streams = query.contains("watch=") || query.contains("follow=");
         let in_flight = (!streams).then(|| self.world.clock().edge_request());
-        let Some(body) = read(body).await else { return too_large() };
         let target =
             if query.is_empty() { path.as_str().to_owned() } else { format!("{}?{query}", path.as_str()) };
         let Ok(mut request) = http::Request::builder().method(method).uri(target).body(body.freeze()) else {
@@ -94,10 +105,10 @@ impl Edge {
             let answer = HttpResponse { code: code.as_u16(), kind, method, target, user_agent };
             trace.record_caused(&self.server, &client, Some(id), answer);
         }
-        self.reply(response, client, sent.user_agent)
+        self.reply(response, client, sent.user_agent.into())
     }
 
-    fn reply(self, response: Response, client: Arc<str>, user_agent: String) -> warp::reply::Response {
+    fn reply(self, response: Response, client: Arc<str>, user_agent: Arc<str>) -> warp::reply::Response {
         let (parts, body) = response.into_parts();
         let mut reply = match body {
             Body::Full(bytes) => warp::reply::Response::new(bytes.into()),
@@ -114,8 +125,8 @@ impl Edge {
         reply
     }
 
-    fn note(&self, chunk: &Chunk, client: &str, user_agent: &str) -> Option<RecordId> {
-        let note = WatchNote { note: chunk.note.clone()?, user_agent: user_agent.to_owned() };
+    fn note(&self, chunk: &Chunk, client: &str, user_agent: &Arc<str>) -> Option<RecordId> {
+        let note = WatchNote { note: chunk.note.clone()?, user_agent: user_agent.clone() };
         Some(self.world.trace().record_caused(&self.server, client, chunk.cause, note))
     }
 }
@@ -138,10 +149,9 @@ async fn read(body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send) ->
     Some(whole)
 }
 
-fn too_large() -> warp::reply::Response {
-    let status = crate::decode::too_large();
-    let reply = warp::reply::with_status(warp::reply::json(&status), http::StatusCode::PAYLOAD_TOO_LARGE);
-    reply.into_response()
+fn refused(status: &Status) -> warp::reply::Response {
+    let code = http::StatusCode::from_u16(status.code).unwrap_or(http::StatusCode::BAD_REQUEST);
+    warp::reply::with_status(warp::reply::json(status), code).into_response()
 }
 
 /// A stream that only its owner polls: safe to share, since sharing it gives nothing.

@@ -4,4 +4,4 @@
 mod http;
 mod tls;
 
-pub use tls::serve;
+pub use tls::{balance, serve};

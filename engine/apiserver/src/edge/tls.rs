@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use labkit_api::UserInfo;
 use labkit_client::Transport;
-use labkit_sim::World;
+use labkit_sim::{Component, World};
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +21,11 @@ use crate::edge::http::{self, Service};
 /// The pause after a connection that could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
+/// How long a client may take for its handshake, and how long a connection may wait for the head of a request:
+/// upstream's `ReadHeaderTimeout` and `IdleTimeout`.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(32);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+
 /// Accepts connections for as long as it is polled; spawn it in the server's component. A client certificate
 /// that the configuration trusts makes its subject the user (CN) with its groups (O); others are anonymous.
 pub async fn serve(
@@ -29,25 +34,54 @@ pub async fn serve(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
 ) {
-    let server: Arc<str> =
-        labkit_sim::current_component().map_or("apiserver".into(), |own| own.name().into());
+    let server = own_name();
     let acceptor = TlsAcceptor::from(tls);
     let service = http::service(world, server, transport);
     loop {
-        // What fails to be accepted is one client's trouble, or the host's for a moment.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+        let stream = accept(&listener).await;
         let (acceptor, service) = (acceptor.clone(), service.clone());
         labkit_sim::spawn(async move { connection(acceptor, stream, service).await });
+    }
+}
+
+/// Hands each connection to a server that `pick` names, in whose component it lives from then on; closes it where
+/// there is none. What a load balancer does that does not read what it carries.
+pub async fn balance(
+    world: World,
+    pick: impl Fn() -> Option<(Component, Transport)> + Send,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    loop {
+        let stream = accept(&listener).await;
+        if let Some((server, transport)) = pick() {
+            let service = http::service(world.clone(), server.name().into(), transport);
+            let acceptor = acceptor.clone();
+            server.spawn(async move { connection(acceptor, stream, service).await });
+        }
+    }
+}
+
+fn own_name() -> Arc<str> {
+    labkit_sim::current_component().map_or("apiserver".into(), |own| own.name().into())
+}
+
+/// The next connection. What fails to be accepted is one client's trouble, or the host's for a moment.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
     }
 }
 
 async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: Service) {
     let _nagle_is_only_slower = stream.set_nodelay(true);
     // A handshake that fails is told to the client by TLS itself.
-    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
+    let Ok(Ok(stream)) = handshake else { return };
     let certificates = stream.get_ref().1.peer_certificates();
     let user =
         certificates.and_then(|certificates| certificates.first()).and_then(|certificate| user(certificate));
@@ -58,7 +92,9 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: Service) 
         let mut service = service.clone();
         async move { tower::Service::call(&mut service, request).await }
     });
-    let connection = Builder::new(InComponent).serve_connection(TokioIo::new(stream), service).await;
+    let mut builder = Builder::new(InComponent);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).await;
     drop(connection);
 }
 

@@ -9,7 +9,7 @@ use rand::RngCore;
 use crate::kinds::Kind;
 use crate::metadata;
 use crate::registry::Registry;
-use crate::storage::{Entry, Swap, relative_key};
+use crate::storage::{Entry, Guarded, Swap, relative_key};
 
 /// How often another suffix is drawn when a generated name is taken.
 const NAME_ATTEMPTS: usize = 8;
@@ -53,27 +53,39 @@ impl Registry {
         dry_run: bool,
     ) -> Result<Arc<Entry>, Status> {
         kind.strategy.prepare_for_create(&mut object);
-        let _one_at_a_time = self.addresses.turn(kind).await;
-        self.allocate(kind, &mut object, None)?;
-        let mut errors = metadata::validate(kind, &object);
-        errors.extend(kind.strategy.validate(&object));
-        refuse(kind, &object.metadata.name, errors)?;
         let key = relative_key(kind, &object.metadata.namespace, &object.metadata.name);
-        let exists = |name: &str| Status::already_exists(&kind.resource(), name);
-        if dry_run {
-            return match self.fresh(kind, &key).await? {
-                Some(_) => Err(exists(&object.metadata.name)),
-                None => Ok(Arc::new(dry_entry(object))),
-            };
-        }
-        let lease = self.lease(kind).await?;
         let name = object.metadata.name.clone();
-        match self.store.create(self.cache(kind), &key, object, lease).await? {
-            Swap::Done(entry) => {
-                self.addresses.settled(kind, self.cache(kind), entry.revision).await;
-                Ok(entry)
+        let mut turn = self.addresses.turn(kind).await;
+        let asked = turn.is_some().then(|| object.clone());
+        loop {
+            self.know_what_is_taken(&turn).await?;
+            self.allocate(kind, &mut object, None)?;
+            let mut errors = metadata::validate(kind, &object);
+            errors.extend(kind.strategy.validate(&object));
+            refuse(kind, &object.metadata.name, errors)?;
+            let exists = || Status::already_exists(&kind.resource(), &name);
+            if dry_run {
+                return match self.fresh(kind, &key).await? {
+                    Some(_) => Err(exists()),
+                    None => Ok(Arc::new(dry_entry(object))),
+                };
             }
-            Swap::Lost(_) => Err(exists(&name)),
+            let lease = self.lease(kind).await?;
+            let guard = self.guard(&turn, &object, None);
+            let is_guarded = guard.is_some();
+            match self.store.write(self.cache(kind), &key, 0, object, lease, guard).await? {
+                Guarded::Swap(Swap::Done(entry)) => {
+                    if let Some(last) = turn.as_deref_mut().filter(|_| is_guarded) {
+                        *last = entry.revision;
+                    }
+                    return Ok(entry);
+                }
+                Guarded::Swap(Swap::Lost(_)) => return Err(exists()),
+                Guarded::Overtaken(revision) => {
+                    *turn.as_deref_mut().expect("what is guarded has its turn") = revision;
+                    object = asked.clone().expect("what is guarded has its turn");
+                }
+            }
         }
     }
 

@@ -1,20 +1,22 @@
 //! Lists: from the cache, from etcd, or page by page at one revision.
-//! Counterpart: `storage/etcd3/store.go` (GetList), `storage/continue.go`.
+//! Counterpart: `storage/etcd3/store.go` (GetList), `storage/util.go` (ValidateListOptions).
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use labkit_api::Status;
+use labkit_api::{GroupVersionKind, Status, StatusCause};
 use labkit_etcd::{EtcdError, RangeRequest};
-use serde::{Deserialize, Serialize};
 
+use crate::field;
 use crate::kinds::Kind;
 use crate::query::{Query, Selection};
 use crate::registry::Registry;
+use crate::registry::continuation::{self, Continuation};
 use crate::storage::cache::is_compacted;
 use crate::storage::{Entry, error, prefix};
+
+/// The largest page that is read of etcd where few objects match.
+const PAGE_MAX: i64 = 10_000;
 
 /// What a list asks for, beside what it selects.
 #[derive(Debug, Clone, Default)]
@@ -35,40 +37,71 @@ pub(crate) struct List {
     pub remaining: Option<i64>,
 }
 
-/// Where the next page begins, and at which revision all pages are true.
-#[derive(Debug, Serialize, Deserialize)]
-struct Continuation {
-    v: String,
-    rv: i64,
-    start: String,
-}
-
-const CONTINUATION_VERSION: &str = "meta.k8s.io/v1";
-
 impl ListOptions {
     pub fn parse(query: &Query) -> Result<ListOptions, Status> {
-        let version = query.get("resourceVersion");
-        let resource_version = match version {
+        refuse(check(query))?;
+        let resource_version = match query.get("resourceVersion") {
             "" => None,
             text => Some(parse_version(text)?),
         };
-        Ok(ListOptions {
-            limit: query.number("limit")?.unwrap_or_default(),
-            continuation: query.get("continue").to_owned(),
-            resource_version,
-            exact: query.get("resourceVersionMatch") == "Exact",
-        })
+        let continuation = query.get("continue").to_owned();
+        if !continuation.is_empty() && resource_version.is_some_and(|version| version > 0) {
+            let message = "specifying resource version is not allowed when using continue";
+            return Err(Status::bad_request(message));
+        }
+        let limit = query.number("limit")?.unwrap_or_default().max(0);
+        let exact = match query.get("resourceVersionMatch") {
+            "" => limit > 0 && resource_version.is_some_and(|version| version > 0),
+            rule => rule == "Exact",
+        };
+        Ok(ListOptions { limit, continuation, resource_version, exact })
     }
+}
+
+/// How `resourceVersionMatch` goes together with the other options of a list.
+fn check(query: &Query) -> Vec<StatusCause> {
+    const FIELD: &str = "resourceVersionMatch";
+    let (rule, version) = (query.get(FIELD), query.get("resourceVersion"));
+    let mut errors = Vec::new();
+    if !rule.is_empty() {
+        let mut forbid = |is_so: bool, why: &str| errors.extend(is_so.then(|| field::forbidden(FIELD, why)));
+        let why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+        forbid(version.is_empty(), why);
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        forbid(!query.get("continue").is_empty(), why);
+        if !["Exact", "NotOlderThan"].contains(&rule) {
+            errors.push(field::not_supported(FIELD, rule, &["Exact", "NotOlderThan", ""]));
+        }
+        if rule == "Exact" && version == "0" {
+            let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+            errors.push(field::forbidden(FIELD, why));
+        }
+    }
+    if query.has("sendInitialEvents") {
+        let why = "sendInitialEvents is forbidden for list";
+        errors.push(field::forbidden("sendInitialEvents", why));
+    }
+    errors
+}
+
+/// 422 about the options of a list or watch, if there is anything to say.
+pub(crate) fn refuse(errors: Vec<StatusCause>) -> Result<(), Status> {
+    let gvk = GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions");
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(&gvk, "", errors)) }
 }
 
 /// A resourceVersion is opaque to clients; to us it is etcd's revision.
 pub(crate) fn parse_version(text: &str) -> Result<i64, Status> {
-    let invalid = |_| {
-        Status::bad_request(format!(
-            "Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-        ))
+    let invalid = |why: &str| {
+        Err(Status::bad_request(format!(
+            "Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {why}"
+        )))
     };
-    text.parse::<u64>().map(|version| version as i64).map_err(invalid)
+    match text.parse::<u64>() {
+        Ok(version) => Ok(i64::try_from(version).unwrap_or(i64::MAX)),
+        Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow => invalid("value out of range"),
+        Err(_) => invalid("invalid syntax"),
+    }
 }
 
 impl Registry {
@@ -79,16 +112,13 @@ impl Registry {
         selection: &Selection,
         options: &ListOptions,
     ) -> Result<List, Status> {
+        let pages = options.limit > 0 && options.resource_version != Some(0);
         let mut list = match options.resource_version {
-            _ if !options.continuation.is_empty() => {
-                return self.page(kind, namespace, selection, options).await;
-            }
-            Some(version) if version > 0 && options.exact => {
+            _ if pages || options.exact || !options.continuation.is_empty() => {
                 return self.page(kind, namespace, selection, options).await;
             }
             Some(0) => self.list_cached(kind, namespace).await,
             Some(version) => self.list_not_older_than(kind, namespace, version).await?,
-            None if options.limit > 0 => return self.page(kind, namespace, selection, options).await,
             None => self.list_now(kind, namespace).await?,
         };
         if !selection.is_everything() {
@@ -107,11 +137,8 @@ impl Registry {
     pub async fn list_now(&self, kind: &Kind, namespace: &str) -> Result<List, Status> {
         let request = RangeRequest::prefix(format!("{}{}", prefix(kind), within(namespace)));
         let response = self.store.range(request).await.map_err(error::status)?;
-        let cache = self.cache(kind);
-        let entries: Result<Vec<Arc<Entry>>, Status> =
-            response.kvs.iter().map(|kv| cache.decode(kv)).collect();
         Ok(List {
-            entries: entries?,
+            entries: self.cache(kind).decode_all(&response.kvs)?,
             revision: response.header.revision,
             continuation: String::new(),
             remaining: None,
@@ -136,6 +163,7 @@ impl Registry {
         Ok(self.list_cached(kind, namespace).await)
     }
 
+    /// At most `limit` objects; further pages are true at the revision of the first.
     async fn page(
         &self,
         kind: &'static Kind,
@@ -143,39 +171,47 @@ impl Registry {
         selection: &Selection,
         options: &ListOptions,
     ) -> Result<List, Status> {
-        let base = prefix(kind);
-        let whole = RangeRequest::prefix(format!("{base}{}", within(namespace)));
+        let base = format!("{}{}", prefix(kind), within(namespace));
+        let whole = RangeRequest::prefix(base.clone());
         let exact = options.resource_version.filter(|_| options.exact).unwrap_or_default();
         let (mut start, mut revision) = match options.continuation.as_str() {
             "" => (whole.key.clone(), exact),
             token => {
-                let token = decode_continuation(token)?;
-                (Bytes::from(format!("{base}{}", token.start)), token.rv)
+                let token = Continuation::decode(token)?;
+                (Bytes::from(format!("{base}{}", token.start)), token.rv.max(0))
             }
         };
-        let limit = options.limit;
-        let mut entries = Vec::new();
+        let not_older_than = options.resource_version.unwrap_or_default();
+        let (mut entries, mut wanted) = (Vec::new(), options.limit);
         loop {
-            let wanted = if limit > 0 { limit - entries.len() as i64 } else { 0 };
             let request = RangeRequest { key: start.clone(), limit: wanted, revision, ..whole.clone() };
-            let response = self.store.range(request).await.map_err(|error| expired(error, options))?;
+            let response =
+                self.store.range(request).await.map_err(|error| match options.continuation.is_empty() {
+                    true => expired(error),
+                    false => continuation_expired(error, &String::from_utf8_lossy(&start[base.len()..])),
+                })?;
+            if response.header.revision < not_older_than {
+                self.followed(kind).await.reached(not_older_than).await?;
+            }
             revision = if revision == 0 { response.header.revision } else { revision };
-            for kv in &response.kvs {
-                let entry = self.cache(kind).decode(kv)?;
+            for (index, entry) in self.cache(kind).decode_all(&response.kvs)?.into_iter().enumerate() {
                 if selection.matches(&entry.object) {
                     entries.push(entry);
+                }
+                let read = index + 1;
+                let is_more = response.more || read < response.kvs.len();
+                if is_more && options.limit > 0 && entries.len() as i64 >= options.limit {
+                    let next = String::from_utf8_lossy(&response.kvs[index].key[base.len()..]) + "\0";
+                    let remaining = selection.is_everything().then(|| response.count - read as i64);
+                    let continuation = continuation::encode(revision, &next);
+                    return Ok(List { entries, revision, continuation, remaining });
                 }
             }
             let Some(last) = response.kvs.last().filter(|_| response.more) else {
                 return Ok(List { entries, revision, continuation: String::new(), remaining: None });
             };
             start = Bytes::from([&last.key[..], b"\0"].concat());
-            if entries.len() as i64 >= limit {
-                let relative = String::from_utf8_lossy(&start[base.len()..]).into_owned();
-                let continuation = encode_continuation(revision, relative);
-                let remaining = selection.is_everything().then(|| response.count - response.kvs.len() as i64);
-                return Ok(List { entries, revision, continuation, remaining });
-            }
+            wanted = (wanted * 2).min(PAGE_MAX);
         }
     }
 }
@@ -185,33 +221,26 @@ pub(crate) fn within(namespace: &str) -> String {
     if namespace.is_empty() { String::new() } else { format!("{namespace}/") }
 }
 
-fn encode_continuation(revision: i64, start: String) -> String {
-    let token = Continuation { v: CONTINUATION_VERSION.to_owned(), rv: revision, start };
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).expect("a token is strings and a number"))
-}
-
-fn decode_continuation(token: &str) -> Result<Continuation, Status> {
-    let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| invalid(&error.to_string()))?;
-    let token: Continuation = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
-    match token.v.as_str() {
-        CONTINUATION_VERSION if token.rv > 0 => Ok(token),
-        CONTINUATION_VERSION => {
-            Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"))
-        }
-        other => Err(invalid(&format!("server does not recognize this encoded version {other:?}"))),
-    }
-}
-
-fn expired(error: EtcdError, options: &ListOptions) -> Status {
+fn expired(error: EtcdError) -> Status {
     if !is_compacted(&error) {
         return error::status(error);
     }
-    if options.continuation.is_empty() {
-        return Status::expired("The resourceVersion for the provided list is too old.");
+    Status::expired("The resourceVersion for the provided list is too old.")
+}
+
+/// The pages' revision is compacted away: the answer carries a token with which the rest can be had as of now.
+fn continuation_expired(error: EtcdError, start: &str) -> Status {
+    if !is_compacted(&error) {
+        return error::status(error);
     }
-    Status::expired(
-        "The provided continue parameter is too old to display a consistent list result. You must start a new list \
-         without the continue parameter.",
-    )
+    let mut status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+         the results. Continuing with the provided token results in an inconsistent list - objects that were \
+         created, modified, or deleted between the time the first chunk was returned and now may show up in the \
+         list.",
+    );
+    let token = continuation::encode(continuation::INCONSISTENT, start);
+    status.metadata.insert("continue".to_owned(), token.into());
+    status
 }

@@ -2,6 +2,7 @@
 //! Counterpart: `k8s.io/apiserver/pkg/registry/generic/registry/store.go`.
 
 pub(crate) mod bind;
+pub(crate) mod continuation;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod deletion;
@@ -82,7 +83,7 @@ impl Registry {
         }
     }
 
-    /// The object as of now or, with a resourceVersion, at least as new as that; `0` is content with any.
+    /// The object as of now (a negative version), as the cache has it (0), or at least as new as `version`.
     pub async fn get(
         &self,
         kind: &Kind,
@@ -91,20 +92,31 @@ impl Registry {
         version: i64,
     ) -> Result<Arc<Entry>, Status> {
         let key = relative_key(kind, namespace, name);
-        let cached = self.cache(kind).get(&key);
-        if version == 0
-            && let Some(entry) = cached
-        {
-            return Ok(entry);
-        }
-        let entry = self.fresh(kind, &key).await?;
+        let cache = self.cache(kind);
+        let is_new_enough = version == 0 || version > 0 && cache.revision() >= version;
+        let cached = cache.get(&key).filter(|_| is_new_enough);
+        let entry = if cached.is_some() { cached } else { self.not_older_than(kind, &key, version).await? };
         entry.ok_or_else(|| Status::not_found(&kind.resource(), name))
     }
 
     /// The object as etcd has it now; decoded only where the cache does not have that version.
     pub async fn fresh(&self, kind: &Kind, key: &str) -> Result<Option<Arc<Entry>>, Status> {
+        self.not_older_than(kind, key, 0).await
+    }
+
+    async fn not_older_than(
+        &self,
+        kind: &Kind,
+        key: &str,
+        version: i64,
+    ) -> Result<Option<Arc<Entry>>, Status> {
         let request = labkit_etcd::RangeRequest::key(format!("{}{key}", prefix(kind)));
         let response = self.store.range(request).await.map_err(crate::storage::error::status)?;
+        if response.header.revision < version {
+            let cache = self.followed(kind).await;
+            cache.reached(version).await?;
+            return Ok(cache.get(key));
+        }
         response.kvs.first().map(|kv| self.cache(kind).decode(kv)).transpose()
     }
 

@@ -10,7 +10,7 @@ use crate::kinds::{Kind, Subresource};
 use crate::metadata;
 use crate::registry::Registry;
 use crate::registry::create::{dry_entry, refuse};
-use crate::storage::{Entry, Swap, relative_key};
+use crate::storage::{Entry, Guarded, Swap, relative_key};
 
 /// What a client wants of an update, beside the change.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,8 @@ impl Registry {
     ) -> Result<Arc<Entry>, Status> {
         let key = relative_key(kind, namespace, name);
         let missing = || Status::not_found(&kind.resource(), name);
-        let _one_at_a_time = self.addresses.turn(kind).await;
+        let mut turn = self.addresses.turn(kind).await;
+        self.know_what_is_taken(&turn).await?;
         let cached = self.cache(kind).get(&key);
         let mut is_fresh = cached.is_none();
         let mut current = match cached {
@@ -69,12 +70,25 @@ impl Registry {
                 },
                 Changed::To(object) => {
                     let lease = self.lease(kind).await?;
-                    match self.store.update(self.cache(kind), &key, current.revision, *object, lease).await? {
-                        Swap::Done(entry) => {
-                            self.addresses.settled(kind, self.cache(kind), entry.revision).await;
+                    let guard = self.guard(&turn, &object, Some(&current.object));
+                    let is_guarded = guard.is_some();
+                    match self
+                        .store
+                        .write(self.cache(kind), &key, current.revision, *object, lease, guard)
+                        .await?
+                    {
+                        Guarded::Swap(Swap::Done(entry)) => {
+                            if let Some(last) = turn.as_deref_mut().filter(|_| is_guarded) {
+                                *last = entry.revision;
+                            }
                             return Ok(entry);
                         }
-                        Swap::Lost(found) => found,
+                        Guarded::Swap(Swap::Lost(found)) => found,
+                        Guarded::Overtaken(revision) => {
+                            *turn.as_deref_mut().expect("what is guarded has its turn") = revision;
+                            self.know_what_is_taken(&turn).await?;
+                            continue;
+                        }
                     }
                 }
             };

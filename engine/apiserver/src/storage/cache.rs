@@ -161,7 +161,7 @@ impl Cache {
                     false => state.objects.insert(key, entry.clone()),
                 };
                 let at = self.clock.elapsed();
-                state.window.push(Change { entry, is_deletion, previous, cause: event.cause, at });
+                state.window.push(Change::new(entry, is_deletion, previous, event.cause, at));
             }
             if response.events.is_empty() && !response.created {
                 state.revision = state.revision.max(response.header.revision);
@@ -271,6 +271,19 @@ impl Cache {
     pub fn decode(&self, kv: &KeyValue) -> Result<Arc<Entry>, Status> {
         let known = self.get(&self.relative(kv)).filter(|entry| entry.revision == kv.mod_revision);
         known.map_or_else(|| Entry::decode(kv), Ok)
+    }
+
+    /// The same for many.
+    pub fn decode_all(&self, kvs: &[KeyValue]) -> Result<Vec<Arc<Entry>>, Status> {
+        let known: Vec<Option<Arc<Entry>>> = {
+            let state = self.locked();
+            let find = |kv: &KeyValue| {
+                let key = std::str::from_utf8(&kv.key[self.prefix.len().min(kv.key.len())..]).ok()?;
+                state.objects.get(key).filter(|entry| entry.revision == kv.mod_revision).cloned()
+            };
+            kvs.iter().map(find).collect()
+        };
+        known.into_iter().zip(kvs).map(|(known, kv)| known.map_or_else(|| Entry::decode(kv), Ok)).collect()
     }
 
     fn relative(&self, kv: &KeyValue) -> String {

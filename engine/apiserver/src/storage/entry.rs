@@ -1,10 +1,10 @@
 //! A stored object with the revision at which it was written, and its JSON once someone asked for it: with the
-//! managers of its fields, and without them for those who have no use for them.
+//! managers of its fields, and without them for those who have no use for them. Likewise its protobuf.
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use labkit_api::{ManagedFields, Object, ObjectMeta, Status};
+use labkit_api::{GroupVersionKind, ManagedFields, Object, ObjectMeta, Status};
 use labkit_etcd::KeyValue;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -16,12 +16,19 @@ pub(crate) struct Entry {
     pub revision: i64,
     json: OnceLock<Bytes>,
     json_without_managers: OnceLock<Bytes>,
+    message: OnceLock<Option<Bytes>>,
 }
 
 impl Entry {
     pub fn new(mut object: Object, revision: i64) -> Entry {
         object.metadata.resource_version = revision.to_string();
-        Entry { object, revision, json: OnceLock::new(), json_without_managers: OnceLock::new() }
+        Entry {
+            object,
+            revision,
+            json: OnceLock::new(),
+            json_without_managers: OnceLock::new(),
+            message: OnceLock::new(),
+        }
     }
 
     pub fn decode(kv: &KeyValue) -> Result<Arc<Entry>, Status> {
@@ -45,6 +52,15 @@ impl Entry {
             let managed_fields = ManagedFields::default();
             to_json(&With::metadata(&self.object, |metadata| metadata.managed_fields = managed_fields))
         })
+    }
+}
+
+impl Entry {
+    /// The object's protobuf message in the form in which it is stored, made once for all; `None` for kinds that
+    /// are not known to protobuf.
+    pub fn message(&self, gvk: &GroupVersionKind) -> Option<Bytes> {
+        let make = || labkit_api::protobuf::object(gvk, &self.object).map(Bytes::from);
+        self.message.get_or_init(make).clone()
     }
 }
 

@@ -34,6 +34,23 @@ pub(crate) enum Swap {
     Lost(Option<Arc<Entry>>),
 }
 
+/// A key that nobody may have written since `revision`, and that is written with the object.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    pub key: Bytes,
+    /// 0: the key is not there.
+    pub revision: i64,
+    pub value: Bytes,
+}
+
+/// How a guarded compare-and-swap ended.
+#[derive(Debug)]
+pub(crate) enum Guarded {
+    Swap(Swap),
+    /// Somebody wrote the guard at that revision.
+    Overtaken(i64),
+}
+
 /// The key below the kind's prefix: `namespace/name` or `name`. Caches are ordered by it, as etcd is.
 pub(crate) fn relative_key(kind: &Kind, namespace: &str, name: &str) -> String {
     if kind.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() }
@@ -58,11 +75,6 @@ impl Store {
         self.etcd.range(request).await
     }
 
-    /// Writes a new object. `Lost` if there is one.
-    pub async fn create(&self, cache: &Cache, key: &str, object: Object, lease: i64) -> Result<Swap, Status> {
-        self.update(cache, key, 0, object, lease).await
-    }
-
     /// Replaces the object that was written at `revision`.
     pub async fn update(
         &self,
@@ -72,17 +84,56 @@ impl Store {
         object: Object,
         lease: i64,
     ) -> Result<Swap, Status> {
+        match self.write(cache, key, revision, object, lease, None).await? {
+            Guarded::Swap(swap) => Ok(swap),
+            Guarded::Overtaken(_) => unreachable!("nothing guards it"),
+        }
+    }
+
+    /// Writes an object that stood at `revision` (0: that is new), together with the guard if there is one.
+    pub async fn write(
+        &self,
+        cache: &Cache,
+        key: &str,
+        revision: i64,
+        object: Object,
+        lease: i64,
+        guard: Option<Guard>,
+    ) -> Result<Guarded, Status> {
         let full = cache.full_key(key);
         let value = entry::encode(&object);
-        let put = RequestOp::Put(PutRequest { lease, ..PutRequest::new(full.clone(), value.clone()) });
+        let range = |key: &Bytes| RequestOp::Range(RangeRequest::key(key.clone()));
+        let mut request = TxnRequest {
+            compare: vec![Compare::mod_revision(full.clone(), revision)],
+            success: vec![RequestOp::Put(PutRequest {
+                lease,
+                ..PutRequest::new(full.clone(), value.clone())
+            })],
+            failure: vec![range(&full)],
+        };
+        if let Some(guard) = &guard {
+            request.compare.push(Compare::mod_revision(guard.key.clone(), guard.revision));
+            request.success.push(RequestOp::Put(PutRequest::new(guard.key.clone(), guard.value.clone())));
+            request.failure.push(range(&guard.key));
+        }
         cache.writing(key, value.clone(), object);
         // Where the outcome is unknown, the write may still come back by the watch.
-        let response = self.swap(full, revision, put).await?;
+        let mut response = self.etcd.txn(request).await.map_err(error::status)?;
         if response.succeeded {
-            return cache.wrote(key, &value, response.header.revision).map(Swap::Done);
+            let entry = cache.wrote(key, &value, response.header.revision)?;
+            return Ok(Guarded::Swap(Swap::Done(entry)));
         }
         cache.did_not_write(key, &value);
-        lost(response)
+        if let Some(guard) = guard {
+            let stands_at = match response.responses.pop() {
+                Some(ResponseOp::Range(range)) => range.kvs.first().map_or(0, |kv| kv.mod_revision),
+                _ => 0,
+            };
+            if stands_at != guard.revision {
+                return Ok(Guarded::Overtaken(stands_at));
+            }
+        }
+        lost(response).map(Guarded::Swap)
     }
 
     /// Removes the object that was written at `revision`; it is given back with the revision of its deletion.

@@ -1,9 +1,11 @@
 //! The last changes of a kind, from which watches are served. Counterpart: `storage/cacher/watch_cache.go`.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use labkit_client::Note;
 use labkit_sim::RecordId;
 
 use crate::storage::Entry;
@@ -25,7 +27,41 @@ pub(crate) struct Change {
     pub previous: Option<Arc<Entry>>,
     pub cause: Option<RecordId>,
     /// When it was seen, by the world's clock.
-    pub at: Duration,
+    at: Duration,
+    /// What watches tell of it as JSON, with and without managers.
+    lines: [OnceLock<Bytes>; 2],
+    note: OnceLock<Arc<Note>>,
+}
+
+impl Change {
+    pub fn new(
+        entry: Arc<Entry>,
+        is_deletion: bool,
+        previous: Option<Arc<Entry>>,
+        cause: Option<RecordId>,
+        at: Duration,
+    ) -> Change {
+        Change { entry, is_deletion, previous, cause, at, lines: Default::default(), note: OnceLock::new() }
+    }
+
+    /// What it is to a watch that selects everything.
+    pub fn kind(&self) -> &'static str {
+        match (&self.previous, self.is_deletion) {
+            (_, true) => "DELETED",
+            (Some(_), false) => "MODIFIED",
+            (None, false) => "ADDED",
+        }
+    }
+
+    /// The event as [`Change::kind`] of the object as it is stored: made once for all who watch.
+    pub fn line(&self, managed_fields: bool, make: impl FnOnce() -> Bytes) -> Bytes {
+        self.lines[usize::from(managed_fields)].get_or_init(make).clone()
+    }
+
+    /// What the trace says of that event.
+    pub fn note(&self, make: impl FnOnce() -> Note) -> Arc<Note> {
+        self.note.get_or_init(|| Arc::new(make())).clone()
+    }
 }
 
 /// A ring of changes, numbered without gaps.
@@ -91,7 +127,7 @@ mod tests {
 
     fn change(revision: i64, at: u64) -> Change {
         let entry = Arc::new(Entry::new(Object::default(), revision));
-        Change { entry, is_deletion: false, previous: None, cause: None, at: Duration::from_secs(at) }
+        Change::new(entry, false, None, None, Duration::from_secs(at))
     }
 
     #[test]

@@ -140,3 +140,177 @@ fn strange_queries_are_refused() {
         }
     });
 }
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+/// The code of an answer and its message.
+async fn sent(
+    lab: &Lab,
+    method: &str,
+    target: &str,
+    content_type: &str,
+    body: impl Into<Bytes>,
+) -> (u16, String) {
+    let response = lab.send(method, target, &[("content-type", content_type)], body).await;
+    let code = response.status().as_u16();
+    let status: Value = serde_json::from_slice(&whole(response)).unwrap();
+    (code, status["message"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn ten_thousand_levels_are_refused_in_every_kind_of_body() {
+    lab(|lab| async move {
+        lab.post(CONFIG_MAPS, config_map("a")).await;
+        let object = format!("{{\"data\": {}1{}}}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
+        let list = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let operations = format!("[{{\"op\": \"add\", \"path\": \"/data\", \"value\": {object}}}]");
+        let target = format!("{CONFIG_MAPS}/a");
+        for (method, target, content_type, body) in [
+            ("POST", CONFIG_MAPS, "application/json", &object),
+            ("POST", CONFIG_MAPS, "application/json", &list),
+            ("POST", CONFIG_MAPS, "application/yaml", &object),
+            ("POST", CONFIG_MAPS, "application/yaml", &list),
+            ("PUT", &target, "application/json", &object),
+            ("PATCH", &target, "application/merge-patch+json", &object),
+            ("PATCH", &target, "application/strategic-merge-patch+json", &object),
+            ("PATCH", &target, "application/json-patch+json", &operations),
+            ("PATCH", &format!("{target}?fieldManager=x"), "application/apply-patch+yaml", &object),
+            ("DELETE", &target, "application/json", &object),
+        ] {
+            let (code, message) = sent(&lab, method, target, content_type, body.clone()).await;
+            assert_eq!(code, 400, "{method} {content_type}: {message}");
+        }
+        assert_eq!(lab.get(&target).await["data"]["key"], "value");
+    });
+}
+
+#[test]
+fn yaml_that_multiplies_itself_is_refused() {
+    lab(|lab| async move {
+        let mut yaml =
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nx0: &x0 [lol, lol]\n".to_owned();
+        for level in 1..40 {
+            let inner = format!("*x{}", level - 1);
+            yaml.push_str(&format!("x{level}: &x{level} [{}]\n", [inner.as_str(); 9].join(", ")));
+        }
+        let (code, message) = sent(&lab, "POST", CONFIG_MAPS, "application/yaml", yaml.clone()).await;
+        assert_eq!(code, 400, "{message}");
+        let target = format!("{CONFIG_MAPS}/a?fieldManager=x");
+        let (code, message) = sent(&lab, "PATCH", &target, "application/apply-patch+yaml", yaml).await;
+        assert_eq!(code, 400, "{message}");
+    });
+}
+
+#[test]
+fn bodies_beyond_the_limit_and_of_unknown_types_are_refused_in_upstreams_words() {
+    lab(|lab| async move {
+        lab.post(CONFIG_MAPS, config_map("a")).await;
+        let target = format!("{CONFIG_MAPS}/a");
+        let large = vec![b' '; 3 * 1024 * 1024 + 1];
+        let too_large = (413, "Request entity too large: limit is 3145728".to_owned());
+        for (method, target, content_type) in [
+            ("POST", CONFIG_MAPS, "application/json"),
+            ("PUT", &target, "application/yaml"),
+            ("PATCH", &target, "application/merge-patch+json"),
+            ("PATCH", &target, "application/json-patch+json"),
+        ] {
+            assert_eq!(
+                sent(&lab, method, target, content_type, large.clone()).await,
+                too_large,
+                "{content_type}"
+            );
+        }
+        let unknown = "the body of the request was in an unknown format - accepted media types include: \
+                       application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        for content_type in ["text/plain", "application/cbor", "application/jsonx", "/"] {
+            let found = sent(&lab, "POST", CONFIG_MAPS, content_type, "{}").await;
+            assert_eq!(found, (415, unknown.to_owned()), "{content_type}");
+        }
+        assert_eq!(sent(&lab, "PATCH", &target, "text/plain", "{}").await.0, 415);
+    });
+}
+
+#[test]
+fn bytes_that_are_no_text_and_names_that_are_none_are_refused_or_replaced() {
+    lab(|lab| async move {
+        // As Go reads JSON, what is no UTF-8 is replaced.
+        let body = b"{\"metadata\": {\"name\": \"bytes\"}, \"data\": {\"key\": \"a\xffb\"}}";
+        assert_eq!(lab.send("POST", CONFIG_MAPS, &JSON, &body[..]).await.status(), 201);
+        assert_eq!(lab.get(&format!("{CONFIG_MAPS}/bytes")).await["data"]["key"], "a\u{fffd}b");
+        let (code, _) =
+            sent(&lab, "POST", CONFIG_MAPS, "application/yaml", &b"metadata: {name: \xff}"[..]).await;
+        assert_eq!(code, 400);
+        for name in ["a\u{0}b", "../a", "a/b", "..", "\u{ad6d}", "a\nb", ""] {
+            let (code, status) = lab.json("POST", CONFIG_MAPS, json!({"metadata": {"name": name}})).await;
+            assert_eq!(code, 422, "{name:?}: {status}");
+        }
+        for (name, code) in [
+            ("a%00b", 404),
+            ("%ff", 404),
+            ("..%2f..%2fsecrets", 404),
+            ("%2e%2e", 400),
+            ("%2e", 400),
+            ("a%25", 400),
+            ("%", 400),
+        ] {
+            for method in ["GET", "DELETE", "PUT", "PATCH"] {
+                let target = format!("{CONFIG_MAPS}/{name}");
+                let (found, status) = lab.json(method, &target, json!({"metadata": {}})).await;
+                assert!(found == code || found == 405 || found == 400, "{method} {name}: {found} {status}");
+            }
+        }
+        let message = "Name parameter invalid: \"..\": may not be '..'";
+        lab.refused("GET", &format!("{CONFIG_MAPS}/%2e%2e"), Value::Null, 400, message).await;
+    });
+}
+
+#[test]
+fn absurd_selectors_are_answered_at_once() {
+    lab(|lab| async move {
+        lab.post(PODS, pod("a")).await;
+        let many = |term: &str, count: usize| vec![term; count].join(",");
+        for (selector, code) in [
+            (many("app!=x", 5_000), 200),
+            (many("!x", 10_000), 200),
+            (format!("app in ({})", many("x", 20_000)), 200),
+            ("(".repeat(30_000), 400),
+            (format!("app in ({}", "(".repeat(10_000)), 400),
+            (",".repeat(30_000), 400),
+            ("=".repeat(30_000), 400),
+            (format!("{}=b", "a".repeat(30_000)), 400),
+            ("a b c".to_owned(), 400),
+            ("\u{0}".to_owned(), 400),
+        ] {
+            let text = percent_encoding::utf8_percent_encode(&selector, percent_encoding::NON_ALPHANUMERIC);
+            if text.to_string().len() > 60_000 {
+                // An address has 64 KiB at most; the parser is tried with the whole of it all the same.
+                let parsed = labkit_api::LabelSelector::parse(&selector);
+                assert_eq!(parsed.is_ok(), code == 200, "{}", &selector[..20]);
+                continue;
+            }
+            let (found, status) = lab.json("GET", &format!("{PODS}?labelSelector={text}"), Value::Null).await;
+            assert_eq!(found, code, "{}: {}", &selector[..selector.len().min(20)], status["message"]);
+        }
+    });
+}
+
+#[test]
+fn ten_thousand_idle_watches_share_what_they_are_told() {
+    lab(|lab| async move {
+        let mut watches = Vec::new();
+        for _ in 0..10_000 {
+            watches.push(lab.watch(&format!("{CONFIG_MAPS}?watch=true")).await);
+        }
+        lab.post(CONFIG_MAPS, config_map("a")).await;
+        let mut told = Vec::new();
+        for watch in &mut watches {
+            told.push(watch.chunk().await.unwrap().bytes);
+        }
+        assert!(told.iter().all(|bytes| bytes.as_ptr() == told[0].as_ptr()), "one event is kept once");
+        // Who does not read holds a bounded number of events back; the others go on.
+        for _ in 0..100 {
+            lab.patch(&format!("{CONFIG_MAPS}/a"), json!({"data": {"key": lab.server.registry.uid()}})).await;
+            assert_eq!(watches[0].line().await, "MODIFIED a");
+        }
+    });
+}

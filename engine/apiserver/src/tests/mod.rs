@@ -13,6 +13,8 @@ mod lists;
 mod objects;
 mod patches;
 mod protocol;
+mod reads;
+mod replicas;
 mod watches;
 
 use std::future::Future;

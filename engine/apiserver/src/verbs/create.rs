@@ -62,7 +62,7 @@ pub(super) async fn bind(call: Call) -> Result<Response, Status> {
     let now = Time::new(call.registry.world.clock().now());
     let change = |pod: &Object| bind::bind(pod, &binding, now);
     call.registry.update(&pods::KIND, &call.info.namespace, &call.info.name, options, change).await?;
-    Ok(created())
+    Ok(created(&call))
 }
 
 /// `POST pods/NAME/eviction`: a deletion that says why. Disruption budgets are absent: every eviction is granted.
@@ -85,7 +85,7 @@ pub(super) async fn evict(call: Call) -> Result<Response, Status> {
     let (namespace, name) = (&call.info.namespace, &call.info.name);
     call.registry.update(&pods::KIND, namespace, name, update, change).await?;
     call.registry.delete(&pods::KIND, namespace, name, &options).await?;
-    Ok(created())
+    Ok(created(&call))
 }
 
 fn body(call: &Call, subresource: Subresource) -> Result<Object, Status> {
@@ -94,9 +94,9 @@ fn body(call: &Call, subresource: Subresource) -> Result<Object, Status> {
 }
 
 /// `Success`, code 201.
-fn created() -> Response {
+fn created(call: &Call) -> Response {
     let mut status = Status::success(StatusDetails::default());
     status.details = None;
     status.code = 201;
-    respond::status(&status)
+    respond::status(call.encoding(), &status)
 }

@@ -21,13 +21,16 @@ pub(super) async fn delete(call: Call) -> Result<Response, Status> {
     let entry = match deleted {
         Deleted::Gone(entry) if !kind.strategy.returns_deleted_object() => {
             let meta = &entry.object.metadata;
-            return Ok(respond::status(&Status::success(StatusDetails {
-                name: meta.name.clone(),
-                group: kind.group.to_owned(),
-                kind: kind.plural.to_owned(),
-                uid: meta.uid.clone(),
-                ..Default::default()
-            })));
+            return Ok(respond::status(
+                call.encoding(),
+                &Status::success(StatusDetails {
+                    name: meta.name.clone(),
+                    group: kind.group.to_owned(),
+                    kind: kind.plural.to_owned(),
+                    uid: meta.uid.clone(),
+                    ..Default::default()
+                }),
+            ));
         }
         Deleted::Pending(entry) if options.is_accepted => {
             return Ok(respond::entry(&call.presentation()?, StatusCode::ACCEPTED, &entry));

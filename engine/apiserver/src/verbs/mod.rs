@@ -25,7 +25,7 @@ use crate::authz::escalation;
 use crate::guard::Guard;
 use crate::kinds::Subresource;
 use crate::kubelets::Kubelets;
-use crate::negotiate;
+use crate::negotiate::{self, Encoding, Offer, View};
 use crate::query::Query;
 use crate::registry::{NamespaceState, Registry};
 use crate::request_info::RequestInfo;
@@ -66,7 +66,31 @@ pub(crate) async fn dispatch(call: Call) -> Result<Response, Status> {
 impl Call {
     /// How the answer is to look.
     pub fn presentation(&self) -> Result<Presentation, Status> {
-        let (view, encoding) = negotiate::view(&self.headers)?;
+        self.presentation_of(false)
+    }
+
+    /// The same for a watch.
+    pub fn stream_presentation(&self) -> Result<Presentation, Status> {
+        self.presentation_of(true)
+    }
+
+    /// The encoding of a Status, or of an object that stands for another.
+    pub fn encoding(&self) -> Encoding {
+        if self.accepts_json() { Encoding::Json } else { negotiate::status_encoding(&self.headers) }
+    }
+
+    /// What nearly every request says; it needs no negotiation.
+    fn accepts_json(&self) -> bool {
+        self.headers.get(http::header::ACCEPT).is_none_or(|accepted| accepted == "application/json")
+    }
+
+    fn presentation_of(&self, stream: bool) -> Result<Presentation, Status> {
+        let (view, encoding) = if self.accepts_json() {
+            (View::Object, Encoding::Json)
+        } else {
+            let protobuf = labkit_api::protobuf::is_known(&self.info.kind.gvk());
+            negotiate::view(&self.headers, Offer { protobuf, stream })?
+        };
         let include = match self.query.get("includeObject") {
             "Object" => IncludeObject::Object,
             "None" => IncludeObject::None,

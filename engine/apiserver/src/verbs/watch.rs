@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use labkit_api::Status;
+use labkit_api::{Status, StatusCause};
 use labkit_client::{Body, Chunk, Note, Response};
 use rand::Rng;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::negotiate::View;
+use crate::field;
+use crate::negotiate::{Encoding, View};
 use crate::query::{Query, Selection};
 use crate::registry::Registry;
-use crate::registry::list::{parse_version, within};
-use crate::respond::Presentation;
+use crate::registry::list::{parse_version, refuse, within};
+use crate::respond::{self, Presentation};
 use crate::storage::Entry;
 use crate::storage::cache::{Cache, Cursor};
 use crate::storage::entry::to_json;
@@ -54,14 +55,17 @@ struct Pump {
 }
 
 pub(super) async fn watch(call: Call) -> Result<Response, Status> {
-    let presentation = call.presentation()?;
+    let presentation = call.stream_presentation()?;
     let selection = Selection::parse(call.info.kind, &call.query)?;
     let lifetime = lifetime(&call)?;
     let cache = call.registry.followed(call.info.kind).await.clone();
     let start = match start(&call, &cache).await {
         Ok(start) => start,
         // A watch from the past is answered, and told within the stream.
-        Err(status) if status.is_expired() => return Ok(stream(single(error_event(&status)))),
+        Err(status) if status.is_expired() => {
+            let event = presentation.event("ERROR", &respond::status_body(presentation.encoding, &status));
+            return Ok(stream(presentation.encoding, single(event.into())));
+        }
         Err(status) => return Err(status),
     };
     let (sender, receiver) = mpsc::channel(BUFFER);
@@ -80,7 +84,7 @@ pub(super) async fn watch(call: Call) -> Result<Response, Status> {
         is_first: true,
     };
     call.registry.component.spawn(async move { pump.run(start.initial, start.marks_end).await });
-    Ok(stream(receiver))
+    Ok(stream(presentation.encoding, receiver))
 }
 
 /// Where a watch begins.
@@ -99,7 +103,8 @@ async fn start(call: &Call, cache: &Cache) -> Result<Start, Status> {
         text => parse_version(text)?,
     };
     let sends_initial = call.query.has("sendInitialEvents").then(|| call.query.flag("sendInitialEvents"));
-    check_initial_events(&call.query, sends_initial)?;
+    refuse(check(&call.query, sends_initial))?;
+    let bookmarks = call.query.flag("allowWatchBookmarks");
     if version > 0 && sends_initial != Some(true) {
         let cursor = cache.cursor_after(version)?;
         return Ok(Start { initial: Vec::new(), cursor, after: version, marks_end: None });
@@ -114,7 +119,7 @@ async fn start(call: &Call, cache: &Cache) -> Result<Start, Status> {
             initial: list.entries,
             cursor,
             after: list.revision,
-            marks_end: Some(list.revision),
+            marks_end: bookmarks.then_some(list.revision),
         });
     }
     let (initial, revision, cursor) = cache.snapshot(&within(namespace));
@@ -123,26 +128,34 @@ async fn start(call: &Call, cache: &Cache) -> Result<Start, Status> {
         initial,
         cursor,
         after: revision,
-        marks_end: sends_initial.filter(|sends| *sends).map(|_| revision),
+        marks_end: sends_initial.filter(|sends| *sends && bookmarks).map(|_| revision),
     })
 }
 
-fn check_initial_events(query: &Query, sends_initial: Option<bool>) -> Result<(), Status> {
-    let gvk = labkit_api::GroupVersionKind::new("meta.k8s.io", "v1", "ListOptions");
-    let refuse =
-        |field: &str, why: &str| Err(Status::invalid(&gvk, "", vec![crate::field::forbidden(field, why)]));
-    match (sends_initial, query.get("resourceVersionMatch")) {
-        (None, "") => Ok(()),
-        (None, _) => refuse(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ),
-        (Some(_), "NotOlderThan") => Ok(()),
-        (Some(_), _) => refuse(
-            "resourceVersionMatch",
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ),
+/// How `resourceVersionMatch` goes together with the other options of a watch.
+fn check(query: &Query, sends_initial: Option<bool>) -> Vec<StatusCause> {
+    const FIELD: &str = "resourceVersionMatch";
+    let rule = query.get(FIELD);
+    let mut errors = Vec::new();
+    if sends_initial.is_some() && rule != "NotOlderThan" {
+        let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        errors.push(field::forbidden(FIELD, why));
     }
+    if rule.is_empty() {
+        return errors;
+    }
+    if sends_initial.is_none() {
+        let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        errors.push(field::forbidden(FIELD, why));
+    }
+    if rule != "NotOlderThan" {
+        errors.push(field::not_supported(FIELD, rule, &["NotOlderThan"]));
+    }
+    if !query.get("continue").is_empty() {
+        let why = "resourceVersionMatch is forbidden when continue is provided";
+        errors.push(field::forbidden(FIELD, why));
+    }
+    errors
 }
 
 fn lifetime(call: &Call) -> Result<Duration, Status> {
@@ -153,14 +166,14 @@ fn lifetime(call: &Call) -> Result<Duration, Status> {
     })
 }
 
-fn stream(receiver: mpsc::Receiver<Chunk>) -> Response {
+fn stream(encoding: Encoding, receiver: mpsc::Receiver<Chunk>) -> Response {
     let chunks = futures::stream::unfold(receiver, |mut receiver| async move {
         let chunk = receiver.recv().await?;
         Some((chunk, receiver))
     });
     let response = http::Response::builder()
         .status(StatusCode::OK)
-        .header(http::header::CONTENT_TYPE, "application/json")
+        .header(http::header::CONTENT_TYPE, encoding.stream_type())
         .header(http::header::CACHE_CONTROL, "no-cache, private");
     response.body(Body::Stream(Box::pin(chunks))).expect("the headers are valid")
 }
@@ -169,10 +182,6 @@ fn single(chunk: Chunk) -> mpsc::Receiver<Chunk> {
     let (sender, receiver) = mpsc::channel(1);
     sender.try_send(chunk).expect("the channel is empty");
     receiver
-}
-
-fn error_event(status: &Status) -> Chunk {
-    line("ERROR", &to_json(status)).into()
 }
 
 /// `{"type":"ADDED","object":{...}}` and a line end.
@@ -184,6 +193,16 @@ fn line(kind: &str, object: &[u8]) -> Bytes {
     line.extend_from_slice(object.trim_ascii_end());
     line.extend_from_slice(b"}\n");
     line.into()
+}
+
+impl Presentation {
+    /// An event about an object that was made in this presentation's encoding.
+    fn event(&self, kind: &str, object: &[u8]) -> Bytes {
+        match self.encoding {
+            Encoding::Protobuf => labkit_api::protobuf::watch_event(kind, object).into(),
+            Encoding::Json | Encoding::Yaml => line(kind, object),
+        }
+    }
 }
 
 impl Pump {
@@ -273,14 +292,23 @@ impl Pump {
                 ("DELETED", Arc::new(Entry::new(previous.object.clone(), change.entry.revision)))
             }
         };
-        let mut chunk = self.event(kind, &entry, change.cause);
-        chunk.note = Some(Note {
+        let presentation = &self.presentation;
+        let mut chunk = if presentation.is_plain() && kind == change.kind() {
+            let make = || line(kind, entry.json(presentation.managed_fields));
+            let bytes = change.line(presentation.managed_fields, make);
+            Chunk { bytes, cause: change.cause, note: None }
+        } else {
+            self.event(kind, &entry, change.cause)
+        };
+        let note = || Note {
             kind,
             resource: self.resource.clone(),
             namespace: object.metadata.namespace.clone(),
             name: object.metadata.name.clone(),
             resource_version: change.entry.revision.to_string(),
-        });
+        };
+        let is_shared = kind == change.kind() && !self.presentation.kind.converts();
+        chunk.note = Some(if is_shared { change.note(note) } else { Arc::new(note()) });
         Some(chunk)
     }
 
@@ -294,7 +322,7 @@ impl Pump {
             }
             _ => self.presentation.object(entry),
         };
-        Chunk { bytes: line(kind, &object), cause, note: None }
+        Chunk { bytes: self.presentation.event(kind, &object), cause, note: None }
     }
 
     /// Nothing happened up to this revision.
@@ -303,21 +331,6 @@ impl Pump {
         if ends_initial {
             metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
         }
-        let kind = self.presentation.kind;
-        let object: Value = match self.presentation.view {
-            View::Table => {
-                let version = revision.to_string();
-                let mut table = self.presentation.table(&[], &version, false);
-                table["metadata"] = metadata;
-                table
-            }
-            View::Partial => json!({
-                "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
-            }),
-            View::Object => {
-                json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata})
-            }
-        };
-        line("BOOKMARK", &to_json(&object)).into()
+        self.presentation.event("BOOKMARK", &self.presentation.bookmark(metadata)).into()
     }
 }
