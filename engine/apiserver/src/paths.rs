@@ -1,5 +1,6 @@
 //! Paths that are no resources: discovery, OpenAPI, version, health.
 
+use http::StatusCode;
 use http::request::Parts;
 use labkit_api::Status;
 use labkit_client::Response;
