@@ -105,6 +105,17 @@ pub enum Command {
     /// Ports and files stay, so that your terminals go on to work. What you did is gone; your best points in the
     /// course stay.
     Reset(LiveArguments),
+    /// Keep the running lab's state, to come back to it.
+    ///
+    /// Notes everything that was done so far. `labkit restore` brings the lab back to this moment, as often as you
+    /// like, also after `labkit stop`: try something, and undo it.
+    Snapshot(SnapshotArguments),
+    /// Bring the running lab back to a snapshot.
+    ///
+    /// Begins the lab anew and does what the snapshot tells again, after the same times, as fast as it goes. Ports
+    /// and files stay, so that your terminals go on to work. What chance decides, such as names that are generated,
+    /// may come out differently.
+    Restore(RestoreArguments),
     /// Write what you did as a submission, to hand in.
     ///
     /// Your writes, faults and answers go into DIR/submission.yaml with their times. `labkit run LAB
@@ -139,6 +150,11 @@ pub enum Command {
     /// on an empty cluster. Then it spoils the solution, one mistake at a time, and lists the mistakes that
     /// cost no points.
     Lint(LintArguments),
+    /// Write the course for students, without solutions.
+    ///
+    /// A folder to hand out: the labs (those that are named, else all) with their texts and what students begin
+    /// with, but without solution/ and wrong/. In it, `labkit start LAB` plays them.
+    Pack(PackArguments),
     /// Begin something new: a lab.
     #[command(subcommand)]
     New(NewCommand),
@@ -172,6 +188,46 @@ pub struct StartArguments {
     /// Stay in this terminal; Ctrl-C ends the lab.
     #[arg(long)]
     pub foreground: bool,
+    /// Whose variants the lab has, the same as when this student is graded [default: LABKIT_STUDENT, else those of `labkit run`].
+    #[arg(long, value_name = "ID", conflicts_with = "snapshot")]
+    pub student: Option<String>,
+    /// Begin where a snapshot was taken.
+    #[arg(long, value_name = "NAME")]
+    pub snapshot: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SnapshotArguments {
+    /// The snapshot's name; one of the same name is replaced.
+    #[arg(value_name = "NAME", default_value = "last")]
+    pub snapshot: String,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// The snapshot's name.
+    #[arg(value_name = "NAME", default_value = "last")]
+    pub snapshot: String,
+    /// List the running lab's snapshots instead.
+    #[arg(long)]
+    pub list: bool,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct PackArguments {
+    /// Labs: names or numbers such as 2.4 [default: all].
+    #[arg(value_name = "LAB")]
+    pub labs: Vec<String>,
+    /// Leave solutions and wrong submissions out; there is no other kind of package.
+    #[arg(long, required = true)]
+    pub student: bool,
+    /// The folder to write, which must not be there yet.
+    #[arg(long, value_name = "DIR", default_value = "labkit-student")]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -305,7 +361,7 @@ pub struct TimelineArguments {
     #[arg(long, value_name = "NAME")]
     pub component: Option<String>,
     /// The store at this revision, or the object of --object; 0 is now.
-    #[arg(long, value_name = "REV", allow_negative_numbers = true, conflicts_with_all = ["component", "format", "limit", "last"])]
+    #[arg(long, value_name = "REV", allow_negative_numbers = true, conflicts_with_all = ["component", "format", "limit"])]
     pub at: Option<i64>,
     /// The timeline's form.
     #[arg(long, value_enum)]
@@ -385,6 +441,9 @@ pub struct RunArguments {
     /// The seed of all chance in the run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Grade as for this student: the same variants and chance as in `labkit grade`.
+    #[arg(long, value_name = "ID", conflicts_with = "seed")]
+    pub student: Option<String>,
     /// Write the report to this file too; JSON unless --format says otherwise.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -423,6 +482,21 @@ pub struct GradeArguments {
     /// Whose submission it is, where DIR is one.
     #[arg(long, value_name = "ID")]
     pub student: Option<String>,
+    /// Grade elsewhere: write a Job for a Kubernetes cluster, which grades the class in several pods.
+    #[arg(long, value_enum, requires = "image", conflicts_with_all = ["out", "resume", "student", "format"])]
+    pub on: Option<GradeOn>,
+    /// With --on: the container image that has labkit as its entrypoint.
+    #[arg(long, value_name = "IMAGE", requires = "on")]
+    pub image: Option<String>,
+    /// With --on: the PersistentVolumeClaim that holds the class in submissions/ and gets grades/.
+    #[arg(long, value_name = "NAME", requires = "on", default_value = "labkit-class")]
+    pub claim: String,
+    /// Into how many parts the class is cut; without --on, grade the part of JOB_COMPLETION_INDEX.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub shards: Option<u64>,
+    /// Run the scripts of submissions that have one, in a sandbox without a network; needs bubblewrap.
+    #[arg(long, conflicts_with = "on")]
+    pub allow_scripts: bool,
     /// Believe only the replayed run, not what a student's own run is said to have shown.
     #[arg(long)]
     pub replay_only: bool,
@@ -432,6 +506,18 @@ pub struct GradeArguments {
     /// MiB of memory that one submission may use.
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(16..=65_536))]
     pub memory: u64,
+    /// Seconds that an answer may take [default: four times the time limit, and 30].
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    pub patience: Option<u64>,
+    /// Submissions that one process grades before a fresh one takes over.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 200)]
+    pub renewed_after: usize,
+}
+
+/// Where to grade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GradeOn {
+    Kubernetes,
 }
 
 /// What `grade` prints.
@@ -483,6 +569,8 @@ pub enum BookCommand {
     /// timelines. The book opens without a network.
     Build(BookBuildArguments),
     /// Build the book and show it on a local port.
+    ///
+    /// The page of a lab that runs on this machine shows its checks and its messages as they happen.
     Serve(BookServeArguments),
     /// Be mdBook's preprocessor, for plain `mdbook build book`.
     Preprocess(BookPreprocessArguments),

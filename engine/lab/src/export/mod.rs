@@ -37,18 +37,25 @@ impl Recorder {
         self.locked().tasks.push((id.to_owned(), at));
     }
 
-    /// Notes a step. A submission holds only what its lab allows, so nothing else is kept.
-    pub fn note(&self, run: &Run, at: Duration, step: Step) {
-        let (verb, _) = step.verb();
-        if run.lab.submission.allow.iter().any(|allowed| allowed == verb) {
-            self.locked().steps.push((at, step));
-        }
+    /// Notes a step.
+    pub fn note(&self, at: Duration, step: Step) {
+        self.locked().steps.push((at, step));
     }
 
-    /// Everything so far, with waits in between so that each step comes as late in its task as it was done.
-    pub fn steps(&self) -> Vec<Step> {
+    /// The tasks that have begun, and everything that was done, each with its time.
+    pub fn everything(&self) -> (Vec<(String, Duration)>, Vec<(Duration, Step)>) {
+        let notes = self.locked();
+        let mut steps = notes.steps.clone();
+        steps.sort_by_key(|(at, _)| *at);
+        (notes.tasks.clone(), steps)
+    }
+
+    /// What was done so far, as far as a submission may say it: with waits in between so that each step comes as
+    /// late in its task as it was done.
+    pub fn steps(&self, allowed: &[String]) -> Vec<Step> {
         let notes = self.locked();
         let mut noted = notes.steps.clone();
+        noted.retain(|(_, step)| allowed.iter().any(|allowed| allowed == step.verb().0));
         noted.sort_by_key(|(at, _)| *at);
         let mut steps = Vec::new();
         let (mut task, mut now) = (None, Duration::ZERO);
