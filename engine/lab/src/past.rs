@@ -134,13 +134,17 @@ pub(crate) async fn history(run: &Run) -> Option<History> {
 async fn collected(client: &Client) -> Result<History, EtcdError> {
     let present = client.range(RangeRequest::key("\0")).await?.header.revision;
     let mut history = History { oldest: 1, present, writes: Vec::new() };
+    if present <= 1 {
+        return Ok(history);
+    }
     let mut watch = client.watch(WatchRequest { start_revision: 1, ..WatchRequest::prefix("") }).await?;
-    while present > 1 {
+    loop {
         let Some(response) = watch.next().await.transpose()? else { break };
         if response.compact_revision > 0 {
             history.oldest = response.compact_revision;
             let there = RangeRequest { revision: history.oldest, ..RangeRequest::prefix("") };
             history.writes = client.range(there).await?.kvs.iter().map(Write::of).collect();
+            history.writes.sort_by_key(|write| write.mod_revision);
             let next = WatchRequest { start_revision: history.oldest + 1, ..WatchRequest::prefix("") };
             watch = client.watch(next).await?;
         }

@@ -85,7 +85,7 @@ impl Submission {
     }
 
     /// Without what only the course's own submissions say.
-    pub(crate) fn as_a_students(self) -> Submission {
+    pub(crate) fn into_a_students(self) -> Submission {
         Submission { expect: None, equivalent: Vec::new(), ..self }
     }
 

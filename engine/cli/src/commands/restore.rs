@@ -85,8 +85,12 @@ fn list(screen: &Screen, lab: &str) -> Outcome {
     }
     for (name, snapshot) in &found {
         let (at, steps) = (span(snapshot.at_ms), snapshot.steps().len());
-        let what =
-            say!(screen.language, "{at} into the lab, {steps} steps done", "시작 후 {at}, 한 일 {steps}개");
+        let plural = if steps == 1 { "" } else { "s" };
+        let what = say!(
+            screen.language,
+            "{at} into the lab, {steps} step{plural} done",
+            "시작 후 {at}, 한 일 {steps}개"
+        );
         screen.print_prose("  ", &format!("{}: {what}", screen.paint(Ink::Bold, name)));
     }
     Ok(Exit::Passed)

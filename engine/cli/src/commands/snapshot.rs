@@ -28,11 +28,12 @@ pub fn run(screen: &Screen, arguments: &SnapshotArguments) -> Outcome {
         return Ok(Exit::Passed);
     }
     let (at, steps) = (span(snapshot.at_ms), snapshot.steps().len());
+    let plural = if steps == 1 { "" } else { "s" };
     screen.print_prose(
         "",
         &say!(
             screen.language,
-            "Kept as {name}: {at} into the lab, {steps} steps done.",
+            "Kept as {name}: {at} into the lab, {steps} step{plural} done.",
             "{name} (으)로 남겼습니다: 실습 시작 후 {at}, 한 일 {steps}개."
         ),
     );

@@ -60,6 +60,7 @@ impl Begin {
         let snapshot = self.snapshot.as_deref().map(|file| daemon::read_snapshot(language, file, &lab));
         Ok(Order {
             variants: self.student.as_deref().map_or(1, |student| student_seed(lab.name(), student)),
+            student: self.student.clone(),
             snapshot: snapshot.transpose()?,
             lab,
             course,

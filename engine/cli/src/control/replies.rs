@@ -215,6 +215,9 @@ pub struct Met {
 #[serde(rename_all = "camelCase")]
 pub struct Submitted {
     pub lab: String,
+    /// Whose variants the lab had, where somebody was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub student: Option<String>,
     pub files: Vec<(String, String)>,
     pub steps: usize,
     pub answers: usize,

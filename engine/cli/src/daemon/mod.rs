@@ -65,6 +65,8 @@ pub struct Order {
     pub foreground: bool,
     /// The seed of the lab's variants. All other chance is the machine's.
     pub variants: u64,
+    /// Whose they are, where somebody was named.
+    pub student: Option<String>,
     /// Where it begins, if not at the beginning.
     pub snapshot: Option<Snapshot>,
     /// Of the person who started it.

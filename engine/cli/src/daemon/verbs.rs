@@ -361,7 +361,8 @@ fn clock_view(live: &Live) -> Clock {
 async fn submit(live: &Live) -> Submitted {
     let submission = live.session.export().await;
     let files = vec![("submission.yaml".to_owned(), submission.to_yaml())];
-    Submitted { lab: submission.lab, files, steps: submission.steps.len(), answers: submission.answers.len() }
+    let (steps, answers) = (submission.steps.len(), submission.answers.len());
+    Submitted { lab: submission.lab, student: live.order.student.clone(), files, steps, answers }
 }
 
 fn components(live: &Live) -> Vec<ComponentView> {

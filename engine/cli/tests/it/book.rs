@@ -128,23 +128,32 @@ fn shown_when(home: &Home, address: &str, page: &str, until: &str) -> String {
     );
     let name = page.replace('/', "-");
     home.write(&format!("site/{name}.html"), probe);
-    let holder = std::thread::spawn(move || {
-        let mut streams = Vec::new();
-        // The picture that is waited for, then the word that all is told; or the end of all patience.
+    let hold = move || {
+        let mut streams: Vec<TcpStream> = Vec::new();
+        // The picture is held until the word comes that all is told, or all patience is used up.
         for _ in 0..600 {
-            streams.extend(held.accept().ok());
-            if streams.len() > 1 {
+            let accepted = held.accept().ok().map(|(stream, _)| stream);
+            streams.extend(accepted.filter(|stream| stream.set_nonblocking(true).is_ok()));
+            let said = |stream: &mut TcpStream| {
+                let mut bytes = [0; 512];
+                let read = stream.read(&mut bytes).unwrap_or(0);
+                String::from_utf8_lossy(&bytes[..read]).contains("/told")
+            };
+            if streams.iter_mut().any(said) {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-    });
+    };
     let mut browser = Command::new("chromium");
     browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]);
     browser.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
     browser.arg(format!("--user-data-dir={}", home.path().join(&name).display()));
-    let dom = browser.args(["--dump-dom", &format!("http://{address}/{name}.html")]).output().unwrap();
-    holder.join().unwrap();
+    browser.args(["--dump-dom", &format!("http://{address}/{name}.html")]);
+    let dom = std::thread::scope(|scope| {
+        scope.spawn(hold);
+        browser.output().unwrap()
+    });
     let dom = String::from_utf8_lossy(&dom.stdout).into_owned();
     dom.split("<pre id=\"told\">")
         .nth(1)

@@ -17,11 +17,12 @@ pub(crate) struct Recorder {
     notes: Arc<Mutex<Notes>>,
 }
 
-#[derive(Debug, Default)]
-struct Notes {
+/// What was noted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes {
     /// The tasks that have begun, and when.
-    tasks: Vec<(String, Duration)>,
-    steps: Vec<(Duration, Step)>,
+    pub tasks: Vec<(String, Duration)>,
+    pub steps: Vec<(Duration, Step)>,
 }
 
 impl Recorder {
@@ -42,12 +43,11 @@ impl Recorder {
         self.locked().steps.push((at, step));
     }
 
-    /// The tasks that have begun, and everything that was done, each with its time.
-    pub fn everything(&self) -> (Vec<(String, Duration)>, Vec<(Duration, Step)>) {
-        let notes = self.locked();
-        let mut steps = notes.steps.clone();
-        steps.sort_by_key(|(at, _)| *at);
-        (notes.tasks.clone(), steps)
+    /// Everything so far, in order.
+    pub fn everything(&self) -> Notes {
+        let mut notes = self.locked().clone();
+        notes.steps.sort_by_key(|(at, _)| *at);
+        notes
     }
 
     /// What was done so far, as far as a submission may say it: with waits in between so that each step comes as

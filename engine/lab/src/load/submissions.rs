@@ -24,7 +24,7 @@ enum Author {
 /// Reads a student's submission: the folder of `files` that holds a submission.yaml. Templates are not
 /// evaluated, and what only the course's own say is ignored.
 pub fn load_submission(files: &dyn Files, folder: &str, lab: &Lab) -> Result<Submission, Vec<Diagnostic>> {
-    load(files, folder, lab, Author::Student).map(Submission::as_a_students)
+    load(files, folder, lab, Author::Student).map(Submission::into_a_students)
 }
 
 /// The solution is absent where wrong/ is, too: in what is packed for students.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Session;
+use crate::export::Notes;
 use crate::report::CheckReport;
 use crate::run::millis;
 use crate::steps::Step;
@@ -46,7 +47,7 @@ struct Done {
 /// What happens next while a lab is restored.
 enum Next {
     Task(usize),
-    Step(Step),
+    Step(Box<Step>),
 }
 
 impl Snapshot {
@@ -59,7 +60,7 @@ impl Snapshot {
 impl Session {
     /// The lab's state. `digest` is its folder's.
     pub fn snapshot(&self, digest: u64) -> Snapshot {
-        let (tasks, steps) = self.inner.recorder.everything();
+        let Notes { tasks, steps } = self.inner.recorder.everything();
         let began = tasks.first().map_or(Duration::ZERO, |(_, began)| *began);
         let since = |at: Duration| millis(at.saturating_sub(began));
         let state = self.locked();
@@ -99,7 +100,7 @@ impl Session {
         let last_task = self.lab().tasks.len();
         let tasks = snapshot.tasks.iter().enumerate().skip(1).take(last_task.saturating_sub(1));
         let tasks = tasks.map(|(index, at_ms)| (*at_ms, Next::Task(index)));
-        let steps = snapshot.steps.iter().map(|done| (done.at_ms, Next::Step(done.step.clone())));
+        let steps = snapshot.steps.iter().map(|done| (done.at_ms, Next::Step(Box::new(done.step.clone()))));
         let mut all: Vec<(u64, Next)> = tasks.chain(steps).collect();
         all.sort_by_key(|(at_ms, _)| *at_ms);
         let mut trouble = Vec::new();
