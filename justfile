@@ -39,6 +39,14 @@ start NAME:
 book:
     cargo run --release -- book build
 
+# One stripped binary with course, schemas and book in it: dist/labkit.
+dist:
+    cargo build --release --bin labkit
+    mkdir -p dist
+    cp "${CARGO_TARGET_DIR:-target}/release/labkit" dist/labkit
+    strip dist/labkit
+    ls -lh dist/labkit
+
 # Figures. Nothing is asserted: machines are noisy.
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}

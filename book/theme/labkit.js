@@ -44,7 +44,24 @@
     };
   };
 
-  const draw = async () => {
+  const drawOne = async (drawing, id) => {
+    drawing.dataset.source ??= drawing.textContent;
+    try {
+      const { svg } = await window.mermaid.render(id, drawing.dataset.source);
+      drawing.innerHTML = svg;
+      drawing.classList.add("drawn");
+      // A wide diagram may shrink until its text is as small as a caption; from there on it scrolls.
+      const drawn = drawing.querySelector("svg");
+      drawn.style.minWidth = `${Math.round(drawn.viewBox.baseVal.width * 0.64)}px`;
+    } catch (error) {
+      drawing.textContent = drawing.dataset.source;
+      console.error(error);
+    }
+  };
+
+  // One after the other: mermaid keeps the state of what it draws.
+  let drawing = Promise.resolve();
+  const draw = (only) => drawing = drawing.then(async () => {
     const drawings = [...document.querySelectorAll("pre.mermaid")];
     if (drawings.length === 0) return;
     await loadMermaid();
@@ -53,21 +70,12 @@
       sequence: { mirrorActors: true, messageMargin: 26, boxMargin: 6, noteMargin: 7, diagramMarginX: 8, diagramMarginY: 8, actorMargin: 14, width: 96, height: 38, useMaxWidth: true, wrap: false },
     });
     for (const [index, drawing] of drawings.entries()) {
-      drawing.dataset.source ??= drawing.textContent;
-      try {
-        const { svg } = await window.mermaid.render(`drawing-${index}`, drawing.dataset.source);
-        drawing.innerHTML = svg;
-        drawing.classList.add("drawn");
-        // A wide diagram may shrink until its text is as small as a caption; from there on it scrolls.
-        const drawn = drawing.querySelector("svg");
-        drawn.style.minWidth = `${Math.round(drawn.viewBox.baseVal.width * 0.64)}px`;
-      } catch (error) {
-        drawing.textContent = drawing.dataset.source;
-        console.error(error);
-      }
+      if (only === undefined || drawing === only) await drawOne(drawing, `drawing-${index}`);
     }
     root.dataset.drawn = drawings.length;
-  };
+  });
+  // For live.js, whose diagram changes.
+  window.labkit = { draw };
 
   const redrawOnTheme = () => {
     let dark = isDark();

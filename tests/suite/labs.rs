@@ -1,5 +1,6 @@
 //! Every lab of the course proves itself: the untouched start does not pass, the solution has full marks, each
-//! wrong solution fails exactly what it names, on every seed, and one seed gives one report.
+//! wrong solution fails exactly what it names, on every seed, every mutant of the solution loses points or is declared
+//! equivalent with its reason, and one seed gives one report.
 
 use labkit_lab::{LabFolder, lint_lab};
 use labkit_tests::chaos::seeds;
@@ -10,7 +11,10 @@ fn proves_itself(name: &str) {
     let course = course();
     let lab = course.labs.values().find(|lab| lab.name() == name).expect("the course has it");
     let result = lint_lab(lab, seeds());
-    assert_eq!(result.problems, Vec::<String>::new());
+    assert_eq!(result.problems, []);
+    let survivors: Vec<&str> = result.survivors.iter().map(|survivor| survivor.mutant.as_str()).collect();
+    assert_eq!(survivors, Vec::<&str>::new(), "mistakes that cost nothing, and are not declared equivalent");
+    assert!(result.mutants > 0 && result.mutants > 2 * result.equivalent.len() as u64);
     assert!(result.runs >= seeds() * 4, "start, solution and two wrong ones");
     one_seed_gives_one_report(lab);
 }

@@ -118,8 +118,8 @@ pub(crate) fn run_page(report: &Report, language: Language) -> RunPage {
         points_max: check.points_max.into(),
         verdict: verdict(check.verdict),
         unmet: !check.verdict.is_good(),
-        expected: check.expected.clone(),
-        actual: check.actual.clone(),
+        expected: check.expected_in(of_lab(language)).to_owned(),
+        actual: check.actual_in(of_lab(language)).to_owned(),
         error: check.error.clone(),
     });
     let faults = report.faults.iter().filter(|fault| fault.error.is_none()).map(|fault| Fault {
@@ -149,6 +149,7 @@ pub(crate) fn run_page(report: &Report, language: Language) -> RunPage {
         faults: faults.collect(),
         acts: acts(report),
         messages: messages.collect(),
+        left_out: report.left_out.iter().map(|gap| gap.count).sum(),
     }
 }
 

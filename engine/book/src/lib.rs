@@ -66,16 +66,18 @@ pub fn diagram_of_run(report: &Report, language: Language) -> String {
     diagram::draw(&from_lab::run_page(report, language), &words::Words(language)).mermaid
 }
 
-/// A run as a page of its own: its timeline as a table that can be filtered, and its diagram as text.
-pub fn page_of_run(report: &Report, language: Language) -> String {
+/// A run as a page of its own: its diagram, and its timeline as a table that can be filtered. `mermaid` is the script
+/// that draws; it becomes part of the page, which so needs no other file.
+pub fn page_of_run(report: &Report, language: Language, mermaid: &str) -> String {
     let run = from_lab::run_page(report, language);
     let templates = templates::Templates::new(language);
     let timeline = timeline::timeline(&run);
-    let mermaid = diagram::draw(&run, &templates.words).mermaid;
+    let diagram = diagram::draw(&run, &templates.words).mermaid;
     let title = report.title.for_language(from_lab::of_lab(language));
     let page =
-        serde_json::json!({"language": language.tag(), "title": title, "run": timeline, "mermaid": mermaid});
-    templates.render("run", &page)
+        serde_json::json!({"language": language.tag(), "title": title, "run": timeline, "diagram": diagram});
+    // Not as data of the template: three megabytes that need no escaping.
+    templates.render("run", &page).replacen("<!-- mermaid -->", mermaid, 1)
 }
 
 /// Answers mdBook, which has sent a book to `labkit book preprocess`: the same book, completed, as JSON.

@@ -117,6 +117,9 @@ pub struct RunPage {
     pub acts: Vec<Act>,
     #[serde(skip)]
     pub messages: Vec<Message>,
+    /// Messages of a long run that its report does not keep.
+    #[serde(skip)]
+    pub left_out: usize,
 }
 
 /// One check of a run.

@@ -89,6 +89,7 @@ pub(crate) fn lab(language: Language) -> LabPage {
             }],
             acts: Vec::new(),
             messages: messages(),
+            left_out: 0,
         }),
         prose: prose.to_owned(),
     }

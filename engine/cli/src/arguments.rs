@@ -1,9 +1,13 @@
 //! The command line. The doc comments are its help, in English; `help` adds the examples, the groups and the
 //! Korean.
 
+mod grade;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use grade::{GradeArguments, GradeFormat, GradeOn, WorkerArguments};
 
 /// Labs on how Kubernetes works inside: real kubectl and etcdctl against a control plane that boots at once.
 #[derive(Debug, Parser)]
@@ -105,6 +109,17 @@ pub enum Command {
     /// Ports and files stay, so that your terminals go on to work. What you did is gone; your best points in the
     /// course stay.
     Reset(LiveArguments),
+    /// Keep the running lab's state, to come back to it.
+    ///
+    /// Notes everything that was done so far. `labkit restore` brings the lab back to this moment, as often as you
+    /// like, also after `labkit stop`: try something, and undo it.
+    Snapshot(SnapshotArguments),
+    /// Bring the running lab back to a snapshot.
+    ///
+    /// Begins the lab anew and does what the snapshot tells again, after the same times, as fast as it goes. Ports
+    /// and files stay, so that your terminals go on to work. What chance decides, such as names that are generated,
+    /// may come out differently.
+    Restore(RestoreArguments),
     /// Write what you did as a submission, to hand in.
     ///
     /// Your writes, faults and answers go into DIR/submission.yaml with their times. `labkit run LAB
@@ -144,6 +159,11 @@ pub enum Command {
     /// on an empty cluster. Then it spoils the solution, one mistake at a time, and lists the mistakes that
     /// cost no points.
     Lint(LintArguments),
+    /// Write the course for students, without solutions.
+    ///
+    /// A folder to hand out: the labs (those that are named, else all) with their texts and what students begin
+    /// with, but without solution/ and wrong/. In it, `labkit start LAB` plays them.
+    Pack(PackArguments),
     /// Begin something new: a lab.
     #[command(subcommand)]
     New(NewCommand),
@@ -177,6 +197,46 @@ pub struct StartArguments {
     /// Stay in this terminal; Ctrl-C ends the lab.
     #[arg(long)]
     pub foreground: bool,
+    /// Whose variants the lab has, the same as when this student is graded [default: LABKIT_STUDENT, else those of `labkit run`].
+    #[arg(long, value_name = "ID", conflicts_with = "snapshot")]
+    pub student: Option<String>,
+    /// Begin where a snapshot was taken.
+    #[arg(long, value_name = "NAME")]
+    pub snapshot: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SnapshotArguments {
+    /// The snapshot's name; one of the same name is replaced.
+    #[arg(value_name = "NAME", default_value = "last")]
+    pub snapshot: String,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArguments {
+    /// The snapshot's name.
+    #[arg(value_name = "NAME", default_value = "last")]
+    pub snapshot: String,
+    /// List the running lab's snapshots instead.
+    #[arg(long)]
+    pub list: bool,
+    #[command(flatten)]
+    pub which: WhichLab,
+}
+
+#[derive(Debug, Args)]
+pub struct PackArguments {
+    /// Labs: names or numbers such as 2.4 [default: all].
+    #[arg(value_name = "LAB")]
+    pub labs: Vec<String>,
+    /// Leave solutions and wrong submissions out; there is no other kind of package.
+    #[arg(long, required = true)]
+    pub student: bool,
+    /// The folder to write, which must not be there yet.
+    #[arg(long, value_name = "DIR", default_value = "labkit-student")]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -347,7 +407,7 @@ pub struct TimelineArguments {
     #[arg(long, value_name = "NAME")]
     pub component: Option<String>,
     /// The store at this revision, or the object of --object; 0 is now.
-    #[arg(long, value_name = "REV", allow_negative_numbers = true, conflicts_with_all = ["component", "format", "limit", "last"])]
+    #[arg(long, value_name = "REV", allow_negative_numbers = true, conflicts_with_all = ["component", "format", "limit"])]
     pub at: Option<i64>,
     /// The timeline's form.
     #[arg(long, value_enum)]
@@ -427,6 +487,9 @@ pub struct RunArguments {
     /// The seed of all chance in the run.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// Grade as for this student: the same variants and chance as in `labkit grade`.
+    #[arg(long, value_name = "ID", conflicts_with = "seed")]
+    pub student: Option<String>,
     /// Write the report to this file too; JSON unless --format says otherwise.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -442,58 +505,6 @@ pub enum Format {
     Json,
     Junit,
     Markdown,
-}
-
-#[derive(Debug, Args)]
-pub struct GradeArguments {
-    /// A lab's name, its number such as 2.4, or the path of its folder.
-    pub lab: String,
-    /// The class: a folder of submissions, one folder a student; or one submission.
-    pub dir: PathBuf,
-    /// How many are graded at the same time [default: one a core].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=512))]
-    pub jobs: Option<u64>,
-    /// What is printed.
-    #[arg(long, value_enum)]
-    pub format: Option<GradeFormat>,
-    /// Write a report a student and a summary into this folder.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Keep the grades that --out has already, if the lab is still the same; delete a report to grade it again.
-    #[arg(long, requires = "out")]
-    pub resume: bool,
-    /// Whose submission it is, where DIR is one.
-    #[arg(long, value_name = "ID")]
-    pub student: Option<String>,
-    /// Believe only the replayed run, not what a student's own run is said to have shown.
-    #[arg(long)]
-    pub replay_only: bool,
-    /// Seconds of processor time that one submission may use.
-    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub time_limit: u64,
-    /// MiB of memory that one submission may use.
-    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(16..=65_536))]
-    pub memory: u64,
-}
-
-/// What `grade` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum GradeFormat {
-    Text,
-    Json,
-    Junit,
-    Csv,
-    Markdown,
-    Gradescope,
-}
-
-#[derive(Debug, Args)]
-pub struct WorkerArguments {
-    pub lab: String,
-    #[arg(long)]
-    pub time_limit: u64,
-    #[arg(long)]
-    pub memory: u64,
 }
 
 #[derive(Debug, Args)]
@@ -525,6 +536,8 @@ pub enum BookCommand {
     /// timelines. The book opens without a network.
     Build(BookBuildArguments),
     /// Build the book and show it on a local port.
+    ///
+    /// The page of a lab that runs on this machine shows its checks and its messages as they happen.
     Serve(BookServeArguments),
     /// Be mdBook's preprocessor, for plain `mdbook build book`.
     Preprocess(BookPreprocessArguments),

@@ -64,7 +64,7 @@ impl Open {
     }
 
     /// A lab by its name or number.
-    fn lab(&self, screen: &Screen, wanted: &str) -> Result<&LabFolder, Failure> {
+    pub fn lab(&self, screen: &Screen, wanted: &str) -> Result<&LabFolder, Failure> {
         let found = self.labs().find(|(number, lab)| *number == wanted || lab.name() == wanted);
         found.map(|(_, lab)| lab).ok_or_else(|| {
             let known: Vec<String> =

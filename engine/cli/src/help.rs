@@ -19,18 +19,25 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
         "학생",
         &[
             "tour", "start", "check", "watch", "hint", "answer", "fault", "clock", "pause", "step", "resume",
-            "timeline", "status", "reset", "submit", "stop",
+            "timeline", "status", "snapshot", "restore", "reset", "submit", "stop",
         ],
     ),
     ("Experiments", "실험", &["up"]),
-    ("Instructors", "강사", &["run", "grade", "lint", "new", "schema"]),
+    ("Instructors", "강사", &["run", "grade", "lint", "new", "pack", "schema"]),
     ("Publishers", "출판", &["book"]),
 ];
 
 /// Command lines that show a command's use.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("tour", &["labkit tour", "labkit tour --lang ko"]),
-    ("start", &["labkit start kill-the-leader", "labkit start ./labs/my-lab --foreground"]),
+    (
+        "start",
+        &[
+            "labkit start kill-the-leader",
+            "labkit start ./labs/my-lab --foreground",
+            "labkit start 2.4 --student kim",
+        ],
+    ),
     ("check", &["labkit check"]),
     ("watch", &["labkit watch", "labkit watch --json | jq .points"]),
     ("hint", &["labkit hint"]),
@@ -63,6 +70,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "labkit timeline --format html > timeline.html",
         ],
     ),
+    ("snapshot", &["labkit snapshot", "labkit snapshot before-the-crash"]),
+    ("restore", &["labkit restore", "labkit restore before-the-crash", "labkit restore --list"]),
     ("reset", &["labkit reset"]),
     ("status", &["labkit status", "labkit status --json"]),
     ("submit", &["labkit submit --out ~/handin/kill-the-leader"]),
@@ -81,6 +90,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "labkit run kill-the-leader --solution",
             "labkit run kill-the-leader --submission ~/handin/kill-the-leader",
+            "labkit run kill-the-leader --submission ~/handin/kill-the-leader --student kim",
             "labkit run kill-the-leader --seed 7 --report report.json",
         ],
     ),
@@ -91,10 +101,12 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "labkit grade kill-the-leader handed-in/ --out grades/",
             "labkit grade kill-the-leader handed-in/ --out grades/ --resume",
             "labkit grade kill-the-leader handed-in/ --format csv > grades.csv",
+            "labkit grade kill-the-leader handed-in/ --on kubernetes --image registry.example/labkit --shards 8 > job.yaml",
             "labkit grade kill-the-leader submission/ --student kim --format gradescope > results.json",
         ],
     ),
     ("lint", &["labkit lint", "labkit lint labs/my-lab --seeds 20"]),
+    ("pack", &["labkit pack --student --out handout/", "labkit pack kill-the-leader --student"]),
     ("new lab", &["labkit new lab lease-expires", "labkit new lab lease-expires --dir labs/session-2"]),
     ("schema", &["labkit schema", "labkit schema --check"]),
     ("book build", &["labkit book build --out ~/public/labkit"]),

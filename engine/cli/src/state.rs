@@ -56,14 +56,27 @@ impl State {
         self.root.join("last-run.json")
     }
 
+    /// What the store had in the last run.
+    pub fn last_store_file(&self) -> PathBuf {
+        self.root.join("last-run-store.json")
+    }
+
     /// The file of the student's progress. Its folder is made where it is missing.
     pub fn progress_file(&self) -> PathBuf {
-        const NAME: &str = "progress.json";
+        self.data().join("progress.json")
+    }
+
+    /// The folder of a lab's snapshots, whether it is there or not.
+    pub fn snapshots(&self, lab: &str) -> PathBuf {
+        self.data().join("snapshots").join(lab)
+    }
+
+    fn data(&self) -> PathBuf {
         let home = || folder("HOME").filter(|home| home.is_dir()).map(|home| home.join(".local/share"));
         let data = folder("XDG_DATA_HOME").or_else(home).map(|data| data.join("labkit"));
         let made =
             |folder: &PathBuf| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).is_ok();
-        data.filter(made).unwrap_or_else(|| self.root.clone()).join(NAME)
+        data.filter(made).unwrap_or_else(|| self.root.clone())
     }
 }
 

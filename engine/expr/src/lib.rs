@@ -1,11 +1,13 @@
 //! CEL over JSON, as the labs' conditions, checks and answers use it.
 //!
 //! The language is the `cel` crate's, with its strings, lists, math and encoders extensions and optional
-//! values. Deliberately absent until the API server needs them: Kubernetes' own CEL libraries, a type
-//! checker and a cost budget; an expression comes from a lab's author, and its size is bounded.
+//! values. Deliberately absent until the API server needs them: Kubernetes' own CEL libraries and a type
+//! checker. An expression's size is bounded, and so is what an evaluation costs: `budget`.
 //!
 //! Invariant: an evaluation is a pure function of its variables. Error texts name values as JSON, because
 //! CEL's maps print in an order of their own.
+
+mod budget;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +29,9 @@ pub struct Environment {
 #[derive(Clone)]
 pub struct Expression {
     source: String,
-    program: Arc<cel::Program>,
+    /// As it is evaluated: its loops count their turns.
+    root: Arc<cel::IdedExpr>,
+    variables: Arc<[String]>,
     env: Arc<cel::Env>,
 }
 
@@ -90,7 +94,12 @@ impl Environment {
             return refused(format!("brackets are nested more than {NESTING_MAX} deep"));
         }
         let program = self.env.compile(source).map_err(|errors| compile_error(source, &errors))?;
-        Ok(Expression { source: source.to_owned(), program: Arc::new(program), env: self.env.clone() })
+        let references = program.references();
+        let named = references.variables().into_iter().filter(|name| !name.starts_with('@'));
+        let mut variables: Vec<String> = named.map(str::to_owned).collect();
+        variables.sort();
+        let root = Arc::new(budget::metered(program.expression().clone()));
+        Ok(Expression { source: source.to_owned(), root, variables: variables.into(), env: self.env.clone() })
     }
 }
 
@@ -100,17 +109,8 @@ impl Expression {
     }
 
     /// The variables that occur, sorted; those that `map` or `all` bind are among them.
-    pub fn variables(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .program
-            .references()
-            .variables()
-            .into_iter()
-            .filter(|name| !name.starts_with('@'))
-            .map(str::to_owned)
-            .collect();
-        names.sort();
-        names
+    pub fn variables(&self) -> &[String] {
+        &self.variables
     }
 
     /// Whether the expression can see that field of a variable: not if it takes other fields only.
@@ -129,12 +129,17 @@ impl Expression {
 
     /// The expression's value with these variables.
     pub fn eval(&self, variables: &BTreeMap<String, Json>) -> Result<Json, ExprError> {
+        self.eval_within(variables, budget::TURNS_MAX)
+    }
+
+    fn eval_within(&self, variables: &BTreeMap<String, Json>, turns: u64) -> Result<Json, ExprError> {
         let mut context = cel::Context::with_env(self.env.clone());
         for (name, value) in variables {
             context.add_variable_from_value(name.clone(), to_cel(value));
         }
-        let value =
-            self.program.execute(&context).map_err(|error| ExprError::Evaluate(evaluate_error(&error)))?;
+        budget::grant(&mut context, turns);
+        let value = cel::Value::resolve(&self.root, &context)
+            .map_err(|error| ExprError::Evaluate(evaluate_error(&error)))?;
         value.json().map_err(|_| ExprError::Evaluate("the value has no JSON form".to_owned()))
     }
 }
@@ -171,6 +176,7 @@ fn compile_error(source: &str, errors: &cel::ParseErrors) -> ExprError {
 fn evaluate_error(error: &cel::ExecutionError) -> String {
     use cel::ExecutionError as E;
     match error {
+        _ if budget::is_used_up(error) => budget::USED_UP.to_owned(),
         E::NoSuchKey(key) => format!("there is no field {key}"),
         E::UndeclaredReference(name) => format!("{name} is not known here"),
         E::NoSuchOverload(overload) => overload.to_string(),
@@ -270,6 +276,26 @@ mod tests {
         let compiled = Environment::new().compile("etcd.leader").unwrap();
         let error = compiled.eval(&BTreeMap::from([("etcd".to_owned(), json!({}))])).unwrap_err();
         assert_eq!(error.to_string(), "there is no field leader");
+    }
+
+    #[test]
+    fn an_expression_that_runs_away_is_ended() {
+        let list = json!((0..100).collect::<Vec<_>>());
+        let variables = BTreeMap::from([("l".to_owned(), list)]);
+        let environment = Environment::new();
+        for source in [
+            "l.all(a, l.all(b, l.all(c, a + b + c >= 0)))",
+            "l.exists(a, l.exists(b, l.exists(c, a + b + c < 0)))",
+            "l.map(a, l.map(b, l.map(c, a + b + c))).size() > 0",
+            "l.filter(a, l.filter(b, a + b < 0).size() > 0).size() > 0",
+            "l.exists_one(a, l.exists_one(b, a * b == 7))",
+            "{'k': [l.map(a, l.filter(b, b > a).size())]}.size() == 1",
+        ] {
+            let error = environment.compile(source).unwrap().eval_within(&variables, 2_000).unwrap_err();
+            assert_eq!(error.to_string(), budget::USED_UP, "{source}");
+        }
+        let fits = environment.compile("l.filter(a, a % 2 == 0).map(a, a + 1).exists(a, a == 99)").unwrap();
+        assert_eq!(fits.eval_within(&variables, 2_000).unwrap(), json!(true));
     }
 
     #[test]

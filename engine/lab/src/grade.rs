@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::checks::{Check, Timing};
 use crate::lab::{Lab, Task};
 use crate::load::LabFolder;
+use crate::past::{self, History};
 use crate::report::{CheckReport, ComponentRow, Report, Tables, TaskReport, Verdict, excerpt};
 use crate::run::{Judged, Run, Watch, millis};
 use crate::steps::Step;
@@ -42,13 +43,34 @@ pub fn grade(lab: &LabFolder, submission: &Submission, options: &GradeOptions) -
     grade_until(lab, submission, options, STEPS_MAX)
 }
 
+/// Grades, and tells what the store had at the end, for `labkit timeline --at`.
+pub fn grade_with_history(
+    lab: &LabFolder,
+    submission: &Submission,
+    options: &GradeOptions,
+) -> (Report, Option<History>) {
+    let kept = Mutex::new(None);
+    let report = grade_and(lab, submission, options, STEPS_MAX, Some(&kept));
+    (report, kept.into_inner().expect("no panic happens under this lock"))
+}
+
 /// Grades with another bound for the submission's steps.
 fn grade_until(lab: &LabFolder, submission: &Submission, options: &GradeOptions, until: Duration) -> Report {
+    grade_and(lab, submission, options, until, None)
+}
+
+fn grade_and(
+    lab: &LabFolder,
+    submission: &Submission,
+    options: &GradeOptions,
+    until: Duration,
+    history: Option<&Mutex<Option<History>>>,
+) -> Report {
     let (drawn, variants) = lab.drawn(Seed(options.seed));
     let graded = catch_unwind(AssertUnwindSafe(|| {
         labkit_sim::run(Pace::Virtual, options.seed, |world| {
             let (drawn, variants) = (drawn.clone(), variants.clone());
-            async move { play(world, drawn, variants, submission, options, until).await }
+            async move { play(world, drawn, variants, submission, options, until, history).await }
         })
     }));
     let graded = if options.trusted { graded } else { graded.map(Report::shortened) };
@@ -99,6 +121,7 @@ pub fn empty(lab: &Lab, seed: u64, submission: &str) -> Report {
         bugs: Vec::new(),
         tables: Tables::default(),
         timeline: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 
@@ -109,6 +132,7 @@ async fn play(
     submission: &Submission,
     options: &GradeOptions,
     until: Duration,
+    history: Option<&Mutex<Option<History>>>,
 ) -> Report {
     let mut report = empty(&lab, options.seed, &options.submission);
     let cluster = match Cluster::boot(&world, &lab.cluster).await {
@@ -125,6 +149,11 @@ async fn play(
     }
     finish(&run, &mut report, json!(variants));
     report.bugs.extend(run.heal_all().await);
+    if let Some(kept) = history {
+        // After all is healed: a store without a majority could not tell.
+        let found = past::history(&run).await;
+        *kept.lock().expect("no panic happens under this lock") = found;
+    }
     report
 }
 
@@ -258,7 +287,7 @@ pub(crate) fn verdicts(task: &Task, judged: Vec<Judged>) -> Vec<CheckReport> {
     reports
 }
 
-fn report_of(task: &Task, check: &Check, judged: Judged) -> CheckReport {
+pub(crate) fn report_of(task: &Task, check: &Check, judged: Judged) -> CheckReport {
     let Judged { finding, passed, at } = judged;
     let points = match (passed, check.partial) {
         (true, _) => check.points,
@@ -298,7 +327,7 @@ pub(crate) fn finish(run: &Run, report: &mut Report, variants: Value) {
     report.bugs.extend(world.bugs());
     let loads = run.load_table();
     let load_names = loads.as_object().into_iter().flat_map(|loads| loads.keys().cloned()).collect();
-    report.timeline = excerpt(&world.trace().records(), &load_names, &report.faults);
+    (report.timeline, report.left_out) = excerpt(&world.trace().records(), &load_names, report);
     let row = |info: labkit_cluster::ComponentInfo| ComponentRow {
         target: info.target.to_string(),
         state: format!("{:?}", info.state),

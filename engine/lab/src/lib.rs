@@ -49,18 +49,18 @@ mod words;
 pub use course::{Course, CourseSession};
 pub use diagnostic::{Diagnostic, render_plain};
 pub use files::{Files, MemoryFiles};
-pub use grade::{GradeOptions, grade};
+pub use grade::{GradeOptions, grade, grade_with_history};
 pub use lab::{Lab, Task};
-pub use lint::{LintResult, lint_course, lint_lab};
+pub use lint::{LintResult, Survivor, lint_course, lint_lab};
 pub use load::{LabFolder, LoadedCourse, load_course, load_lab, load_submission};
-pub use past::{Past, PastKey};
+pub use past::{History, Past, PastKey};
 pub use query::{Query, Wanted};
 pub use report::{
-    CheckReport, CheckStatistics, ClassReport, FaultReport, Graded, Outcome, Report, StepReport, TaskReport,
-    Verdict,
+    CheckReport, CheckStatistics, ClassReport, FaultReport, Graded, LeftOut, Outcome, Report, StepReport,
+    TaskReport, Verdict,
 };
 pub use schema::{schema_text, schemas};
-pub use session::Session;
-pub use submission::{Expect, Submission};
+pub use session::{Session, Snapshot};
+pub use submission::{Equivalent, Expect, Submission};
 pub use text::{Language, Text};
 pub use variants::student_seed;

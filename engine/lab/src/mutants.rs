@@ -23,6 +23,8 @@ const NAMING: [&str; 9] =
 /// A solution with one mistake.
 #[derive(Debug, Clone)]
 pub(crate) struct Mutant {
+    /// `without-step-3`, `step-2.scale.replicas`, `no-answer.leader`, `wrong-answer.leader`.
+    pub id: String,
     /// What is wrong with it.
     pub what: Text,
     pub submission: Submission,
@@ -31,7 +33,7 @@ pub(crate) struct Mutant {
 /// All mutants of a solution, in the order of its file.
 pub(crate) fn of(solution: &Submission) -> Vec<Mutant> {
     let steps = with_tasks(&solution.steps);
-    let mutant = |what: Text, submission: Submission| Mutant { what, submission };
+    let mutant = |id: String, what: Text, submission: Submission| Mutant { id, what, submission };
     let with_steps = |steps: Vec<Step>| Submission { steps, ..solution.clone() };
     let mut mutants = Vec::new();
     for (index, step) in steps.iter().enumerate().filter(|(_, step)| !only_reads(step)) {
@@ -49,7 +51,7 @@ pub(crate) fn of(solution: &Submission) -> Vec<Mutant> {
         };
         let mut fewer = steps.clone();
         fewer.remove(index);
-        mutants.push(mutant(what, with_steps(fewer)));
+        mutants.push(mutant(format!("without-step-{number}"), what, with_steps(fewer)));
     }
     let changed = steps.iter().enumerate().flat_map(|(index, step)| {
         changed(step).into_iter().map(move |(at, from, to, step)| (index, at, from, to, step))
@@ -67,20 +69,20 @@ pub(crate) fn of(solution: &Submission) -> Vec<Mutant> {
         );
         let mut others = steps.clone();
         others[index] = step;
-        mutants.push(mutant(what, with_steps(others)));
+        mutants.push(mutant(format!("step-{number}.{at}"), what, with_steps(others)));
     }
     for id in solution.answers.keys() {
         let mut fewer = solution.clone();
         fewer.answers.remove(id);
         let what = Text::new(&format!("it does not answer `{id}`"), &format!("질문 `{id}` 에 답하지 않음"));
-        mutants.push(mutant(what, fewer));
+        mutants.push(mutant(format!("no-answer.{id}"), what, fewer));
         let mut wrong = solution.clone();
         wrong.answers.insert(id.clone(), json!(WRONG));
         let what = Text::new(
             &format!("it answers `{id}` with {WRONG}"),
             &format!("질문 `{id}` 에 {WRONG} (이)라고 답함"),
         );
-        mutants.push(mutant(what, wrong));
+        mutants.push(mutant(format!("wrong-answer.{id}"), what, wrong));
     }
     mutants
 }
@@ -188,6 +190,9 @@ mod tests {
                 "it answers `leader` with mutant",
             ]
         );
+        let ids: Vec<String> = of(&solution).into_iter().map(|mutant| mutant.id).collect();
+        assert_eq!((ids[0].as_str(), ids[4].as_str()), ("without-step-1", "step-4.scale.replicas"));
+        assert_eq!(ids[5..], ["no-answer.leader", "wrong-answer.leader"]);
         assert!(of(&solution)[0].submission.steps.iter().all(|step| step.task.as_deref() == Some("one")));
     }
 

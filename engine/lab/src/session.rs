@@ -1,5 +1,8 @@
 //! A lab played live, on a cluster that is already booted in wall pace. Tasks follow one another: the next one
-//! begins, and arms its faults, when every check of the present one is good.
+//! begins, and arms its faults, when every check of the present one is good. What passed stays passed, but for
+//! what must hold `always` or `never`: that is watched until its time is over.
+
+mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,16 +16,18 @@ use serde_json::{Value, json};
 use crate::checks::{Check, Timing};
 use crate::export::Recorder;
 use crate::faults::FaultSpec;
-use crate::grade::{empty, finish, set_up, verdicts};
+use crate::grade::{empty, finish, report_of, set_up, verdicts};
 use crate::lab::{Lab, Task};
 use crate::load::LabFolder;
-use crate::past::{self, Past};
+use crate::past::{self, History, Past};
 use crate::query::{Query, Wanted};
 use crate::report::{CheckReport, FaultReport, Report, Verdict};
 use crate::run::{Run, Watch};
 use crate::steps::Step;
 use crate::submission::Submission;
 use crate::text::Text;
+
+pub use snapshot::Snapshot;
 
 /// A lab that is being played live. Clones share it.
 #[derive(Debug, Clone)]
@@ -49,12 +54,23 @@ struct State {
     watches: BTreeMap<String, Watch>,
     /// The checks of tasks that are done.
     done: BTreeMap<usize, Vec<CheckReport>>,
+    /// What is still watched of them.
+    promises: Vec<Promise>,
     /// Checks of the present task that have failed when somebody looked.
     failed: BTreeSet<String>,
     /// Which of the present task's hints were given.
     hints: BTreeSet<usize>,
     setup_trouble: Vec<String>,
     faults: u32,
+}
+
+/// A check of a task that is done, which must go on to hold.
+#[derive(Debug)]
+struct Promise {
+    task: usize,
+    check: usize,
+    watch: Watch,
+    until: Duration,
 }
 
 /// A hint that was given.
@@ -106,6 +122,9 @@ impl Session {
 
     fn begin(&self, index: usize) {
         let run = &self.inner.run;
+        if index > 0 {
+            self.keep_promises(index - 1);
+        }
         run.begin_task();
         self.inner.recorder.begin_task(&run.lab.tasks[index].id, run.now());
         let task = &run.lab.tasks[index];
@@ -121,6 +140,19 @@ impl Session {
         }
         // Their handles may go: faults strike by themselves.
         drop(run.arm(&task.faults));
+    }
+
+    /// Goes on to watch what a task that is done has promised for a time.
+    fn keep_promises(&self, task: usize) {
+        let run = &self.inner.run;
+        let began = run.began().at;
+        let mut state = self.locked();
+        let watches = std::mem::take(&mut state.watches);
+        for (check, of) in run.lab.tasks[task].checks.iter().enumerate() {
+            let (Timing::Always(span) | Timing::Never(span)) = of.timing() else { continue };
+            let Some(watch) = watches.get(&of.id).cloned() else { continue };
+            state.promises.push(Promise { task, check, watch, until: began + span.0 });
+        }
     }
 
     /// Judges the present task at once. When all of it is good, the next task begins.
@@ -200,6 +232,13 @@ impl Session {
                     }
                 }
             }
+            for promise in &state.promises {
+                let broken = promise.watch.broken().filter(|broken| broken.at <= promise.until);
+                let Some(broken) = broken.filter(|_| promise.task != index) else { continue };
+                let task = &self.lab().tasks[promise.task];
+                report.tasks[promise.task].checks[promise.check] =
+                    report_of(task, &task.checks[promise.check], broken);
+            }
             report.bugs.extend(state.setup_trouble.iter().cloned());
         }
         finish(&self.inner.run, &mut report, json!(self.inner.variants));
@@ -258,7 +297,7 @@ impl Session {
         let (_, verb) = step.verb();
         let at = self.inner.run.now();
         let printed = verb.run(&self.inner.run, &step).await.map_err(|failure| failure.error)?;
-        self.inner.recorder.note(&self.inner.run, at, step.clone());
+        self.inner.recorder.note(at, step);
         Ok(printed)
     }
 
@@ -280,7 +319,7 @@ impl Session {
     /// What was done and answered so far, as a submission that grades to the same marks.
     pub async fn export(&self) -> Submission {
         let mut submission = Submission::new(&self.lab().metadata.name);
-        submission.steps = self.inner.recorder.steps();
+        submission.steps = self.inner.recorder.steps(&self.lab().submission.allow);
         submission.answers = self.inner.run.answers();
         // Only what was answered rightly: the file must not tell what the right answer would have been.
         for check in self.lab().tasks.iter().flat_map(|task| &task.checks).filter(|check| check.live) {
@@ -316,6 +355,12 @@ impl Session {
     /// An object, a key or the whole store as it was at a revision; 0 is the present one.
     pub async fn past(&self, revision: i64, object: Option<&Wanted>) -> Result<Past, String> {
         past::look(&self.inner.run, revision, object).await
+    }
+
+    /// Every write that the store still has, when the lab ends. Time jumps, should the store have to be waited for.
+    pub async fn history(&self) -> Option<History> {
+        self.thaw().await;
+        self.cluster().world().clock().hurry(past::history(&self.inner.run)).await
     }
 
     /// How much news there was so far: counts what may change a verdict.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::lab::ApiVersion;
 use crate::steps::Step;
+use crate::text::Text;
 
 /// What a student did and answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,11 @@ pub struct Submission {
     #[serde(default)]
     #[schemars(length(max = 1000))]
     pub steps: Vec<Step>,
+    /// A shell script that plays the lab with kubectl, etcdctl and labkit, in the place of steps. It runs only in a
+    /// sandbox, and only where whoever grades allows scripts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 65536))]
+    pub script: Option<String>,
     /// What was answered, by the answer's id.
     #[serde(default)]
     pub answers: BTreeMap<String, Value>,
@@ -30,6 +36,9 @@ pub struct Submission {
     /// What must fail: only in `wrong/*`, ignored in a student's submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+    /// Mutants of the solution that are none: only in `solution/`, ignored in a student's submission.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub equivalent: Vec<Equivalent>,
 }
 
 /// `Submission`, the kind of this file.
@@ -48,6 +57,17 @@ pub struct Expect {
     pub fails: Vec<String>,
 }
 
+/// Mutants of a solution that may have full marks, because they are as right as it is, or because nobody can tell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Equivalent {
+    /// Their names, as `labkit lint` tells them: without-step-3, step-2.scale.replicas.
+    #[schemars(length(min = 1))]
+    pub mutants: Vec<String>,
+    /// Why they cost nothing.
+    pub because: Text,
+}
+
 impl Submission {
     /// An empty submission for a lab.
     pub fn new(lab: &str) -> Submission {
@@ -56,10 +76,17 @@ impl Submission {
             kind: SubmissionKind::default(),
             lab: lab.to_owned(),
             steps: Vec::new(),
+            script: None,
             answers: BTreeMap::new(),
             observed: BTreeMap::new(),
             expect: None,
+            equivalent: Vec::new(),
         }
+    }
+
+    /// Without what only the course's own submissions say.
+    pub(crate) fn into_a_students(self) -> Submission {
+        Submission { expect: None, equivalent: Vec::new(), ..self }
     }
 
     /// The file's text, as `labkit submit` writes it.

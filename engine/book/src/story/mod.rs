@@ -79,7 +79,7 @@ pub fn tell(run: &RunPage, length: Length) -> Story<'_> {
     }
     moments.truncate(length.moments_max);
     let told = moments.iter().map(|moment| moment.ids.len()).sum();
-    Story { moments, told, messages: of_interest.len() }
+    Story { moments, told, messages: of_interest.len() + run.left_out }
 }
 
 /// The times at which something was done to the cluster: faults, heals, stops, starts.

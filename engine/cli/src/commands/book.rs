@@ -1,5 +1,7 @@
 //! `labkit book`: the course, graded and written as a book; served on a local port; and mdBook's preprocessor.
 
+mod live;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,6 +17,7 @@ use include_dir::{Dir, include_dir};
 use labkit_book::{BookError, BuildOptions};
 use labkit_lab::{GradeOptions, LoadedCourse, Report, grade};
 use serde_json::json;
+use warp::Filter;
 
 use crate::arguments::{BookBuildArguments, BookCommand, BookServeArguments, Global, PreprocessQuestion};
 use crate::commands::live::span;
@@ -26,6 +29,12 @@ use crate::work::Work;
 
 /// The chapters and the theme, for a binary that is away from its checkout.
 static BOOK: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../book");
+
+/// Draws diagrams in a browser.
+pub(super) fn mermaid() -> &'static str {
+    let script = BOOK.get_file("theme/mermaid.min.js").and_then(|file| file.contents_utf8());
+    script.expect("the theme has it, and it is text")
+}
 
 /// The book shows the runs of this seed.
 const SEED: u64 = 1;
@@ -76,7 +85,9 @@ fn build(screen: &Screen, global: &Global, arguments: &BookBuildArguments) -> Re
 
 /// Grades each lab's reference solution.
 fn graded(screen: &Screen, course: &Open) -> Vec<Report> {
-    let work = Work::of_steps(screen, course.labs().count() as u64);
+    // A student's copy has no solution, and its pages no runs.
+    let labs = || course.labs().filter(|(_, lab)| !lab.is_students_copy);
+    let work = Work::of_steps(screen, labs().count() as u64);
     let grade_one = |(number, lab): (&str, &labkit_lab::LabFolder)| {
         work.say(&format!("{number} {}", lab.lab.title.for_language(screen.language)));
         let options = GradeOptions {
@@ -89,7 +100,7 @@ fn graded(screen: &Screen, course: &Open) -> Vec<Report> {
         work.step();
         report
     };
-    course.labs().map(grade_one).collect()
+    labs().map(grade_one).collect()
 }
 
 fn by_lab(reports: &[Report]) -> BTreeMap<String, Report> {
@@ -217,7 +228,9 @@ fn serve(screen: &Screen, global: &Global, arguments: &BookServeArguments) -> Ou
     })?;
     let built = build(screen, global, &arguments.build)?;
     built.show(screen);
-    let folder = built.index.parent().unwrap_or(Path::new(".")).to_owned();
+    let folder = built.index.parent().unwrap_or(Path::new("."));
+    // Whole: to reach a lab's socket, this process may have to change its own folder.
+    let folder = std::path::absolute(folder).map_err(|error| Failure::file("find", folder, &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot serve: {error}")))?;
     runtime.block_on(async {
@@ -231,7 +244,8 @@ fn serve(screen: &Screen, global: &Global, arguments: &BookServeArguments) -> Ou
             "Serving {url} (Ctrl-C ends)",
             "{url} 에서 보여 주는 중 (Ctrl-C 로 끝)"
         ));
-        let served = warp::serve(warp::fs::dir(folder)).incoming(listener).run();
+        let routes = live::events().or(warp::fs::dir(folder));
+        let served = warp::serve(routes).incoming(listener).run();
         tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => {}

@@ -132,9 +132,10 @@ fn of_check(screen: &Screen, check: &CheckView, tells_why: bool) -> Vec<String> 
     let error = say!(language, "error", "오류");
     let look = say!(language, "look at", "살펴볼 것");
     let hint = check.hint.as_ref().map(|hint| hint.for_language(language).to_owned());
+    let (wanted, found) = check.said_in(language);
     let rows = [
-        (expected, Some(check.expected.clone())),
-        (actual, Some(check.actual.clone())),
+        (expected, Some(wanted.to_owned())),
+        (actual, Some(found.to_owned())),
         (error, check.error.clone()),
         (look, hint),
     ];

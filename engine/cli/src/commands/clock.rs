@@ -18,11 +18,12 @@ pub fn run(screen: &Screen, arguments: ClockArguments) -> Outcome {
         return Ok(Exit::Passed);
     }
     let (now, elapsed) = (clock.now, span(clock.elapsed_ms));
-    screen.print(&say!(
+    let told = say!(
         screen.language,
         "It is {now} in the lab, {elapsed} after it began.",
         "실습의 시각은 {now}, 시작한 지 {elapsed} 지났습니다."
-    ));
+    );
+    screen.print_prose("", &told);
     Ok(Exit::Passed)
 }
 

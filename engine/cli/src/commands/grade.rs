@@ -1,5 +1,7 @@
 //! `labkit grade`: a class, in worker processes over all cores.
 
+mod kubernetes;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,18 +9,30 @@ use std::sync::{Arc, Mutex};
 use labkit_lab::grade::empty;
 use labkit_lab::{ClassReport, Graded, Outcome as Ended, Verdict};
 
-use crate::arguments::{Global, GradeArguments, GradeFormat};
+use crate::arguments::{Global, GradeArguments, GradeFormat, GradeOn};
 use crate::course::{self, Found};
 use crate::failure::{Exit, Failure, Outcome};
 use crate::grading::class::{self, Class, Submitted, student_of};
 use crate::grading::pool::{Pool, Told};
 use crate::grading::results::Results;
+use crate::grading::sandbox;
 use crate::screen::{Ink, Screen, cut, pad, say};
 use crate::work::Work;
 
 pub fn run(screen: &Screen, global: &Global, arguments: &GradeArguments) -> Outcome {
     let found = course::find(screen, global, &arguments.lab)?;
-    let Class { submissions, ignored } = class_of(screen, arguments, &found)?;
+    if let Some(GradeOn::Kubernetes) = arguments.on {
+        return kubernetes::write(screen, global, arguments, &found);
+    }
+    let Class { mut submissions, ignored } = class_of(screen, arguments, &found)?;
+    if let Some(shards) = arguments.shards {
+        let own = own_shard(screen, shards)?;
+        let mut number = 0..;
+        submissions.retain(|_| number.next().is_some_and(|number: u64| number % shards == own));
+    }
+    if arguments.allow_scripts {
+        sandbox::find(screen)?;
+    }
     let results = open(screen, arguments, &found)?;
     for name in &ignored {
         let note = say!(
@@ -49,7 +63,9 @@ pub fn run(screen: &Screen, global: &Global, arguments: &GradeArguments) -> Outc
         not_reached: not_reached.collect(),
         submissions: rows.into_iter().flatten().collect(),
     };
-    let summarized = results.as_ref().map_or(Ok(()), |results| results.summarize(&class));
+    // A part of a class has no summary: the whole has, once all parts are there.
+    let summarized = results.as_ref().filter(|_| arguments.shards.is_none());
+    let summarized = summarized.map_or(Ok(()), |results| results.summarize(&class));
     print(screen, arguments, &class);
     let unwritten = summarized.err().map(|error| error.to_string()).or(unwritten);
     if let Some(error) = unwritten {
@@ -86,7 +102,30 @@ pub fn run(screen: &Screen, global: &Global, arguments: &GradeArguments) -> Outc
         };
         return Err(Failure::failed(message).next(next));
     }
-    Ok(exit(&class))
+    Ok(match exit(&class) {
+        // What went over its limits has its report; the pod has done its work.
+        Exit::Failed if arguments.shards.is_some() => Exit::Passed,
+        exit => exit,
+    })
+}
+
+/// Which part of the class a pod of an Indexed Job grades.
+fn own_shard(screen: &Screen, shards: u64) -> Result<u64, Failure> {
+    const INDEX: &str = "JOB_COMPLETION_INDEX";
+    let index = std::env::var(INDEX).ok().and_then(|index| index.parse().ok());
+    index.filter(|index| *index < shards).ok_or_else(|| {
+        let most = shards - 1;
+        let message = say!(
+            screen.language,
+            "--shards {shards} grades one part of the class, but {INDEX} does not say which",
+            "--shards {shards} 은(는) 학급의 한 조각을 채점하는데, 어느 조각인지 {INDEX} 이(가) 말해 주지 않습니다"
+        );
+        Failure::usage(message).next(say!(
+            screen.language,
+            "an Indexed Job sets it, from 0 to {most}; by hand: {INDEX}=0 labkit grade ...",
+            "Indexed Job이 0에서 {most} 까지로 정해 줍니다. 직접 하려면: {INDEX}=0 labkit grade ..."
+        ))
+    })
 }
 
 /// 0 when every submission got a grade.
@@ -159,7 +198,7 @@ fn open(screen: &Screen, arguments: &GradeArguments, found: &Found) -> Result<Op
             "그 옆의 폴더를 고르세요"
         )));
     }
-    let opened = Results::open(out, &found.folder, screen.language, gradescope);
+    let opened = Results::open(out, &found.folder, screen.language, gradescope, arguments.allow_scripts);
     opened.map(Some).map_err(|error| Failure::file("write reports to", out, &error))
 }
 

@@ -71,26 +71,39 @@ fn print(screen: &Screen, result: &LintResult) {
     }
     screen.print_prose("", &format!("{} {lab}: {told}", screen.paint(Ink::Red, "✗")));
     for problem in &result.problems {
-        screen.print_prose("    ", problem);
+        screen.print_prose("    ", problem.for_language(screen.language));
     }
 }
 
 /// What became of the solution's mutants. One that has full marks is no error: some mistakes cost nothing. But its
-/// author should know.
+/// author should know, and either sharpen a check or declare why it is as good as the solution.
 fn print_mutants(screen: &Screen, result: &LintResult) {
-    let (mutants, survivors) = (result.mutants, result.survivors.len());
-    let caught = mutants.saturating_sub(survivors as u64);
+    let (language, mutants, seeds) = (screen.language, result.mutants, result.mutant_seeds);
+    let (declared, survivors) = (result.equivalent.len(), result.survivors.len());
+    let caught = mutants.saturating_sub((survivors + declared) as u64);
     let text = say!(
-        screen.language,
-        "{caught} of {mutants} mutants of the solution lose points",
-        "모범 답안의 변이 {mutants}개 중 {caught}개가 점수를 잃음"
+        language,
+        "{caught} of {mutants} mutants of the solution lose points on each of {seeds} seeds; {declared} are declared equivalent, {survivors} survive",
+        "모범 답안의 변이 {mutants}개 중 {caught}개가 시드 {seeds}개 모두에서 점수를 잃음. 같다고 밝힌 것 {declared}개, 살아남은 것 {survivors}개"
     );
     screen.print_prose("    ", &text);
+    for survivor in &result.survivors {
+        let (name, what) = (&survivor.mutant, survivor.what.for_language(language));
+        let on = match survivor.seeds.len() as u64 == seeds {
+            true => String::new(),
+            false => {
+                let numbers = survivor.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+                say!(language, " (on seeds {numbers} only)", " (시드 {numbers} 에서만)")
+            }
+        };
+        screen.print_prose("      ", &format!("- {}: {what}{on}", screen.paint(Ink::Yellow, name)));
+    }
     if survivors > 0 {
-        let text = say!(screen.language, "full marks although", "만점인 변이:");
-        screen.print_prose("    ", &screen.paint(Ink::Yellow, &text));
-        for survivor in &result.survivors {
-            screen.print_prose("      ", &format!("- {}", survivor.for_language(screen.language)));
-        }
+        let text = say!(
+            language,
+            "Each is a mistake that costs nothing: sharpen a check, or declare it in solution/submission.yaml under `equivalent:` with the reason.",
+            "모두 점수를 잃지 않는 실수입니다. 검사를 더 날카롭게 하거나, 이유와 함께 solution/submission.yaml 의 `equivalent:` 에 밝히세요."
+        );
+        screen.print_prose("      ", &screen.paint(Ink::Dim, &text));
     }
 }

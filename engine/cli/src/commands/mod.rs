@@ -12,10 +12,13 @@ mod home;
 mod lint;
 mod live;
 mod new;
+mod pack;
 mod pause;
 mod reset;
+mod restore;
 mod run;
 mod schema;
+mod snapshot;
 mod start;
 mod status;
 mod stop;
@@ -48,6 +51,8 @@ pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
         Command::Resume(arguments) => pause::resume(screen, &arguments),
         Command::Timeline(arguments) => timeline::run(screen, &arguments),
         Command::Reset(arguments) => reset::run(screen, &arguments),
+        Command::Snapshot(arguments) => snapshot::run(screen, &arguments),
+        Command::Restore(arguments) => restore::run(screen, &arguments),
         Command::Status(arguments) => status::run(screen, arguments),
         Command::Submit(arguments) => submit::run(screen, arguments),
         Command::Stop(arguments) => stop::run(screen, arguments),
@@ -55,6 +60,7 @@ pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
         Command::Run(arguments) => run::run(screen, global, &arguments),
         Command::Grade(arguments) => grade::run(screen, global, &arguments),
         Command::Lint(arguments) => lint::run(screen, global, &arguments),
+        Command::Pack(arguments) => pack::run(screen, global, &arguments),
         Command::New(NewCommand::Lab(arguments)) => new::lab(screen, &arguments),
         Command::Schema(arguments) => schema::run(screen, global, &arguments),
         #[cfg(feature = "book")]

@@ -1,9 +1,10 @@
 //! `labkit run`: grades a submission of each lab in virtual time, and reports.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
-use labkit_lab::{GradeOptions, Report, Submission, grade};
+use labkit_lab::{GradeOptions, History, Report, Submission, grade, grade_with_history, student_seed};
 
 use crate::arguments::{Format, Global, RunArguments};
 use crate::course::{self, Found};
@@ -29,12 +30,17 @@ pub fn run(screen: &Screen, global: &Global, arguments: &RunArguments) -> Outcom
         jobs.push((found, Whose::choose(screen, arguments, found)?));
     }
     let work = Work::of_steps(screen, jobs.len() as u64);
-    let mut reports = Vec::new();
-    for (found, whose) in &jobs {
+    let (mut reports, mut history) = (Vec::new(), None);
+    for (index, (found, whose)) in jobs.iter().enumerate() {
         if jobs.len() > 1 {
             work.say(&found.folder.lab.metadata.name);
         }
-        reports.push(whose.grade(found, arguments.seed));
+        let student = arguments.student.as_deref();
+        let seed = student.map_or(arguments.seed, |student| student_seed(found.folder.name(), student));
+        let is_last = index + 1 == jobs.len();
+        let (report, store) = whose.grade(found, seed, is_last);
+        reports.push(report);
+        history = store;
         work.step();
     }
     drop(work);
@@ -44,7 +50,7 @@ pub fn run(screen: &Screen, global: &Global, arguments: &RunArguments) -> Outcom
             progress::note(&found.course, &report.lab, best);
         }
     }
-    reports.last().into_iter().for_each(last_run::keep);
+    reports.last().into_iter().for_each(|report| last_run::keep(report, history.as_ref()));
     show(screen, arguments, &reports)?;
     Ok(exit(&reports))
 }
@@ -71,12 +77,29 @@ impl Whose {
     fn choose(screen: &Screen, arguments: &RunArguments, found: &Found) -> Result<Whose, Failure> {
         if let Some(folder) = &arguments.submission {
             let submission = course::submission(screen, folder, found)?;
+            if submission.script.is_some() {
+                let message = say!(
+                    screen.language,
+                    "this submission is a script, which `labkit run` does not run",
+                    "이 제출물은 스크립트이고, `labkit run` 은 스크립트를 실행하지 않습니다"
+                );
+                return Err(Failure::usage(message).next("labkit grade LAB DIR --allow-scripts"));
+            }
             let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
             return Ok(Whose {
                 submission,
                 name: name.unwrap_or_else(|| "submission".to_owned()),
                 is_students: true,
             });
+        }
+        if arguments.solution && found.folder.is_students_copy {
+            let message = say!(
+                screen.language,
+                "this copy of {} was packed for students: it has no solution",
+                "이 {} 은(는) 학생용 사본이라 모범 답안이 없습니다",
+                found.folder.name()
+            );
+            return Err(Failure::usage(message).next("labkit start LAB"));
         }
         let (submission, name) = match arguments.solution {
             true => (&found.folder.solution, "solution"),
@@ -85,7 +108,7 @@ impl Whose {
         Ok(Whose { submission: submission.clone(), name: name.to_owned(), is_students: false })
     }
 
-    fn grade(&self, found: &Found, seed: u64) -> Report {
+    fn grade(&self, found: &Found, seed: u64, with_history: bool) -> (Report, Option<History>) {
         let options = GradeOptions {
             seed,
             trusted: !self.is_students,
@@ -93,7 +116,10 @@ impl Whose {
             // What start/ asks is for the student to find out.
             reveal_answers: self.name == "solution" && !self.is_students,
         };
-        grade(&found.folder, &self.submission, &options)
+        match with_history {
+            true => grade_with_history(&found.folder, &self.submission, &options),
+            false => (grade(&found.folder, &self.submission, &options), None),
+        }
     }
 }
 
@@ -118,8 +144,20 @@ fn show(screen: &Screen, arguments: &RunArguments, reports: &[Report]) -> Result
     Ok(())
 }
 
+/// Writes a file whole or not at all; what is no file, such as /dev/stdout, is simply written to.
 fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|error| Failure::file("write the report to", file, &error))
+    let is_plain = fs::symlink_metadata(file).map_or(true, |metadata| metadata.is_file());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        if !is_plain {
+            return fs::write(file, text);
+        }
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        let mut fresh = tempfile::Builder::new().permissions(readable).tempfile_in(folder)?;
+        fresh.write_all(text.as_bytes())?;
+        fresh.persist(file).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(|error| Failure::file("write the report to", file, &error))
 }
 
 /// One document for one lab; a list for several.

@@ -3,11 +3,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use labkit_lab::LabFolder;
+use labkit_lab::{LabFolder, student_seed};
 
 use crate::arguments::{Global, StartArguments};
+use crate::commands::restore;
 use crate::commands::status::print_env;
 use crate::course::{self, Found};
 use crate::daemon::{self, Announcement, Order, Ready, quoted};
@@ -23,13 +25,50 @@ pub fn run(screen: &Screen, global: &Global, arguments: &StartArguments) -> Outc
     if place.is_running() {
         return Err(running_already(screen, &place));
     }
+    let begin = Begin::of(screen, arguments, &place)?;
     if arguments.foreground {
-        return foreground(screen, found, place);
+        return foreground(screen, found, place, begin);
     }
     let lab = found.folder;
     let ready = background(screen, global, arguments, &lab, &place)?;
     say_ready(screen, &lab, &ready);
     Ok(Exit::Passed)
+}
+
+/// What the lab begins with.
+#[derive(Debug, Clone, Default)]
+struct Begin {
+    student: Option<String>,
+    snapshot: Option<PathBuf>,
+}
+
+impl Begin {
+    fn of(screen: &Screen, arguments: &StartArguments, place: &LabState) -> Result<Begin, Failure> {
+        let named = std::env::var("LABKIT_STUDENT").ok().filter(|student| !student.is_empty());
+        let snapshot = arguments.snapshot.as_deref().map(|name| restore::known(screen, &place.name, name));
+        Ok(Begin { student: arguments.student.clone().or(named), snapshot: snapshot.transpose()? })
+    }
+
+    fn order(
+        &self,
+        screen: &Screen,
+        found: Found,
+        place: LabState,
+        foreground: bool,
+    ) -> Result<Order, Failure> {
+        let (lab, course, language) = (found.folder, found.course, screen.language);
+        let snapshot = self.snapshot.as_deref().map(|file| daemon::read_snapshot(language, file, &lab));
+        Ok(Order {
+            variants: self.student.as_deref().map_or(1, |student| student_seed(lab.name(), student)),
+            student: self.student.clone(),
+            snapshot: snapshot.transpose()?,
+            lab,
+            course,
+            place,
+            foreground,
+            language,
+        })
+    }
 }
 
 fn running_already(screen: &Screen, place: &LabState) -> Failure {
@@ -48,10 +87,10 @@ fn claim(screen: &Screen, place: &LabState) -> Result<Running, Failure> {
     claimed.ok_or_else(|| running_already(screen, place))
 }
 
-fn foreground(screen: &Screen, found: Found, place: LabState) -> Outcome {
+fn foreground(screen: &Screen, found: Found, place: LabState, begin: Begin) -> Outcome {
     let running = claim(screen, &place)?;
     let lab = found.folder.clone();
-    let order = Order { lab: found.folder, course: found.course, place, foreground: true };
+    let order = begin.order(screen, found, place, true)?;
     let work = Work::spinning(screen);
     work.say(&booting(screen, &lab));
     daemon::run(order, running, |ready| {
@@ -87,6 +126,9 @@ fn background(
     command.arg("daemon").arg(&arguments.lab).args(["--lang", screen.language.code()]);
     if let Some(course) = &global.course {
         command.arg("--course").arg(course);
+    }
+    for (flag, value) in [("--student", &arguments.student), ("--snapshot", &arguments.snapshot)] {
+        command.args(value.iter().flat_map(|value| [flag, value.as_str()]));
     }
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
     let mut child = spawned.map_err(|error| Failure::failed(format!("cannot start a process: {error}")))?;
@@ -140,7 +182,7 @@ fn detached(screen: &Screen, global: &Global, arguments: &StartArguments) -> Out
     let place = State::open()?.lab(&found.folder.lab.metadata.name);
     let running = claim(screen, &place)?;
     let (dir, log) = (place.dir.clone(), place.log());
-    let order = Order { lab: found.folder, course: found.course, place, foreground: false };
+    let order = Begin::of(screen, arguments, &place)?.order(screen, found, place, false)?;
     daemon::run(order, running, |ready| {
         announce(&Announcement::Ready(ready.clone()))?;
         // The pipe's reader goes away now; whatever is said from here on goes to the log.
@@ -171,6 +213,7 @@ fn say_ready(screen: &Screen, lab: &LabFolder, ready: &Ready) {
             screen.print_prose("", &text);
         }
     }
+    restore::went_otherwise(screen, ready);
     if let Some(task) = lab.lab.tasks.first() {
         let title = task.title.as_ref().map_or(task.id.as_str(), |title| title.for_language(language));
         let count = lab.lab.tasks.len();

@@ -7,6 +7,7 @@ use crate::arguments::SubmitArguments;
 use crate::commands::live::ask;
 use crate::control::replies::Submitted;
 use crate::control::{Request, choose};
+use crate::daemon::quoted;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::screen::{Screen, say};
 
@@ -46,7 +47,9 @@ pub fn run(screen: &Screen, arguments: SubmitArguments) -> Outcome {
         "",
         &say!(screen.language, "To grade it as your instructor will:", "강사와 똑같이 채점해 보려면:"),
     );
-    screen.print(&format!("  labkit run {name} --submission {}", out.display()));
+    let student = submitted.student.as_deref().map(|student| format!(" --student {}", quoted(student)));
+    let (out, student) = (out.display(), student.unwrap_or_default());
+    screen.print(&format!("  labkit run {name} --submission {out}{student}"));
     Ok(Exit::Passed)
 }
 

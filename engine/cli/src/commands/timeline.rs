@@ -35,7 +35,9 @@ pub fn run(screen: &Screen, arguments: &TimelineArguments) -> Outcome {
         #[cfg(feature = "book")]
         Some(TimelineFormat::Mermaid) => screen.print(&labkit_book::diagram_of_run(&report, in_book(screen))),
         #[cfg(feature = "book")]
-        Some(TimelineFormat::Html) => screen.print(&labkit_book::page_of_run(&report, in_book(screen))),
+        Some(TimelineFormat::Html) => {
+            screen.print(&labkit_book::page_of_run(&report, in_book(screen), super::book::mermaid()));
+        }
     }
     Ok(Exit::Passed)
 }
@@ -62,8 +64,7 @@ fn in_book(screen: &Screen) -> labkit_book::Language {
 
 /// The running lab so far, else the last run.
 fn report(screen: &Screen, arguments: &TimelineArguments, query: &Query) -> Result<Report, Failure> {
-    let is_asked_for = arguments.which.name.is_some();
-    if is_asked_for || (!arguments.last && !State::open()?.running().is_empty()) {
+    if !is_of_last_run(arguments)? {
         let lab = choose(screen, arguments.which.name.as_deref())?;
         return ask(screen, &lab, &Request::Timeline { query: query.clone() });
     }
@@ -92,6 +93,8 @@ enum Line<'a> {
     Heals(&'a FaultReport),
     Done(&'a StepReport),
     Message(&'a TimelineEntry),
+    /// What a long run's report does not keep.
+    Gap(usize),
 }
 
 fn print_text(screen: &Screen, report: &Report, query: &Query, left_out: usize) {
@@ -142,11 +145,19 @@ fn lines<'a>(report: &'a Report, query: &Query, from_first_message: bool) -> Vec
     if *query == Query::default() {
         lines.extend(report.steps.iter().map(|step| (step.at_ms, Line::Done(step))));
     }
+    // A filter shows less than was kept; a gap would say too much.
+    if *query == Query::default() {
+        lines.extend(report.left_out.iter().map(|gap| (gap.from_ms, Line::Gap(gap.count))));
+    }
     if from_first_message {
         lines.retain(|(at_ms, _)| *at_ms >= first);
     }
     // What was done comes before what was said at the same time.
-    let rank = |line: &Line<'_>| u8::from(matches!(line, Line::Message(_)));
+    let rank = |line: &Line<'_>| match line {
+        Line::Message(_) => 1,
+        Line::Gap(_) => 2,
+        _ => 0,
+    };
     lines.sort_by_key(|(at_ms, line)| (*at_ms, rank(line)));
     lines
 }
@@ -171,6 +182,10 @@ fn print_line(screen: &Screen, at_ms: u64, line: &Line<'_>, columns: usize) {
             whole(if step.error.is_some() { Ink::Red } else { Ink::Cyan }, &format!("$ {first}"));
         }
         Line::Message(entry) => message(screen, &time, entry, columns),
+        Line::Gap(count) => whole(
+            Ink::Dim,
+            &say!(screen.language, "… {count} messages are not kept", "… 남겨 두지 않은 메시지 {count}개"),
+        ),
     }
 }
 
@@ -214,8 +229,13 @@ fn at(screen: &Screen, arguments: &TimelineArguments, revision: i64, object: Opt
             say!(screen.language, "labkit timeline --at 42; 0 is now", "labkit timeline --at 42. 0 은 지금");
         return Err(Failure::usage(message).next(next));
     }
-    let lab = choose(screen, arguments.which.name.as_deref())?;
-    let past: Past = ask(screen, &lab, &Request::Past { revision, object })?;
+    let past = match is_of_last_run(arguments)? {
+        true => past_of_last_run(screen, revision, object.as_ref())?,
+        false => {
+            let lab = choose(screen, arguments.which.name.as_deref())?;
+            ask(screen, &lab, &Request::Past { revision, object })?
+        }
+    };
     if screen.json {
         screen.print_json(&past);
         return Ok(Exit::Passed);
@@ -225,6 +245,24 @@ fn at(screen: &Screen, arguments: &TimelineArguments, revision: i64, object: Opt
         None => print_store(screen, &past),
     }
     Ok(if arguments.object.is_some() && past.keys.is_empty() { Exit::Failed } else { Exit::Passed })
+}
+
+/// Whether the last run is told: where it is asked for, or no lab is running.
+fn is_of_last_run(arguments: &TimelineArguments) -> Result<bool, Failure> {
+    Ok(arguments.last || (arguments.which.name.is_none() && State::open()?.running().is_empty()))
+}
+
+fn past_of_last_run(screen: &Screen, revision: i64, object: Option<&Wanted>) -> Result<Past, Failure> {
+    let history = last_run::history()?.ok_or_else(|| {
+        let message = say!(
+            screen.language,
+            "no lab is running, and the last run left no store to look at",
+            "실행 중인 실습이 없고, 마지막 실행이 남긴 저장소도 없습니다"
+        );
+        Failure::usage(message).next("labkit start LAB, or labkit run LAB --solution")
+    })?;
+    let past = history.past(revision, object);
+    past.map_err(|error| Failure::usage(error).next("labkit timeline --last"))
 }
 
 fn print_object(screen: &Screen, name: &str, past: &Past) {

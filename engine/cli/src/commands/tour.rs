@@ -173,8 +173,8 @@ impl Tour<'_> {
                 &format!("{} {title}  {}/{}", screen.paint(ink, mark), check.points, check.points_max),
             );
             if !check.verdict.is_good() {
-                screen.print(&row(screen, &say!(language, "expected", "기대"), &check.expected));
-                screen.print(&row(screen, &say!(language, "found", "실제"), &check.actual));
+                screen.print(&row(screen, &say!(language, "expected", "기대"), check.expected_in(language)));
+                screen.print(&row(screen, &say!(language, "found", "실제"), check.actual_in(language)));
                 let hint = check.hint.as_ref().map(|hint| hint.for_language(language)).unwrap_or_default();
                 screen.print(&row(screen, &say!(language, "look at", "살펴볼 것"), hint));
             }

@@ -5,6 +5,7 @@ pub mod replies;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use labkit_lab::{Query, Wanted};
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,12 @@ pub enum Request {
         object: Option<Wanted>,
     },
     Submit {},
+    /// Everything that was done, to come back to.
+    Snapshot {},
+    /// Brings the lab back to the snapshot in a file. Answered when it can be played.
+    Restore {
+        file: PathBuf,
+    },
     /// Answered when the lab can be played anew.
     Reset {},
     Stop {},

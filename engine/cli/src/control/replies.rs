@@ -1,6 +1,7 @@
 //! What a lab answers, by verb. `--json` prints these as they are.
 
-use labkit_lab::Text;
+use labkit_lab::report::InKorean;
+use labkit_lab::{Language, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -128,10 +129,23 @@ pub struct CheckView {
     pub verdict: Mark,
     /// The question that it is about, where no answer was given yet.
     pub unanswered: Option<String>,
+    /// In English; `in_korean` has the rest.
     pub expected: String,
     pub actual: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_korean: Option<InKorean>,
     pub error: Option<String>,
     pub hint: Option<Text>,
+}
+
+impl CheckView {
+    /// What was expected and what was found, in that language.
+    pub fn said_in(&self, language: Language) -> (&str, &str) {
+        match (&self.in_korean, language) {
+            (Some(korean), Language::Ko) => (&korean.expected, &korean.actual),
+            _ => (&self.expected, &self.actual),
+        }
+    }
 }
 
 /// How a check stands.
@@ -201,6 +215,9 @@ pub struct Met {
 #[serde(rename_all = "camelCase")]
 pub struct Submitted {
     pub lab: String,
+    /// Whose variants the lab had, where somebody was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub student: Option<String>,
     pub files: Vec<(String, String)>,
     pub steps: usize,
     pub answers: usize,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines, Take};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Live, verbs};
+use super::{Live, read_snapshot, verbs};
 use crate::control::{Reply, Request};
 use crate::failure::Failure;
+use crate::screen::say;
 use crate::state::{LabState, make_private, with_socket};
 
 /// No request is this long, in bytes.
@@ -52,12 +53,21 @@ async fn converse(live: Arc<Live>, stream: UnixStream) {
         let request: Result<Request, _> = serde_json::from_str(&line);
         let stops = matches!(request, Ok(Request::Stop {}));
         let reply = match request {
+            Ok(Request::Restore { ref file }) => {
+                match read_snapshot(live.order.language, file, &live.order.lab) {
+                    Ok(snapshot) => live.memory().restore = Some(snapshot),
+                    Err(failure) => {
+                        if voice.say(&failure.into()).await.is_err() {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+                hand_over(&live, lines, voice);
+                return;
+            }
             Ok(Request::Reset {}) => {
-                let stream = lines.into_inner().into_inner().into_inner().reunite(voice.write);
-                let stream = stream.ok().and_then(|stream| stream.into_std().ok());
-                // The next world answers.
-                live.memory().reset_for = stream;
-                live.reset.notify_one();
+                hand_over(&live, lines, voice);
                 return;
             }
             Ok(Request::News { after }) => tokio::select! {
@@ -67,8 +77,19 @@ async fn converse(live: Arc<Live>, stream: UnixStream) {
                 reply = verbs::news(&live, after) => reply,
             },
             Ok(request) => verbs::answer(&live, request, &mut voice).await,
-            Err(error) => Err(Failure::usage(format!("this lab does not know the request: {error}"))
-                .next("it was started by another version of labkit; labkit stop ends it")),
+            Err(error) => {
+                let language = live.order.language;
+                let message = say!(
+                    language,
+                    "this lab does not know the request: {error}",
+                    "이 실습이 모르는 요청입니다: {error}"
+                );
+                Err(Failure::usage(message).next(say!(
+                    language,
+                    "it was started by another version of labkit; labkit stop ends it",
+                    "다른 버전의 labkit으로 시작한 실습입니다. labkit stop 으로 끝내세요"
+                )))
+            }
         };
         let heard = voice.say(&reply.map_or_else(Reply::from, Reply::Done)).await;
         if stops {
@@ -78,6 +99,13 @@ async fn converse(live: Arc<Live>, stream: UnixStream) {
             return;
         }
     }
+}
+
+/// Leaves the terminal to the next world, which answers when it can be played.
+fn hand_over(live: &Live, lines: Lines<BufReader<Take<OwnedReadHalf>>>, voice: Voice) {
+    let stream = lines.into_inner().into_inner().into_inner().reunite(voice.write);
+    live.memory().reset_for = stream.ok().and_then(|stream| stream.into_std().ok());
+    live.reset.notify_one();
 }
 
 /// The way back to one terminal.

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use labkit_cluster::{Cluster, ServeOptions, Served};
-use labkit_lab::{LabFolder, Query, Session, Text};
+use labkit_lab::{LabFolder, Language, Query, Session, Snapshot, Text};
 use labkit_sim::{Pace, World};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use crate::control::Reply;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::last_run;
+use crate::screen::say;
 use crate::state::{LabState, Running};
 
 /// What the terminal that starts a lab is told. One JSON document a line, where a process tells another.
@@ -48,6 +49,9 @@ pub struct Ready {
     pub env: Vec<(String, String)>,
     /// A file with them.
     pub env_file: String,
+    /// What went otherwise when a snapshot was restored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trouble: Vec<String>,
 }
 
 /// Which lab to run, and where it is recorded.
@@ -59,6 +63,14 @@ pub struct Order {
     pub place: LabState,
     /// In the foreground the terminal's end ends the lab.
     pub foreground: bool,
+    /// The seed of the lab's variants. All other chance is the machine's.
+    pub variants: u64,
+    /// Whose they are, where somebody was named.
+    pub student: Option<String>,
+    /// Where it begins, if not at the beginning.
+    pub snapshot: Option<Snapshot>,
+    /// Of the person who started it.
+    pub language: Language,
 }
 
 /// What every request needs.
@@ -86,6 +98,8 @@ struct Memory {
     faults: u32,
     /// The terminal that asked for a reset.
     reset_for: Option<UnixStream>,
+    /// Where the next world begins.
+    restore: Option<Snapshot>,
 }
 
 /// How a world ended.
@@ -101,6 +115,8 @@ struct Before {
     served: Served,
     /// Who waits for the new lab.
     caller: Option<UnixStream>,
+    /// Where it begins.
+    snapshot: Option<Snapshot>,
 }
 
 /// Runs a lab until it is told to end. `announce` is told when it can be played; if that fails, nobody waits
@@ -120,8 +136,10 @@ pub fn run(order: Order, running: Running, announce: impl FnOnce(&Ready) -> std:
             }
             (None, None) => Ok(()),
         };
-        let (order, before_it) = (order.clone(), before.take());
-        match labkit_sim::run(Pace::Wall, seed, |world| live(world, seed, order, before_it, tell)) {
+        let before_it: Option<Before> = before.take();
+        let snapshot = before_it.as_ref().map_or(&order.snapshot, |before| &before.snapshot).clone();
+        let order = Order { snapshot, ..order.clone() };
+        match labkit_sim::run(Pace::Wall, seed, |world| live(world, order, before_it, tell)) {
             Ok(End::Over(exit)) => break Ok(exit),
             Ok(End::Reset(then)) => before = Some(then),
             Err(failure) => {
@@ -143,7 +161,6 @@ fn reply(mut caller: &UnixStream, reply: &Reply) -> std::io::Result<()> {
 
 async fn live(
     world: World,
-    seed: u64,
     order: Order,
     before: Option<Before>,
     announce: impl FnOnce(&Ready) -> std::io::Result<()>,
@@ -154,10 +171,15 @@ async fn live(
         let (served, env) = serve(&cluster, &order, before.as_ref().map(|before| &before.served)).await?;
         let listener = control::listen(&order.place, before.map(|before| before.listener))?;
         let boot_ms = u64::try_from(world.clock().elapsed().as_millis()).unwrap_or(u64::MAX);
-        let session = Session::start(order.lab.clone(), cluster.clone(), seed).await;
-        Ok((cluster, served, env, listener, boot_ms, session))
+        let variants = order.snapshot.as_ref().map_or(order.variants, |snapshot| snapshot.seed);
+        let session = Session::start(order.lab.clone(), cluster.clone(), variants).await;
+        let trouble = match &order.snapshot {
+            Some(snapshot) => session.restore(snapshot).await,
+            None => Vec::new(),
+        };
+        Ok((cluster, served, env, listener, boot_ms, session, trouble))
     };
-    let (cluster, served, env, listener, boot_ms, session) = tokio::select! {
+    let (cluster, served, env, listener, boot_ms, session, trouble) = tokio::select! {
         biased;
         () = ends.wait() => return Ok(End::Over(Exit::Passed)),
         booted = booted => booted?,
@@ -170,6 +192,7 @@ async fn live(
         components: components(&cluster),
         env: env.clone(),
         env_file: order.place.env().display().to_string(),
+        trouble,
     };
     let memory = Mutex::default();
     let (stop, reset) = (Notify::new(), Notify::new());
@@ -186,15 +209,42 @@ async fn live(
         () = idle::too_long(&live) => false,
         () = control::accept(&live, &listener) => false,
     };
-    last_run::keep(&live.session.told(&Query::default()));
+    let history = live.session.history().await;
+    last_run::keep(&live.session.told(&Query::default()), history.as_ref());
     if is_reset {
         let listener = listener.into_std();
         let listener =
             listener.map_err(|error| Failure::failed(format!("the lab's socket is lost: {error}")))?;
-        let caller = live.memory().reset_for.take();
-        return Ok(End::Reset(Before { listener, served: live.served.clone(), caller }));
+        let (caller, snapshot) = {
+            let mut memory = live.memory();
+            (memory.reset_for.take(), memory.restore.take())
+        };
+        return Ok(End::Reset(Before { listener, served: live.served.clone(), caller, snapshot }));
     }
     Ok(End::Over(if live.world.bugs().is_empty() { Exit::Passed } else { Exit::Bug }))
+}
+
+/// Reads a snapshot of a lab as it is now.
+pub fn read_snapshot(language: Language, file: &Path, lab: &LabFolder) -> Result<Snapshot, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| Failure::file("read the snapshot", file, &error))?;
+    let snapshot: Snapshot = serde_json::from_slice(&bytes).map_err(|error| {
+        let file = file.display();
+        Failure::usage(say!(
+            language,
+            "{file} is no snapshot: {error}",
+            "{file} 은(는) 스냅숏이 아닙니다: {error}"
+        ))
+    })?;
+    if snapshot.lab != lab.name() || snapshot.digest != lab.digest() {
+        let (own, name) = (&snapshot.lab, lab.name());
+        let failure = Failure::usage(say!(
+            language,
+            "the snapshot was taken in another {own}: the files of {name} have changed since",
+            "이 스냅숏은 다른 {own} 에서 떴습니다. 그 뒤로 {name} 의 파일이 바뀌었습니다"
+        ));
+        return Err(failure.next("labkit reset; labkit snapshot"));
+    }
+    Ok(snapshot)
 }
 
 async fn boot(world: &World, order: &Order) -> Result<Cluster, Failure> {

@@ -18,6 +18,7 @@ use crate::control::{Reply, Request};
 use crate::failure::Failure;
 use crate::progress::{self, Best};
 use crate::prose;
+use crate::screen::say;
 
 /// How often a fast-forward says how far it is.
 const PARTS: u32 = 50;
@@ -35,16 +36,20 @@ pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> 
         Request::News { after } => news(live, after).await,
         Request::Hint {} => value(hint(live)),
         Request::Answer { id, value: given } => {
-            live.session
-                .answer(&id, given)
-                .map_err(|error| Failure::usage(error).next("labkit answer lists the questions"))?;
+            live.session.answer(&id, given).map_err(|error| {
+                Failure::usage(error).next(said(
+                    live,
+                    "labkit answer lists the questions",
+                    "질문 목록: labkit answer",
+                ))
+            })?;
             value(())
         }
         Request::Fault { fault } => value(inject(live, fault).await?),
         Request::Faults {} => value(Faults { faults: faults(live), components: components(live) }),
         Request::Heal { id } => value(heal(live, id).await?),
-        Request::StopComponent { target } => value(met(live.session.stop(&target).await)?),
-        Request::StartComponent { target } => value(met(live.session.start_component(&target).await)?),
+        Request::StopComponent { target } => value(met(live, live.session.stop(&target).await)?),
+        Request::StartComponent { target } => value(met(live, live.session.start_component(&target).await)?),
         Request::Clock { forward_ms } => value(clock(live, forward_ms, voice).await?),
         Request::Pause {} => {
             live.session.freeze().await;
@@ -56,21 +61,43 @@ pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> 
         }
         Request::Step { by_ms } => {
             if !live.world.clock().is_frozen() {
-                let failure = Failure::usage("the lab's time runs; only a paused one is stepped");
-                return Err(failure.next("labkit pause, then labkit step; labkit clock +1s needs no pause"));
+                let failure = Failure::usage(said(
+                    live,
+                    "the lab's time runs; only a paused one is stepped",
+                    "실습의 시간이 흐르고 있습니다. 멈춘 시간만 한 걸음씩 보낼 수 있습니다",
+                ));
+                return Err(failure.next(said(
+                    live,
+                    "labkit pause, then labkit step; labkit clock +1s needs no pause",
+                    "labkit pause 다음에 labkit step. labkit clock +1s 는 멈추지 않아도 됩니다",
+                )));
             }
             value(clock(live, by_ms, voice).await?)
         }
         Request::Timeline { query } => value(live.session.told(&query)),
         Request::Past { revision, object } => {
             let past = in_host_time(live, live.session.past(revision, object.as_ref())).await?;
-            value(
-                past.map_err(|error| Failure::usage(error).next("labkit timeline shows what happened when"))?,
-            )
+            value(past.map_err(|error| {
+                let next = said(
+                    live,
+                    "labkit timeline shows what happened when",
+                    "언제 무슨 일이 있었는지: labkit timeline",
+                );
+                Failure::usage(error).next(next)
+            })?)
         }
         Request::Submit {} => value(submit(live).await),
-        // The conversation itself sees to a reset.
-        Request::Reset {} | Request::Stop {} => value(()),
+        Request::Snapshot {} => value(live.session.snapshot(live.order.lab.digest())),
+        // The conversation itself sees to these.
+        Request::Restore { .. } | Request::Reset {} | Request::Stop {} => value(()),
+    }
+}
+
+/// A sentence in the language of the person who started the lab.
+fn said(live: &Live, english: &str, korean: &str) -> String {
+    match live.order.language {
+        Language::En => english.to_owned(),
+        Language::Ko => korean.to_owned(),
     }
 }
 
@@ -104,8 +131,18 @@ async fn in_host_time<T>(live: &Live, work: impl Future<Output = T>) -> Result<T
     tokio::select! {
         biased;
         done = work => Ok(done),
-        () = patience => Err(Failure::failed("the lab's time is paused, and the answer waits for time to pass")
-            .next("labkit step lets a second pass; labkit resume lets it run")),
+        () = patience => {
+            let message = said(
+                live,
+                "the lab's time is paused, and the answer waits for time to pass",
+                "실습의 시간이 멈춰 있고, 답은 시간이 흐르기를 기다립니다",
+            );
+            Err(Failure::failed(message).next(said(
+                live,
+                "labkit step lets a second pass; labkit resume lets it run",
+                "labkit step 은 1초를 보내고, labkit resume 은 시간을 다시 흐르게 합니다",
+            )))
+        }
     }
 }
 
@@ -209,6 +246,7 @@ fn check_view(check: &CheckReport) -> CheckView {
         unanswered: None,
         expected: check.expected.clone(),
         actual: check.actual.clone(),
+        in_korean: check.in_korean.clone(),
         error: check.error.clone(),
         hint: check.hint.clone(),
     }
@@ -253,9 +291,10 @@ async fn inject(live: &Live, mut fault: Value) -> Result<Met, Failure> {
     if let Some(fields) = fault.as_object_mut() {
         fields.insert("id".to_owned(), Value::from(id.clone()));
     }
-    let spec: FaultSpec =
-        serde_json::from_value(fault).map_err(|error| Failure::usage(format!("no such fault: {error}")))?;
-    live.session.fault(spec).await.map_err(unmet)?;
+    let spec: FaultSpec = serde_json::from_value(fault).map_err(|error| {
+        Failure::usage(say!(live.order.language, "no such fault: {error}", "그런 장애는 없습니다: {error}"))
+    })?;
+    live.session.fault(spec).await.map_err(|error| unmet(live, error))?;
     let struck = faults(live).into_iter().find(|fault| fault.id == id);
     Ok(Met { targets: struck.map(|fault| fault.target).into_iter().collect(), id: Some(id) })
 }
@@ -267,21 +306,26 @@ async fn heal(live: &Live, id: Option<String>) -> Result<Met, Failure> {
         None => open.map(|fault| fault.id).collect(),
     };
     for id in &ids {
-        live.session.heal(id).await.map_err(unmet)?;
+        live.session.heal(id).await.map_err(|error| unmet(live, error))?;
     }
     let targets = faults(live).into_iter().filter(|fault| ids.contains(&fault.id)).map(|fault| fault.target);
     Ok(Met { targets: targets.collect(), id })
 }
 
-fn met(outcome: Result<String, String>) -> Result<Met, Failure> {
-    let printed = outcome.map_err(unmet)?;
+fn met(live: &Live, outcome: Result<String, String>) -> Result<Met, Failure> {
+    let printed = outcome.map_err(|error| unmet(live, error))?;
     // `stopped scheduler/0`
     let target = printed.split_whitespace().last().unwrap_or_default().to_owned();
     Ok(Met { id: None, targets: vec![target] })
 }
 
-fn unmet(error: String) -> Failure {
-    Failure::usage(error).next("labkit fault shows what is there and what is broken")
+fn unmet(live: &Live, error: String) -> Failure {
+    let next = said(
+        live,
+        "labkit fault shows what is there and what is broken",
+        "무엇이 있고 무엇이 고장 났는지: labkit fault",
+    );
+    Failure::usage(error).next(next)
 }
 
 /// Lets time pass; says how far it is, in milliseconds.
@@ -317,7 +361,8 @@ fn clock_view(live: &Live) -> Clock {
 async fn submit(live: &Live) -> Submitted {
     let submission = live.session.export().await;
     let files = vec![("submission.yaml".to_owned(), submission.to_yaml())];
-    Submitted { lab: submission.lab, files, steps: submission.steps.len(), answers: submission.answers.len() }
+    let (steps, answers) = (submission.steps.len(), submission.answers.len());
+    Submitted { lab: submission.lab, student: live.order.student.clone(), files, steps, answers }
 }
 
 fn components(live: &Live) -> Vec<ComponentView> {

@@ -4,6 +4,7 @@
 //! - [`class`]: which folders are submissions, and whose.
 //! - [`pool`]: worker processes over all cores; what each of them costs is bounded, and so is what it can harm.
 //! - [`worker`]: the process's side; [`protocol`]: what the two say to each other; [`limits`]: of a process.
+//! - [`sandbox`]: where the scripts of submissions run, if they may.
 //! - [`results`]: reports in a folder, each written whole or not at all.
 //!
 //! Invariants: a submission that ends its process costs itself only. What a fresh process makes of a submission
@@ -14,4 +15,5 @@ mod limits;
 pub mod pool;
 mod protocol;
 pub mod results;
+pub mod sandbox;
 pub mod worker;

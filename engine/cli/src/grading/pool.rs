@@ -15,11 +15,10 @@ use nix::sys::signal::Signal;
 
 use super::class::Submitted;
 use super::protocol::{ANSWER_MAX, Answer, Order};
+use super::sandbox::Sandbox;
 use crate::arguments::{Global, GradeArguments};
 use crate::failure::Failure;
 
-/// Submissions that one process grades before a fresh one takes over.
-const RENEWED_AFTER: usize = 200;
 /// How often a waiting grader looks whether it was interrupted.
 const LOOK: Duration = Duration::from_millis(50);
 /// The longest that a process takes to read the lab.
@@ -42,7 +41,12 @@ pub struct Pool {
     course: Option<std::path::PathBuf>,
     memory_mib: u64,
     seconds: u64,
+    /// The longest that an answer takes. Processor time is bounded by the kernel; this is for a process that waits.
+    patience: Duration,
+    /// Submissions that one process grades before a fresh one takes over.
+    renewed_after: usize,
     replay_only: bool,
+    sandbox: Option<Sandbox>,
 }
 
 impl Pool {
@@ -61,7 +65,12 @@ impl Pool {
             course: global.course.clone(),
             memory_mib: arguments.memory,
             seconds: arguments.time_limit,
+            patience: Duration::from_secs(
+                arguments.patience.unwrap_or(arguments.time_limit.saturating_mul(4).saturating_add(30)),
+            ),
+            renewed_after: arguments.renewed_after,
             replay_only: arguments.replay_only,
+            sandbox: arguments.allow_scripts.then(|| Sandbox::new(global, arguments)),
         }
     }
 
@@ -106,8 +115,9 @@ impl Pool {
         submitted: &Submitted,
         interrupted: &AtomicBool,
     ) -> Result<Option<Told>, Failure> {
+        let mut played = None;
         loop {
-            let mut own = match worker.take().filter(|worker| worker.graded < RENEWED_AFTER) {
+            let mut own = match worker.take().filter(|worker| worker.graded < self.renewed_after) {
                 Some(own) => own,
                 None => match Worker::start(scope, self, interrupted)? {
                     Some(own) => own,
@@ -119,9 +129,21 @@ impl Pool {
                 student: submitted.student.clone(),
                 seed: submitted.seed,
                 replay_only: self.replay_only,
+                played: played.clone(),
             };
-            let heard = own.ask(&order, self.patience(), interrupted);
+            let heard = own.ask(&order, self.patience, interrupted);
             let death = match heard {
+                Heard::Answer(Answer::Script(script)) if played.is_none() => {
+                    *worker = Some(own);
+                    match self.play(&script, submitted, interrupted) {
+                        Some(Ok(text)) => played = Some(text),
+                        Some(Err((outcome, problem))) => {
+                            return Ok(Some(Told::Nothing(outcome, vec![problem])));
+                        }
+                        None => return Ok(None),
+                    }
+                    continue;
+                }
                 Heard::Answer(answer) => {
                     own.graded += 1;
                     *worker = Some(own);
@@ -129,7 +151,7 @@ impl Pool {
                 }
                 Heard::Interrupted => return Ok(None),
                 Heard::TimedOut => {
-                    let message = format!("no answer within {} s", self.patience().as_secs());
+                    let message = format!("no answer within {} s", self.patience.as_secs());
                     return Ok(Some(Told::Nothing(Outcome::OverLimit, vec![message])));
                 }
                 Heard::Gone => own.end(),
@@ -143,9 +165,18 @@ impl Pool {
         }
     }
 
-    /// The longest that an answer takes. Processor time is bounded by the kernel; this is for a process that waits.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(self.seconds.saturating_mul(4).saturating_add(30))
+    /// Plays a submission's script, if scripts are allowed; nothing when interrupted.
+    fn play(
+        &self,
+        script: &str,
+        submitted: &Submitted,
+        interrupted: &AtomicBool,
+    ) -> Option<Result<String, (Outcome, String)>> {
+        let Some(sandbox) = &self.sandbox else {
+            let problem = "it is a script, and scripts are run only with --allow-scripts";
+            return Some(Err((Outcome::Refused, problem.to_owned())));
+        };
+        sandbox.play(script, &submitted.student, interrupted)
     }
 
     fn cause(&self, death: &Death) -> (Outcome, String) {
@@ -176,7 +207,7 @@ fn told(answer: Answer) -> Told {
         Answer::Report(report) => Told::Report(report),
         Answer::Refused(problems) => Told::Nothing(Outcome::Refused, problems),
         Answer::Panicked(message) => Told::Nothing(Outcome::EngineBug, vec![message]),
-        Answer::Ready => {
+        Answer::Ready | Answer::Script(_) => {
             Told::Nothing(Outcome::EngineBug, vec!["the grading process lost its place".to_owned()])
         }
     }

@@ -16,6 +16,9 @@ pub struct Order {
     pub seed: u64,
     /// Nothing is believed that the student's own run is said to have shown.
     pub replay_only: bool,
+    /// What came of its script: the text of a submission, which is graded in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub played: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +26,8 @@ pub enum Answer {
     /// The lab is read; orders may come.
     Ready,
     Report(Box<Report>),
+    /// It is a script, to be played before it can be graded.
+    Script(String),
     /// It cannot be read as a submission; why, with the places.
     Refused(Vec<String>),
     /// The engine panicked.

@@ -30,6 +30,9 @@ struct MadeWith {
     lab: String,
     /// Changes when the lab does.
     lab_digest: String,
+    /// Whether scripts were run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    scripts: bool,
 }
 
 /// A student's file, as it is written.
@@ -51,12 +54,19 @@ struct Kept {
 
 impl Results {
     /// The folder, made where it is not there.
-    pub fn open(folder: &Path, lab: &LabFolder, language: Language, gradescope: bool) -> io::Result<Results> {
+    pub fn open(
+        folder: &Path,
+        lab: &LabFolder,
+        language: Language,
+        gradescope: bool,
+        scripts: bool,
+    ) -> io::Result<Results> {
         fs::create_dir_all(folder.join("reports"))?;
         let made_with = MadeWith {
             labkit: env!("CARGO_PKG_VERSION").to_owned(),
             lab: lab.name().to_owned(),
             lab_digest: format!("{:016x}", lab.digest()),
+            scripts,
         };
         Ok(Results { folder: folder.to_owned(), language, gradescope, made_with })
     }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use labkit_lab::{Diagnostic, GradeOptions, LabFolder, grade, load_submission};
+use labkit_lab::{Diagnostic, GradeOptions, LabFolder, MemoryFiles, Submission, grade, load_submission};
 
 use super::limits;
 use super::protocol::{Answer, Order};
@@ -46,6 +46,19 @@ fn answer(lab: &LabFolder, order: Order) -> Answer {
         Ok(submission) => submission,
         Err(problems) => return Answer::Refused(told(&problems)),
     };
+    if let Some(script) = submission.script.take() {
+        let Some(played) = order.played else { return Answer::Script(script) };
+        let files = MemoryFiles([("submission.yaml".to_owned(), played.into_bytes())].into());
+        submission = match load_submission(&files, "", &lab.lab) {
+            // What it answers for itself stands beside what the script answered.
+            Ok(played) => Submission {
+                answers: submission.answers.into_iter().chain(played.answers).collect(),
+                ..played
+            },
+            Err(problems) => return Answer::Refused(told(&problems)),
+        };
+        submission.script = None;
+    }
     if order.replay_only {
         submission.observed.clear();
     }

@@ -154,7 +154,11 @@ fn the_timeline_tells_objects_components_and_the_past() {
     assert!(none.contains("labkit status"), "{none}");
     assert!(home.run(&["timeline", "--object", "pdo/web"]).ends_with(2).err.contains("did you mean `pod`"));
     home.run(&["timeline", "--object", "web"]).ends_with(2);
-    home.run(&["timeline", "--at", "3"]).ends_with(2);
+    let past = home.json(&["timeline", "--at", "5"]);
+    assert_eq!((&past["revision"], past["count"].as_i64() > Some(0)), (&json!(5), true), "{past}");
+    let first = home.json(&["timeline", "--object", "key/seq/1", "--at", "0"]);
+    assert_eq!((&first["keys"][0]["value"], &first["keys"][0]["version"]), (&json!(1), &json!(1)), "{first}");
+    assert!(home.run(&["timeline", "--at", "999999"]).ends_with(2).err.contains("has come to revision"));
     assert!(home.json(&["timeline", "--limit", "5"])["timeline"].as_array().unwrap().len() == 5);
     #[cfg(feature = "book")]
     {
@@ -162,6 +166,10 @@ fn the_timeline_tells_objects_components_and_the_past() {
         assert!(mermaid.starts_with("sequenceDiagram\n"), "{mermaid}");
         let html = home.run(&["timeline", "--format", "html", "--lang", "ko"]).ends_with(0).out;
         assert!(html.contains("<html lang=\"ko\">") && html.contains("BecomeLeader"));
+        assert!(
+            html.contains("sequenceDiagram") && html.contains("mermaid.initialize") && html.len() > 3_000_000
+        );
+        assert!(!html.contains("<!-- mermaid -->") && !html.contains("src=\"http"), "it needs no other file");
     }
     if !has("kubectl") {
         return;
@@ -185,6 +193,11 @@ fn the_timeline_tells_objects_components_and_the_past() {
     assert!(home.run(&["timeline", "--at", "2"]).ends_with(0).out.contains("/registry/"));
     let far = home.run(&["timeline", "--at", "999999"]).ends_with(2).err;
     assert!(far.contains("the store has come to revision"), "{far}");
+    // It can be asked when the lab is over, too.
+    home.run(&["stop"]).ends_with(0);
+    let after = home.json(&["timeline", "--object", "pod/web", "--at", &written[0].to_string()]);
+    assert_eq!(after["keys"][0]["value"]["spec"].get("nodeName"), None, "{after}");
+    assert_eq!(after["writtenAt"], now["writtenAt"]);
 }
 
 #[test]
@@ -207,6 +220,92 @@ fn a_new_lab_proves_itself() {
         korean.out
     );
     home.run(&["new"]).ends_with(2);
+}
+
+#[test]
+fn a_snapshot_is_restored_in_the_running_lab_and_in_a_fresh_one() {
+    let home = Home::new();
+    tiny(&home);
+    let ready = home.json(&["start", "./tiny"]);
+    assert!(home.run(&["restore"]).ends_with(2).err.contains("labkit snapshot"));
+    assert!(home.run(&["snapshot", "../x"]).ends_with(2).err.contains("is no name of a snapshot"));
+    if has("etcdctl") {
+        client(&ready, "etcdctl", "put a b").unwrap();
+        assert_eq!(home.json(&["check"])["points"], 2);
+    }
+    home.json(&["clock", "+10m"]);
+    home.json(&["fault", "kill", "etcd1"]);
+    home.json(&["fault", "heal"]);
+    assert!(home.run(&["snapshot", "here"]).ends_with(0).out.contains("labkit restore here"));
+    let (state, _) = (home.json(&["status"]), home.json(&["fault", "kill", "etcd1"]));
+    if has("etcdctl") {
+        client(&ready, "etcdctl", "put a spoiled").unwrap_err();
+    }
+    assert!(home.run(&["restore", "there"]).ends_with(2).err.contains("it has here"));
+    assert!(home.run(&["restore", "--list", "--lang", "ko"]).ends_with(0).out.contains("here: 시작 후 10m"));
+    let restored = home.json(&["restore", "here"]);
+    assert_eq!(
+        (&restored["env"], &restored["pid"], restored.get("trouble")),
+        (&ready["env"], &ready["pid"], None)
+    );
+    let same = |home: &Home| {
+        let now = home.json(&["status"]);
+        assert!(now["elapsedMs"].as_u64() >= state["elapsedMs"].as_u64(), "{now}");
+        assert_eq!(now["components"][0]["state"], "running");
+        assert_eq!(now["faults"].as_array().unwrap().len(), 1, "{now}");
+        if has("etcdctl") {
+            assert_eq!(client(&ready, "etcdctl", "get a --print-value-only").unwrap(), "b\n");
+            assert_eq!(home.json(&["check"])["points"], 2);
+        }
+    };
+    same(&home);
+    // What is handed in is all that was done, before and after.
+    home.run(&["submit", "--out", "mine"]).ends_with(0);
+    let text = std::fs::read_to_string(home.path().join("mine/submission.yaml")).unwrap();
+    assert!(!has("etcdctl") || text.matches("put -- a b").count() == 1, "{text}");
+    home.run(&["reset"]).ends_with(0);
+    assert!(
+        home.json(&["status"])["elapsedMs"].as_u64().unwrap() < 60_000,
+        "a reset begins at the beginning"
+    );
+    home.run(&["stop"]).ends_with(0);
+
+    let again = home.json(&["start", "./tiny", "--snapshot", "here"]);
+    assert_eq!(again.get("trouble"), None);
+    assert!(home.json(&["status"])["elapsedMs"].as_u64() >= state["elapsedMs"].as_u64());
+    home.run(&["stop"]).ends_with(0);
+    let lab = std::fs::read_to_string(home.path().join("tiny/lab.yaml")).unwrap();
+    home.write("tiny/lab.yaml", lab.replace("points: 2", "points: 3"));
+    let changed = home.run(&["start", "./tiny", "--snapshot", "here"]).ends_with(2);
+    assert!(changed.err.contains("have changed since"), "{}", changed.err);
+}
+
+#[test]
+fn a_student_gets_the_same_variants_live_and_graded() {
+    let home = Home::new();
+    let words = ["timeline", "--format", "json"];
+    let killed = |home: &Home, how: &[&str]| {
+        home.run(how);
+        let told = home.json(&words);
+        told["faults"][0]["atMs"].as_u64().unwrap()
+    };
+    let kim = killed(&home, &["run", LAB, "--solution", "--student", "kim"]);
+    let lee = killed(&home, &["run", LAB, "--solution", "--student", "lee"]);
+    let own = killed(&home, &["run", LAB, "--solution"]);
+    assert!(kim != lee && kim != own, "{kim} {lee} {own}");
+    let live = |more: &[&str], expected: u64| {
+        home.run(&[&["start", LAB], more].concat()).ends_with(0);
+        home.json(&["clock", "+10s"]);
+        let fault = home.json(&words)["faults"][0]["atMs"].as_u64().unwrap();
+        let told = home.run(&["submit", "--out", "mine", "--force"]).ends_with(0).out;
+        assert_eq!(told.contains("--student kim"), more.contains(&"kim"), "{told}");
+        home.run(&["stop"]).ends_with(0);
+        // The setup takes its own time in each run.
+        assert!(fault.abs_diff(expected) < 1000, "{fault} {expected}");
+    };
+    live(&["--student", "kim"], kim);
+    live(&["--student", "lee"], lee);
+    live(&[], own);
 }
 
 /// `tmux` with a server of its own, in a home.
@@ -245,4 +344,64 @@ fn a_watch_fits_a_narrow_terminal_and_leaves_it_as_it_was() {
     let after = shown();
     assert!(after.starts_with("BEFORE\n") && after.contains("labkit stop"), "{after}");
     tmux(&home, &["kill-server"]);
+}
+
+/// Start, check, watch, hint, clock, reset, one after the other in a terminal. `LABKIT_RECORD=DIR` keeps what was seen.
+#[test]
+fn a_session_in_a_terminal_fits_80_and_40_columns_in_both_languages() {
+    if Command::new("tmux").arg("-V").output().is_err() {
+        return eprintln!("SKIPPED: tmux is not installed");
+    }
+    for (columns, language, done) in [(80, "en", "begins anew"), (40, "ko", "새로 시작했습니다")] {
+        let home = Home::new();
+        let labkit = env!("CARGO_BIN_EXE_labkit");
+        let width = columns.to_string();
+        let shell = ["new-session", "-d", "-x", &width, "-y", "200", "-e", "PS1=$ ", "sh"];
+        tmux(&home, &shell);
+        let shown = || tmux(&home, &["capture-pane", "-p", "-J", "-S", "-", "-t", "0"]);
+        let type_in = |words: &str, until: &str| {
+            tmux(&home, &["send-keys", "-t", "0", "-l", words]);
+            tmux(&home, &["send-keys", "-t", "0", "Enter"]);
+            wait_for(&format!("{words}: {until}"), || shown().contains(until));
+        };
+        type_in(&format!("labkit() {{ {labkit} \"$@\" --lang {language}; }}; clear"), "$ ");
+        let number = std::cell::Cell::new(0);
+        let run = |words: &str| {
+            number.set(number.get() + 1);
+            let mark = format!("END{}", number.get());
+            type_in(&format!("labkit {words}; echo {mark}=$?"), &format!("{mark}="));
+            wait_for(&mark, || shown().lines().any(|line| line.starts_with(&format!("{mark}="))));
+            shown()
+        };
+        run(&format!("start {LAB}"));
+        run("check");
+        run("hint");
+        run("clock +15s");
+        let checked = run("check");
+        assert!(checked.contains('✓') && checked.contains("etcdctl"), "{checked}");
+        tmux(&home, &["send-keys", "-t", "0", "-l", "labkit watch; echo LEFT"]);
+        tmux(&home, &["send-keys", "-t", "0", "Enter"]);
+        wait_for("the page is drawn", || shown().contains("Ctrl-C"));
+        let watched = tmux(&home, &["capture-pane", "-p", "-t", "0"]);
+        tmux(&home, &["send-keys", "-t", "0", "C-c"]);
+        wait_for("it is left", || shown().lines().any(|line| line.starts_with("LEFT")));
+        let whole = run("reset");
+        assert!(whole.contains(done), "{whole}");
+        for line in whole.lines().chain(watched.lines()) {
+            // What is typed, or to be copied, is not broken by us; a terminal does that itself.
+            let copied = ["$ ", "    etcdctl", "  export "];
+            let is_copied =
+                copied.iter().any(|start| line.starts_with(start)) || line.contains(".local/state");
+            let width = unicode_width::UnicodeWidthStr::width(line);
+            assert!(is_copied || width <= columns, "{width} columns: {line}");
+        }
+        if let Some(folder) = std::env::var_os("LABKIT_RECORD") {
+            std::fs::write(
+                std::path::Path::new(&folder).join(format!("session-{language}.txt")),
+                whole + &watched,
+            )
+            .unwrap();
+        }
+        tmux(&home, &["kill-server"]);
+    }
 }

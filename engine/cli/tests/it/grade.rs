@@ -225,3 +225,71 @@ fn a_full_disk_is_told_and_leaves_whole_files() {
     }
     home.run(&["grade", "vault", "class", "--out", "grades", "--resume"]).ends_with(0);
 }
+
+#[test]
+fn a_process_that_is_replaced_changes_no_grade() {
+    let home = Home::new();
+    three(&home);
+    let words = ["grade", "vault", "class", "--format", "json", "--jobs", "1"];
+    let whole = home.run(&words).ends_with(0).out;
+    let renewed = home.run(&[&words[..], &["--renewed-after", "1"]].concat()).ends_with(0).out;
+    assert!(whole == renewed, "a fresh process for each");
+}
+
+/// The processes of a grader.
+fn workers(grader: u32) -> Vec<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    all.filter(|pid| parent(*pid) == Some(grader)).collect()
+}
+
+fn signal(pid: u32, signal: nix::sys::signal::Signal) {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()), signal);
+}
+
+/// A class of which the second takes long, and what is done to the worker while it is at that.
+fn disturbed(patience: &str, disturb: impl Fn(u32)) -> Value {
+    let home = Home::new();
+    vault(&home);
+    let slow = format!("{HEAD}steps:\n{}", "  - fastForward: 10m\n".repeat(2));
+    for (student, text) in [("a", HEAD), ("b", slow.as_str()), ("c", HEAD)] {
+        home.write(&format!("class/{student}/submission.yaml"), text);
+    }
+    let words = [
+        "grade",
+        "vault",
+        "class",
+        "--jobs",
+        "1",
+        "--out",
+        "grades",
+        "--format",
+        "json",
+        "--patience",
+        patience,
+    ];
+    let child = home.command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let first = home.path().join("grades/reports/a.json");
+    wait_for("the first report", || first.exists());
+    workers(child.id()).into_iter().for_each(disturb);
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+}
+
+#[test]
+fn a_process_that_dies_or_hangs_is_replaced() {
+    let outcomes = |class: &Value| {
+        ["a", "b", "c"].map(|student| row(class, student)["outcome"].as_str().unwrap().to_owned())
+    };
+    // Killed from outside, while it grades what is not its first: graded once more, in a fresh process.
+    let killed = disturbed("60", |worker| signal(worker, nix::sys::signal::Signal::SIGKILL));
+    assert_eq!(outcomes(&killed), ["graded", "graded", "graded"]);
+    // Stopped: it uses no time of the processor, and never answers.
+    let hung = disturbed("6", |worker| signal(worker, nix::sys::signal::Signal::SIGSTOP));
+    assert_eq!(outcomes(&hung), ["graded", "overLimit", "graded"]);
+    assert!(row(&hung, "b")["problems"][0].as_str().unwrap().contains("no answer within 6 s"), "{hung:#}");
+}

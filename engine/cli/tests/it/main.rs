@@ -4,10 +4,15 @@ mod attacks;
 #[cfg(feature = "book")]
 mod book;
 mod class;
+mod editor;
+mod elsewhere;
 mod follow;
 mod grade;
 mod home;
 mod live;
+mod pack;
+mod places;
 mod play;
+mod scripts;
 mod up;
 mod usage;

@@ -106,8 +106,8 @@ fn files_that_are_no_lab_are_refused() {
         assert!(ran.err.contains(says), "{what}: {}", ran.err);
     }
     tiny(&home, LAB);
-    std::fs::remove_file(home.path().join("tiny/solution/submission.yaml")).unwrap();
-    refused(&home, &["run", "tiny"], &["tiny/solution/submission.yaml"]);
+    std::fs::remove_file(home.path().join("tiny/start/submission.yaml")).unwrap();
+    refused(&home, &["run", "tiny"], &["tiny/start/submission.yaml"]);
 }
 
 fn bomb() -> String {

@@ -17,11 +17,12 @@ pub(crate) struct Recorder {
     notes: Arc<Mutex<Notes>>,
 }
 
-#[derive(Debug, Default)]
-struct Notes {
+/// What was noted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes {
     /// The tasks that have begun, and when.
-    tasks: Vec<(String, Duration)>,
-    steps: Vec<(Duration, Step)>,
+    pub tasks: Vec<(String, Duration)>,
+    pub steps: Vec<(Duration, Step)>,
 }
 
 impl Recorder {
@@ -37,18 +38,24 @@ impl Recorder {
         self.locked().tasks.push((id.to_owned(), at));
     }
 
-    /// Notes a step. A submission holds only what its lab allows, so nothing else is kept.
-    pub fn note(&self, run: &Run, at: Duration, step: Step) {
-        let (verb, _) = step.verb();
-        if run.lab.submission.allow.iter().any(|allowed| allowed == verb) {
-            self.locked().steps.push((at, step));
-        }
+    /// Notes a step.
+    pub fn note(&self, at: Duration, step: Step) {
+        self.locked().steps.push((at, step));
     }
 
-    /// Everything so far, with waits in between so that each step comes as late in its task as it was done.
-    pub fn steps(&self) -> Vec<Step> {
+    /// Everything so far, in order.
+    pub fn everything(&self) -> Notes {
+        let mut notes = self.locked().clone();
+        notes.steps.sort_by_key(|(at, _)| *at);
+        notes
+    }
+
+    /// What was done so far, as far as a submission may say it: with waits in between so that each step comes as
+    /// late in its task as it was done.
+    pub fn steps(&self, allowed: &[String]) -> Vec<Step> {
         let notes = self.locked();
         let mut noted = notes.steps.clone();
+        noted.retain(|(_, step)| allowed.iter().any(|allowed| allowed == step.verb().0));
         noted.sort_by_key(|(at, _)| *at);
         let mut steps = Vec::new();
         let (mut task, mut now) = (None, Duration::ZERO);

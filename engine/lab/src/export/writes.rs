@@ -46,7 +46,7 @@ pub(super) async fn follow(run: Arc<Run>, recorder: Recorder, mut seen: RecordId
             if let Some(done) = take_in(&record, &mut pending, &mut roots) {
                 let at = done.at;
                 for step in steps_of(&run, done).await {
-                    recorder.note(&run, at, step);
+                    recorder.note(at, step);
                 }
             }
         }

@@ -37,7 +37,10 @@ pub struct LabFolder {
     /// README.md and README.ko.md.
     pub readme: BTreeMap<Language, String>,
     pub start: Submission,
+    /// Empty in a student's copy.
     pub solution: Submission,
+    /// Whether it was packed for students, without its solution and the wrong ones.
+    pub is_students_copy: bool,
     /// By the name of their folders.
     pub wrong: BTreeMap<String, Submission>,
     /// `lab.yaml` before variants are put in, with the files that it names.
@@ -147,7 +150,10 @@ pub fn load_lab(files: &dyn Files, folder: &str) -> Result<LabFolder, Vec<Diagno
             let lab = serde_json::from_value(with_variants(&document, &low))
                 .expect("the same lab was read before its files");
             document["metadata"]["name"] = Value::from(loaded.typed.metadata.name.clone());
-            Ok(LabFolder { dir: PathBuf::from(folder), lab, readme, start, solution, wrong, document })
+            let is_students_copy = solution.is_none();
+            let solution = solution.unwrap_or_else(|| Submission::new(&loaded.typed.metadata.name));
+            let dir = PathBuf::from(folder);
+            Ok(LabFolder { dir, lab, readme, start, solution, is_students_copy, wrong, document })
         }
         _ => Err(problems),
     }

@@ -40,8 +40,8 @@ impl Names {
         };
         let known = || VARIABLES.iter().copied().chain(bound.iter().map(|name| name.as_str()));
         for name in cel.expression().variables() {
-            if !known().any(|known| known == name) && !is_bound(source, &name) {
-                let near = did_you_mean(&name, known().chain(self.variants.iter().map(String::as_str)));
+            if !known().any(|known| known == name) && !is_bound(source, name) {
+                let near = did_you_mean(name, known().chain(self.variants.iter().map(String::as_str)));
                 let help = near.map_or_else(
                     || format!("there are {}", list_of(known())),
                     |near| format!("did you mean `{near}`?"),

@@ -22,12 +22,13 @@ enum Author {
 }
 
 /// Reads a student's submission: the folder of `files` that holds a submission.yaml. Templates are not
-/// evaluated, and `expect` is ignored.
+/// evaluated, and what only the course's own say is ignored.
 pub fn load_submission(files: &dyn Files, folder: &str, lab: &Lab) -> Result<Submission, Vec<Diagnostic>> {
-    load(files, folder, lab, Author::Student).map(|submission| Submission { expect: None, ..submission })
+    load(files, folder, lab, Author::Student).map(Submission::into_a_students)
 }
 
-type Own = (Submission, Submission, BTreeMap<String, Submission>);
+/// The solution is absent where wrong/ is, too: in what is packed for students.
+type Own = (Submission, Option<Submission>, BTreeMap<String, Submission>);
 
 /// Reads start/, solution/ and wrong/*.
 pub(super) fn load_own(
@@ -39,9 +40,12 @@ pub(super) fn load_own(
     let mut of = |name: &str| {
         load(files, &join(folder, name), lab, Author::Course).map_err(|of| problems.extend(of)).ok()
     };
-    let (start, solution) = (of("start"), of("solution"));
+    let wrong_names = files.list(&join(folder, "wrong"));
+    let is_students = wrong_names.is_empty() && is_absent(files, &join(folder, "solution/submission.yaml"));
+    let start = of("start");
+    let solution = if is_students { Some(None) } else { of("solution").map(Some) };
     let mut wrong = BTreeMap::new();
-    for name in files.list(&join(folder, "wrong")) {
+    for name in wrong_names {
         let read = of(&format!("wrong/{name}"));
         wrong.extend(read.map(|submission| (name, submission)));
     }
@@ -54,6 +58,10 @@ pub(super) fn load_own(
     Some((start?, solution?, wrong))
 }
 
+fn is_absent(files: &dyn Files, path: &str) -> bool {
+    files.read(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 fn load(files: &dyn Files, folder: &str, lab: &Lab, author: Author) -> Result<Submission, Vec<Diagnostic>> {
     let path = join(folder, "submission.yaml");
     let loaded: Loaded<Submission> = reader::read(files, &path, Kind::Submission, &BTreeMap::new())?;
@@ -61,6 +69,7 @@ fn load(files: &dyn Files, folder: &str, lab: &Lab, author: Author) -> Result<Su
     if author == Author::Course {
         problems.extend(bad_templates(&loaded, lab));
     }
+    problems.extend(bad_script(&loaded, author));
     let (value, of_files) = inline::files(files, folder, &loaded.document, loaded.value.clone());
     problems.extend(of_files);
     if problems.is_empty() {
@@ -68,6 +77,21 @@ fn load(files: &dyn Files, folder: &str, lab: &Lab, author: Author) -> Result<Su
     } else {
         Err(problems)
     }
+}
+
+/// A script stands alone, and only a student's submission has one: a lab is proven by steps, which every machine can
+/// replay.
+fn bad_script(loaded: &Loaded<Submission>, author: Author) -> Option<Diagnostic> {
+    let submission = &loaded.typed;
+    submission.script.as_ref()?;
+    let problem = match author {
+        Author::Course => "a course's own submission has no script; write what it does as steps",
+        Author::Student if !submission.steps.is_empty() => {
+            "a submission has steps or a script, not both; what the script does becomes its steps"
+        }
+        Author::Student => return None,
+    };
+    Some(loaded.document.problem("/script", Part::Key, problem))
 }
 
 fn bad_templates(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagnostic> {

@@ -42,6 +42,21 @@ pub struct Report {
     pub tables: Tables,
     /// The messages of the run that tell its story.
     pub timeline: Vec<TimelineEntry>,
+    /// Where a long run's timeline has gaps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Messages of a long run that its report does not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftOut {
+    /// The id of the message before them; 0 where they come first.
+    pub after: u64,
+    pub count: usize,
+    /// When the first and the last of them were sent.
+    pub from_ms: u64,
+    pub to_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

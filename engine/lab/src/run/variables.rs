@@ -24,11 +24,11 @@ impl Run {
     pub(crate) async fn variables(&self, condition: &Condition) -> Result<BTreeMap<String, Value>, String> {
         let mut variables = BTreeMap::new();
         for name in condition.cel.expression().variables() {
-            if let Some(key) = condition.history.get(&name) {
-                variables.insert(name, self.history(key).await?);
+            if let Some(key) = condition.history.get(name) {
+                variables.insert(name.clone(), self.history(key).await?);
                 continue;
             }
-            let value = match (name.as_str(), condition.objects.get(&name)) {
+            let value = match (name.as_str(), condition.objects.get(name)) {
                 (_, Some(object)) => object.bound(&self.grader()?).await?,
                 ("answers", _) => json!(self.answers()),
                 ("elapsed", _) => json!(self.since_task_began(self.now())),
@@ -37,7 +37,7 @@ impl Run {
                 ("load", _) => self.load_table(),
                 _ => continue,
             };
-            variables.insert(name, value);
+            variables.insert(name.clone(), value);
         }
         Ok(variables)
     }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use labkit_lab::{Diagnostic, Files, MemoryFiles, load_lab, load_submission, render_plain};
+use labkit_lab::{Diagnostic, Files, MemoryFiles, load_course, load_lab, load_submission, render_plain};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
@@ -35,10 +35,9 @@ fn problems_with(path: &str, bytes: Vec<u8>) -> Vec<Diagnostic> {
 fn the_good_lab_is_good() {
     let lab = load_lab(&good(), "good").unwrap_or_else(|problems| panic!("{}", render_plain(&problems)));
     assert_eq!(lab.lab.points_max(), 2);
-    assert_eq!(
-        labkit_lab::lint_lab(&lab, 2).problems,
-        ["there are 1 wrong submissions; a lab has at least two"]
-    );
+    let problems = labkit_lab::lint_lab(&lab, 2).problems;
+    let problems: Vec<&str> = problems.iter().map(|problem| problem.en.as_str()).collect();
+    assert_eq!(problems, ["there are 1 wrong submissions; a lab has at least two"]);
 }
 
 #[test]
@@ -53,6 +52,7 @@ fn each_bad_file_gives_its_report() {
         let (name, of) = name.split_once('.').unwrap();
         let path = match of {
             "solution.yaml" => "solution/submission.yaml",
+            "wrong.yaml" => "wrong/one/submission.yaml",
             other => other,
         };
         let problems = problems_with(path, std::fs::read(&case).unwrap());
@@ -64,6 +64,27 @@ fn each_bad_file_gives_its_report() {
         }
         let expected = std::fs::read_to_string(&golden).unwrap_or_default();
         assert_eq!(report, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_courses_mistakes_are_told_with_those_of_its_labs() {
+    let mut files = good();
+    files.0.insert("good/lab.yaml".into(), b"kind: Lab\nminuets: 5\n".to_vec());
+    let course = "apiVersion: labkit.dev/v1alpha1\nkind: Course\ntitle: {en: Course, ko: 과정}\nsessions:\n\
+        \x20 - {id: session-1, title: {en: One, ko: 하나}, labs: [good, gone]}\n\
+        \x20 - {id: session-1, title: {en: Two, ko: 둘}, labs: [good]}\n";
+    files.0.insert("course.yaml".into(), course.into());
+    let problems = load_course(&files).unwrap_err();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    for expected in [
+        ("course.yaml:5:", "there is no lab in gone: no such file"),
+        ("course.yaml:6:", "`session-1` is there already"),
+        ("course.yaml:6:", "`good` is there already"),
+        ("good/lab.yaml:2:", "unknown field `minuets`"),
+    ] {
+        let is_told = |told: &String| told.starts_with(expected.0) && told.contains(expected.1);
+        assert!(told.iter().any(is_told), "{expected:?}\n{told:#?}");
     }
 }
 
@@ -105,6 +126,48 @@ fn a_missing_file_is_named() {
         let problems = load_lab(&files, "good").unwrap_err();
         assert_eq!(problems[0].to_string(), format!("good/{path}:1:1: cannot be read: no such file"));
     }
+}
+
+#[test]
+fn a_lab_without_its_solution_and_the_wrong_ones_is_a_students_copy() {
+    let mut files = good();
+    files.0.retain(|path, _| !path.starts_with("good/solution") && !path.starts_with("good/wrong"));
+    let lab = load_lab(&files, "good").unwrap();
+    assert!(lab.is_students_copy && lab.solution.steps.is_empty());
+    assert!(labkit_lab::lint_lab(&lab, 1).problems[0].en.contains("no solution/"));
+}
+
+#[test]
+fn a_script_stands_alone_and_is_a_students() {
+    let lab = load_lab(&good(), "good").unwrap();
+    let head = "apiVersion: labkit.dev/v1alpha1\nkind: Submission\nlab: good\n";
+    let read = |text: &str| {
+        let files =
+            MemoryFiles([("submission.yaml".to_owned(), format!("{head}{text}").into_bytes())].into());
+        load_submission(&files, "", &lab.lab)
+    };
+    assert_eq!(read("script: kubectl get pods\n").unwrap().script.as_deref(), Some("kubectl get pods"));
+    let both = read("script: x\nsteps: [{wait: 5s}]\n").unwrap_err();
+    assert!(both[0].message.contains("not both"), "{both:?}");
+    let own = problems_with("solution/submission.yaml", format!("{head}script: x\n").into_bytes());
+    assert!(own.iter().any(|problem| problem.message.contains("no script")), "{own:?}");
+}
+
+#[test]
+fn line_ends_of_windows_are_line_ends() {
+    let mut files = good();
+    for bytes in files.0.values_mut() {
+        *bytes = String::from_utf8(bytes.clone()).unwrap().replace('\n', "\r\n").into_bytes();
+    }
+    let windows = load_lab(&files, "good").unwrap_or_else(|problems| panic!("{}", render_plain(&problems)));
+    let unix = load_lab(&good(), "good").unwrap();
+    assert_eq!(windows.lab, unix.lab);
+    let report = |lab| labkit_lab::grade(lab, &lab.solution, &labkit_lab::GradeOptions::default()).to_json();
+    assert_eq!(report(&windows), report(&unix));
+    let broken =
+        String::from_utf8(good().0["good/lab.yaml"].clone()).unwrap().replace('\n', "\r\n") + "extra: 1\r\n";
+    let problems = problems_with("lab.yaml", broken.into_bytes());
+    assert!(problems[0].line > 5 && !render_plain(&problems).contains('\r'), "{}", render_plain(&problems));
 }
 
 #[test]

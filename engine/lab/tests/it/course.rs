@@ -18,7 +18,7 @@ fn solution(lab: &LabFolder, seed: u64) -> labkit_lab::Report {
 #[test]
 fn kill_the_leader_proves_itself() {
     let result = lint_lab(&lab("session-2/kill-the-leader"), seeds());
-    assert!(result.problems.is_empty(), "{}", result.problems.join("\n"));
+    assert!(result.problems.is_empty(), "{:#?}", result.problems);
 }
 
 #[test]

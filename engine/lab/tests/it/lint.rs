@@ -1,7 +1,7 @@
 //! What lint finds in labs whose files are all well formed: checks that look at nothing, mistakes that cost nothing,
 //! READMEs that differ.
 
-use labkit_lab::{Expect, LabFolder, Language, LintResult, lint_lab};
+use labkit_lab::{Equivalent, Expect, LabFolder, Language, LintResult, Text, lint_lab};
 
 use crate::made;
 
@@ -22,15 +22,15 @@ fn put() -> LabFolder {
 
 #[track_caller]
 fn check(result: &LintResult, problem: &str) {
-    assert!(result.problems.iter().any(|told| told.contains(problem)), "{:#?}", result.problems);
+    assert!(result.problems.iter().any(|told| told.en.contains(problem)), "{:#?}", result.problems);
     assert_eq!(result.mutants, 0, "the mutants of a lab that is not right are not tried");
 }
 
 #[test]
 fn mistakes_that_cost_nothing_are_reported_and_are_no_problem() {
     let result = lint_lab(&put(), 1);
-    assert_eq!(result.problems, Vec::<String>::new());
-    let survivors: Vec<&str> = result.survivors.iter().map(|what| what.en.as_str()).collect();
+    assert_eq!(result.problems, []);
+    let survivors: Vec<&str> = result.survivors.iter().map(|survivor| survivor.what.en.as_str()).collect();
     assert_eq!(
         survivors,
         [
@@ -39,6 +39,28 @@ fn mistakes_that_cost_nothing_are_reported_and_are_no_problem() {
         ]
     );
     assert_eq!(result.mutants, 4, "reading is no step that could be left out");
+}
+
+#[test]
+fn a_mutant_that_the_solution_declares_is_no_survivor() {
+    let mut lab = put();
+    let because = Text::new("c is nobody's key", "c 는 아무도 보지 않는 키");
+    let equivalent = |mutants: &[&str]| Equivalent {
+        mutants: mutants.iter().map(|mutant| (*mutant).to_owned()).collect(),
+        because: because.clone(),
+    };
+    lab.solution.equivalent = vec![equivalent(&["without-step-2", "step-2.etcdctl"])];
+    let result = lint_lab(&lab, 2);
+    assert_eq!((&result.problems[..], &result.survivors[..]), (&[][..], &[][..]));
+    let declared: Vec<(&str, &[u64])> =
+        result.equivalent.iter().map(|of| (of.mutant.as_str(), of.seeds.as_slice())).collect();
+    assert_eq!(declared, [("without-step-2", &[1, 2][..]), ("step-2.etcdctl", &[1, 2][..])]);
+    assert_eq!(result.equivalent[0].because.as_ref(), Some(&because));
+
+    lab.solution.equivalent.push(equivalent(&["without-step-1", "step-9.x"]));
+    let problems = lint_lab(&lab, 1).problems;
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert!(problems[0].en.contains("names step-9.x") && problems[1].ko.contains("without-step-1"));
 }
 
 #[test]
@@ -58,5 +80,5 @@ fn both_languages_give_the_same_commands() {
         "README.ko.md lacks a command in one that the other language has: etcdctl get a",
     );
     lab.readme.insert(Language::Ko, readme("# 읽기\netcdctl put a b\netcdctl get a"));
-    assert_eq!(lint_lab(&lab, 1).problems, Vec::<String>::new());
+    assert_eq!(lint_lab(&lab, 1).problems, []);
 }

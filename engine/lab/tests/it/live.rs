@@ -123,3 +123,87 @@ fn hints_come_one_by_one_and_faults_of_ones_own_are_exported() {
         );
     });
 }
+
+/// One key that must stay for a time, then another.
+fn keeps() -> LabFolder {
+    let check = |id: &str, timing: &str, key: &str| {
+        format!(
+            "{{id: {id}, title: {{en: {id}, ko: {id}}}, points: 1, {timing}etcd: {{keys: [{{key: {key}, value: x}}]}}}}"
+        )
+    };
+    let (once, kept) = (check("once", "", "a"), check("kept", "always: 60s, ", "b"));
+    let tasks = format!(
+        "\n  - id: one\n    checks: [{once}, {kept}]\n  - id: two\n    checks: [{}]\n  - id: three\n    checks: [{}]",
+        check("then", "", "c"),
+        check("last", "", "d"),
+    );
+    crate::made("{etcd: {members: 1}}", " [{etcdctl: put b x}]", &tasks, " []")
+}
+
+#[test]
+fn what_passed_stays_passed_unless_the_lab_says_always() {
+    run(Pace::Wall, 1, |world| async move {
+        let session = begin(&world, &keeps(), 1).await;
+        let etcdctl = session.cluster().etcd_client("etcdctl");
+        etcdctl.put(PutRequest::new("a", "x")).await.unwrap();
+        assert_eq!(session.check().await.points, 2);
+        assert_eq!(session.task().id, "two");
+        etcdctl.put(PutRequest::new("a", "y")).await.unwrap();
+        session.fast_forward(Span::seconds(1)).await.unwrap();
+        assert_eq!(session.check().await.points, 2, "what was done once is done");
+        etcdctl.put(PutRequest::new("b", "y")).await.unwrap();
+        session.fast_forward(Span::seconds(1)).await.unwrap();
+        let broken = session.check().await;
+        assert_eq!((broken.points, broken.failed()), (1, vec!["one/kept".to_owned(), "two/then".to_owned()]));
+        etcdctl.put(PutRequest::new("b", "x")).await.unwrap();
+        assert_eq!(session.check().await.points, 1, "a broken promise is not mended");
+    });
+    run(Pace::Wall, 1, |world| async move {
+        let session = begin(&world, &keeps(), 1).await;
+        let etcdctl = session.cluster().etcd_client("etcdctl");
+        etcdctl.put(PutRequest::new("a", "x")).await.unwrap();
+        assert_eq!(session.check().await.points, 2);
+        session.fast_forward(Span::seconds(61)).await.unwrap();
+        etcdctl.put(PutRequest::new("b", "y")).await.unwrap();
+        session.fast_forward(Span::seconds(1)).await.unwrap();
+        assert_eq!(session.check().await.points, 2, "its time was over");
+    });
+}
+
+#[test]
+fn a_snapshot_is_come_back_to() {
+    let lab = keeps();
+    let digest = lab.digest();
+    let (before, snapshot) = run(Pace::Wall, 1, |world| {
+        let lab = lab.clone();
+        async move {
+            let session = begin(&world, &lab, 1).await;
+            let etcdctl = session.cluster().etcd_client("etcdctl");
+            etcdctl.put(PutRequest::new("a", "x")).await.unwrap();
+            session.fast_forward(Span::seconds(90)).await.unwrap();
+            assert_eq!(session.check().await.points, 2);
+            etcdctl.put(PutRequest::new("c", "x")).await.unwrap();
+            session.fast_forward(Span::seconds(1)).await.unwrap();
+            session.check().await;
+            assert_eq!(session.task().id, "three");
+            (session.check().await, session.snapshot(digest))
+        }
+    });
+    let snapshot: labkit_lab::Snapshot =
+        serde_json::from_str(&serde_json::to_string(&snapshot).unwrap()).unwrap();
+    assert!(snapshot.at_ms >= 91_000, "{}", snapshot.at_ms);
+    run(Pace::Wall, 2, |world| async move {
+        let session = begin(&world, &lab, snapshot.seed).await;
+        assert_eq!(session.restore(&snapshot).await, Vec::<String>::new());
+        assert_eq!(session.task().id, "three");
+        let after = session.check().await;
+        assert_eq!((after.points, verdicts(&after)), (before.points, verdicts(&before)));
+        assert!(after.virtual_ms >= 91_000, "{}", after.virtual_ms);
+        // What was done is known, and goes on from there.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let again = session.snapshot(digest);
+        assert_eq!(again.steps(), snapshot.steps());
+        session.cluster().etcd_client("etcdctl").put(PutRequest::new("d", "x")).await.unwrap();
+        assert_eq!(session.check().await.points, 4);
+    });
+}

@@ -165,7 +165,7 @@ fn lines(screen: &Screen, told: &mut BTreeMap<String, Mark>, task: &mut Option<u
             }
             let (_, _, word) = check::verdict(screen, check.verdict);
             let title = check.title.for_language(language);
-            let (expected, actual) = (&check.expected, &check.actual);
+            let (expected, actual) = check.said_in(screen.language);
             let why = match check.verdict {
                 Mark::NotYet | Mark::Failed if check.unanswered.is_none() => say!(
                     language,
@@ -207,6 +207,7 @@ mod tests {
             unanswered: None,
             expected: "this and that, and much more of it than fits into one line".to_owned(),
             actual: "nothing".to_owned(),
+            in_korean: None,
             error: None,
             hint: None,
         };
