@@ -24,6 +24,7 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
     ),
     ("Instructors", "강사", &["run", "grade", "lint", "new", "schema"]),
     ("Publishers", "출판", &["book"]),
+    ("Everyone", "누구나", &["etcd"]),
 ];
 
 /// Command lines that show a command's use.
@@ -87,6 +88,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("lint", &["labkit lint", "labkit lint labs/my-lab --seeds 20"]),
     ("new lab", &["labkit new lab lease-expires", "labkit new lab lease-expires --dir labs/session-2"]),
     ("schema", &["labkit schema", "labkit schema --check"]),
+    (
+        "etcd",
+        &[
+            "labkit etcd",
+            "labkit etcd --name etcd1 --data-dir /tmp/etcd1 \\\n    \
+             --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \\\n    \
+             --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \\\n    \
+             --initial-cluster etcd1=http://127.0.0.1:2380,etcd2=http://127.0.0.1:2480,etcd3=http://127.0.0.1:2580",
+            "ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:2379 endpoint status -w table",
+        ],
+    ),
     ("book build", &["labkit book build --out ~/public/labkit"]),
     ("book serve", &["labkit book serve --port 3000"]),
 ];

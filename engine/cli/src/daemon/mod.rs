@@ -275,13 +275,13 @@ pub fn components(cluster: &Cluster) -> Vec<String> {
     counts.map(|(kind, count)| if count == 1 { kind } else { format!("{kind} × {count}") }).collect()
 }
 
-/// The signals that end a lab.
-struct Ends {
+/// The signals that end a lab, or a member.
+pub struct Ends {
     signals: Vec<tokio::signal::unix::Signal>,
 }
 
 impl Ends {
-    fn listen(foreground: bool) -> Result<Ends, Failure> {
+    pub fn listen(foreground: bool) -> Result<Ends, Failure> {
         let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
         if foreground {
             kinds.push(SignalKind::hangup());
@@ -293,7 +293,7 @@ impl Ends {
     }
 
     /// Waits for the first of them.
-    async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         std::future::poll_fn(|context| {
             let came = self.signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
             if came { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }

@@ -4,9 +4,12 @@ mod attacks;
 #[cfg(feature = "book")]
 mod book;
 mod class;
+mod etcd;
 mod follow;
 mod grade;
 mod home;
+#[path = "../../../../tests/linearizability.rs"]
+mod linearizability;
 mod live;
 mod play;
 mod usage;
