@@ -51,8 +51,9 @@ dist:
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 
-# The full seed counts: takes minutes.
+# The full seed counts, and a thousand rounds of kill -9: takes about an hour.
 soak:
     LABKIT_SEEDS=1000 cargo test --release --workspace --test suite -- invariant_
     LABKIT_SEEDS=200 cargo test --release --workspace --test suite -- labs::
     LABKIT_SEEDS=1000 cargo test --release --workspace --test it -- grade::a_class
+    LABKIT_SEEDS=1000 cargo test --release --workspace --test it -- etcd::invariant_

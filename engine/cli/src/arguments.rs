@@ -1,12 +1,14 @@
 //! The command line. The doc comments are its help, in English; `help` adds the examples, the groups and the
 //! Korean.
 
+mod etcd;
 mod grade;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use etcd::{ClusterState, EtcdArguments};
 pub use grade::{GradeArguments, GradeFormat, GradeOn, WorkerArguments};
 
 /// Labs on how Kubernetes works inside: real kubectl and etcdctl against a control plane that boots at once.
@@ -171,6 +173,13 @@ pub enum Command {
     ///
     /// Writes them to the schemas/ folder beside labs/. With --check, only says whether they are up to date.
     Schema(SchemaArguments),
+    /// Run one etcd member in this terminal, with etcd's flags.
+    ///
+    /// Three terminals, or three machines, make a cluster: give each its own --name and URLs, and all the same
+    /// --initial-cluster. Stock etcdctl works against it. Every write is on the disks of a majority before it is
+    /// acknowledged: kill a member as you like, and start it again with the same command line. It then reads its log
+    /// and its last snapshot from the data directory; the --initial... flags count only the first time. Ctrl-C ends it.
+    Etcd(EtcdArguments),
     /// Build the course as a book, or serve it.
     #[cfg(feature = "book")]
     #[command(subcommand)]
@@ -362,6 +371,11 @@ pub enum FaultVerb {
     },
     /// Let an etcd member's disk take no more.
     FullDisk {
+        /// A member of the store: etcd/leader, etcd/etcd1.
+        target: String,
+    },
+    /// Flip a byte in an etcd member's log: it shows when the member starts the next time.
+    CorruptByte {
         /// A member of the store: etcd/leader, etcd/etcd1.
         target: String,
     },

@@ -22,9 +22,9 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
             "timeline", "status", "snapshot", "restore", "reset", "submit", "stop",
         ],
     ),
-    ("Experiments", "실험", &["up"]),
     ("Instructors", "강사", &["run", "grade", "lint", "new", "pack", "schema"]),
     ("Publishers", "출판", &["book"]),
+    ("Experiments", "실험", &["up", "etcd"]),
 ];
 
 /// Command lines that show a command's use.
@@ -109,6 +109,17 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("pack", &["labkit pack --student --out handout/", "labkit pack kill-the-leader --student"]),
     ("new lab", &["labkit new lab lease-expires", "labkit new lab lease-expires --dir labs/session-2"]),
     ("schema", &["labkit schema", "labkit schema --check"]),
+    (
+        "etcd",
+        &[
+            "labkit etcd",
+            "labkit etcd --name etcd1 --data-dir /tmp/etcd1 \\\n    \
+             --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \\\n    \
+             --listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \\\n    \
+             --initial-cluster etcd1=http://127.0.0.1:2380,etcd2=http://127.0.0.1:2480,etcd3=http://127.0.0.1:2580",
+            "ETCDCTL_API=3 etcdctl --endpoints 127.0.0.1:2379 endpoint status -w table",
+        ],
+    ),
     ("book build", &["labkit book build --out ~/public/labkit"]),
     ("book serve", &["labkit book serve --port 3000"]),
 ];

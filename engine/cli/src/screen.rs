@@ -137,6 +137,11 @@ impl Screen {
         self.print(&serde_json::to_string_pretty(value).expect("what is printed has string keys"));
     }
 
+    /// Prints a value for a program that reads line by line.
+    pub fn print_line(&self, value: &impl Serialize) {
+        self.print(&serde_json::to_string(value).expect("what is printed has string keys"));
+    }
+
     /// Prints a paragraph, wrapped, each line after `indent`.
     pub fn print_prose(&self, indent: &str, text: &str) {
         self.print(&wrap(text, self.prose_width(), indent));

@@ -15,7 +15,7 @@ use crate::error::UnknownMember;
 use crate::member::Member;
 use crate::payload::Message;
 use crate::peer::Peers;
-use crate::raft::log::Log;
+use crate::raft::log::{Found, Log};
 use crate::raft::machine::Machine;
 use crate::raft::network::Links;
 use crate::raft::{self, Node, Raft};
@@ -75,6 +75,8 @@ pub(crate) struct Cluster {
     peers: Mutex<Vec<Peer>>,
     running: Mutex<BTreeMap<u64, Arc<Member>>>,
     client_urls: Mutex<BTreeMap<u64, Vec<String>>>,
+    /// Why members did not start the last time.
+    failures: Mutex<BTreeMap<u64, String>>,
     exits: mpsc::UnboundedSender<Exit>,
     /// Set where every member is a process of its own.
     pub peers_elsewhere: Option<Box<dyn Peers>>,
@@ -132,6 +134,7 @@ impl Cluster {
             peers,
             running,
             client_urls,
+            failures: Mutex::default(),
             exits,
             peers_elsewhere: None,
         }
@@ -215,25 +218,34 @@ impl Cluster {
     async fn start(self: &Arc<Self>, peer: &Peer) {
         let disk = Disk::Simulated(self.world.disk(&peer.name));
         let founders = peer.founder.then(|| self.founders());
-        if let Err(error) = self.try_start(peer, disk, founders).await {
+        self.locked_failures().remove(&peer.id);
+        let identity = Identity { member_id: peer.id, cluster_id: self.id };
+        let started = async {
+            let found = Log::open(disk.clone(), identity, founders).await?;
+            self.try_start(peer, disk.clone(), found).await
+        };
+        if let Err(error) = started.await {
             let reason = error.to_string();
+            self.locked_failures().insert(peer.id, reason.clone());
             self.world.trace().record(&peer.name, &peer.name, Message::Exit { reason });
         }
     }
 
-    /// Starts a member on a disk. It begins with the membership of `founders` if that is empty.
+    fn locked_failures(&self) -> MutexGuard<'_, BTreeMap<u64, String>> {
+        self.failures.lock().expect("no panic happens under this lock")
+    }
+
+    /// Starts a member with the log that was found on its disk.
     pub async fn try_start(
         self: &Arc<Self>,
         peer: &Peer,
         disk: Disk,
-        founders: Option<BTreeMap<u64, Node>>,
+        found: Found,
     ) -> Result<(), StartError> {
         let component = self.world.component(&peer.name);
         let exits = self.exits.clone();
         let member =
             Arc::new(Member::new(&self.world, component.clone(), peer.id, self.id, &self.config, exits));
-        let identity = Identity { member_id: peer.id, cluster_id: self.id };
-        let found = Log::open(disk.clone(), identity, founders).await?;
         if let Some(torn) = found.torn {
             let Torn { file, offset, bytes } = torn;
             self.world.trace().record(&peer.name, &peer.name, Message::Repair { file, offset, bytes });
@@ -402,6 +414,12 @@ impl Etcd {
             self.cluster.start(&peer).await;
         }
         Ok(())
+    }
+
+    /// Why a member did not come up when it was started, if it did not: its log or its snapshot cannot be read.
+    pub fn why_not_started(&self, member: &str) -> Option<String> {
+        let peer = self.cluster.peer(member).ok()?;
+        self.cluster.locked_failures().get(&peer.id).cloned()
     }
 
     /// Stops a member as SIGSTOP does.

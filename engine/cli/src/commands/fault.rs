@@ -63,6 +63,7 @@ fn request(verb: &FaultVerb) -> Result<Request, Failure> {
             fault(json!({ "slowDisk": {"target": target, "by": by(text)?} }))
         }
         FaultVerb::FullDisk { target } => fault(json!({ "fullDisk": target })),
+        FaultVerb::CorruptByte { target } => fault(json!({ "corruptByte": target })),
         FaultVerb::Heal { id } => Ok(Request::Heal { id: id.clone() }),
         FaultVerb::Stop { target } => Ok(Request::StopComponent { target: target.clone() }),
         FaultVerb::Start { target } => Ok(Request::StartComponent { target: target.clone() }),

@@ -5,6 +5,7 @@ mod answer;
 mod book;
 mod check;
 mod clock;
+mod etcd;
 mod fault;
 mod grade;
 mod hint;
@@ -63,6 +64,7 @@ pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
         Command::Pack(arguments) => pack::run(screen, global, &arguments),
         Command::New(NewCommand::Lab(arguments)) => new::lab(screen, &arguments),
         Command::Schema(arguments) => schema::run(screen, global, &arguments),
+        Command::Etcd(arguments) => etcd::run(screen, &arguments),
         #[cfg(feature = "book")]
         Command::Book(command) => book::run(screen, global, command),
         Command::Daemon(arguments) => start::daemon(screen, global, &arguments),

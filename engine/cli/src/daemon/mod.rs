@@ -325,7 +325,7 @@ pub fn components(cluster: &Cluster) -> Vec<String> {
     counts.map(|(kind, count)| if count == 1 { kind } else { format!("{kind} × {count}") }).collect()
 }
 
-/// The signals that end a lab.
+/// The signals that end a lab, or a member.
 pub struct Ends {
     signals: Vec<tokio::signal::unix::Signal>,
 }

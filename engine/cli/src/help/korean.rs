@@ -55,6 +55,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("fault drop", "무리 사이의 메시지를 0에서 1까지의 확률로 잃습니다.", ""),
     ("fault slow-disk", "etcd 멤버의 디스크 동기화가 매번 그만큼 걸리게 합니다.", ""),
     ("fault full-disk", "etcd 멤버의 디스크가 더는 받지 못하게 합니다.", ""),
+    (
+        "fault corrupt-byte",
+        "etcd 멤버의 로그에서 바이트 하나를 뒤집습니다. 멤버가 다음에 시작할 때 드러납니다.",
+        "",
+    ),
     ("fault heal", "장애를 복구합니다: 그 ID 하나, 또는 모두.", ""),
     ("fault stop", "`fault start` 할 때까지 컴포넌트를 정상적으로 멈춥니다.", ""),
     ("fault start", "멈추거나 죽은 컴포넌트를 시작합니다.", ""),
@@ -153,6 +158,14 @@ const COMMANDS: &[(&str, &str, &str)] = &[
         "편집기를 위한 실습 파일의 JSON 스키마 쓰기.",
         "labs/ 옆의 schemas/ 폴더에 씁니다. --check 는 최신인지 여부만 알려 줍니다.",
     ),
+    (
+        "etcd",
+        "이 터미널에서 etcd 멤버 하나를 etcd의 플래그로 실행하기.",
+        "터미널 세 개, 또는 머신 세 대가 클러스터를 이룹니다. 저마다 다른 --name 과 URL을, 모두에게 같은 --initial-cluster 를 \
+         주세요. 순정 etcdctl이 그대로 동작합니다. 모든 쓰기는 과반수의 디스크에 기록된 뒤에야 확인되므로 멤버를 얼마든지 죽이고 \
+         같은 명령으로 다시 시작해도 됩니다. 그때는 데이터 디렉터리의 로그와 마지막 스냅샷을 읽으며, --initial... 플래그는 처음 한 \
+         번만 쓰입니다. Ctrl-C 로 끝납니다.",
+    ),
     ("book", "과정을 책으로 만들거나 보여 주기.", ""),
     (
         "book build",
@@ -217,6 +230,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("power-loss target", "etcd 멤버: etcd/leader, etcd/etcd1."),
     ("slow-disk target", "etcd 멤버: etcd/leader, etcd/etcd1."),
     ("full-disk target", "etcd 멤버: etcd/leader, etcd/etcd1."),
+    ("corrupt-byte target", "etcd 멤버: etcd/leader, etcd/etcd1."),
     ("link", "둘 이상의 무리: \"etcd1 | etcd2, etcd3\"."),
     ("delay by", "시간: 200ms, 1s."),
     ("slow-disk by", "시간: 200ms, 1s."),
@@ -262,6 +276,36 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("check", "쓰지 않기. 최신이 아닌 파일이 있으면 1로 끝납니다."),
     ("schema out", "쓸 폴더 [기본값: labs/ 옆의 schemas/]."),
     ("out", "책을 둘 곳 [기본값: 체크아웃에서는 target/book, 아니면 labkit-book]."),
+    ("etcd name", "멤버의 이름."),
+    ("data_dir", "로그와 스냅샷을 둘 곳 [기본값: NAME.etcd]."),
+    (
+        "initial_cluster",
+        "창립 멤버들을 이름=피어URL 꼴로, 쉼표로 나누어. 합류할 때는 자신을 포함한 모든 멤버 [기본값: 자신만].",
+    ),
+    ("initial_cluster_state", "클러스터를 새로 만들지, `etcdctl member add` 뒤에 합류할지."),
+    ("initial_cluster_token", "같은 URL에 만든 클러스터들을 구별하는 토큰."),
+    ("listen_client_urls", "클라이언트를 기다리는 곳 [기본값: http://localhost:2379]."),
+    (
+        "advertise_client_urls",
+        "클라이언트가 찾아오는 곳. `etcdctl member list` 가 보여 줍니다 [기본값: http://localhost:2379].",
+    ),
+    ("listen_peer_urls", "다른 멤버를 기다리는 곳."),
+    ("initial_advertise_peer_urls", "다른 멤버가 찾아오는 곳."),
+    ("heartbeat_interval", "리더가 자신이 살아 있음을 알리는 간격(밀리초)."),
+    ("election_timeout", "팔로어가 그 소식을 기다리다 선거에 나서기까지의 시간(밀리초)."),
+    ("snapshot_count", "로그 항목 몇 개마다 스냅샷을 만들지."),
+    (
+        "quota_backend_bytes",
+        "저장소가 커질 수 있는 한도. 0은 2 GiB. 넘으면 자리가 날 때까지 쓰기를 받지 않습니다.",
+    ),
+    ("cert_file", "클라이언트에게 보일 인증서."),
+    ("key_file", "--cert-file 의 키."),
+    ("trusted_ca_file", "클라이언트 인증서를 발급했어야 하는 인증 기관."),
+    ("client_cert_auth", "그런 인증서가 없는 클라이언트를 거부하기."),
+    ("peer_cert_file", "다른 멤버에게 보일 인증서."),
+    ("peer_key_file", "--peer-cert-file 의 키."),
+    ("peer_trusted_ca_file", "멤버들의 인증서를 발급했어야 하는 인증 기관."),
+    ("peer_client_cert_auth", "그런 인증서가 없는 멤버를 거부하기."),
     ("port", "127.0.0.1 의 포트. 0 이면 비어 있는 아무 포트."),
 ];
 

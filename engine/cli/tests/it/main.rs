@@ -6,9 +6,12 @@ mod book;
 mod class;
 mod editor;
 mod elsewhere;
+mod etcd;
 mod follow;
 mod grade;
 mod home;
+#[path = "../../../../tests/linearizability.rs"]
+mod linearizability;
 mod live;
 mod pack;
 mod places;

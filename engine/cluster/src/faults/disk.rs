@@ -1,4 +1,4 @@
-//! `slowDisk` and `fullDisk`, for members of the store. Healing restores the disk; what it holds stays.
+//! `slowDisk`, `fullDisk` and `corruptByte`, for members of the store. Healing restores the disk; what it holds stays.
 
 use std::time::Duration;
 
@@ -21,4 +21,11 @@ pub(super) fn inject_full(cluster: &Cluster, target: &str) -> Result<(String, Re
     let disk = cluster.world().disk(&member);
     disk.set_full(true);
     Ok((target.to_string(), Remedy::FreeDisk(disk)))
+}
+
+pub(super) fn inject_corrupt(cluster: &Cluster, target: &str) -> Result<(String, Remedy), FaultError> {
+    let (target, member) = cluster.member("corruptByte", target)?;
+    let (file, offset) = cluster.inner.etcd.corrupt_log(&member).expect("targets are members");
+    let disk = cluster.world().disk(&member);
+    Ok((target.to_string(), Remedy::MendByte { disk, file, offset }))
 }

@@ -36,6 +36,8 @@ pub enum Fault {
     SlowDisk { target: String, by: Duration },
     /// Lets a member's disk take no more.
     FullDisk(String),
+    /// Flips a byte in the midst of a member's log on its disk, which shows at its next start.
+    CorruptByte(String),
 }
 
 /// Why a fault, or a stop or start, did not happen. The text says what to name instead.
@@ -57,6 +59,8 @@ pub enum FaultError {
     BadProbability(f64),
     #[error("{0} did not start again: {1}")]
     Restart(Target, BootError),
+    #[error("{0} ended as soon as it was started: {1}")]
+    EndedAtOnce(Target, String),
 }
 
 /// A fault that was injected. Healing takes it back.
@@ -79,6 +83,7 @@ enum Remedy {
     RemoveRules(Vec<RuleId>),
     FastDisk(Disk),
     FreeDisk(Disk),
+    MendByte { disk: Disk, file: String, offset: usize },
 }
 
 impl Cluster {
@@ -95,6 +100,7 @@ impl Cluster {
             Fault::Drop { link, probability } => link::inject_drop(self, link, *probability)?,
             Fault::SlowDisk { target, by } => disk::inject_slow(self, target, *by)?,
             Fault::FullDisk(target) => disk::inject_full(self, target)?,
+            Fault::CorruptByte(target) => disk::inject_corrupt(self, target)?,
         };
         Ok(Injected { target, at, cluster: self.clone(), remedy })
     }
@@ -113,7 +119,11 @@ impl Cluster {
             return Err(FaultError::AlreadyRunning(target));
         }
         process::start(self, &target).await.map_err(|error| FaultError::Restart(target.clone(), error))?;
-        Ok(target)
+        let failure = match &target {
+            Target::Etcd(member) => self.inner.etcd.why_not_started(member),
+            _ => None,
+        };
+        failure.map_or(Ok(target.clone()), |reason| Err(FaultError::EndedAtOnce(target, reason)))
     }
 
     /// The component that a name or a role stands for now.
@@ -171,6 +181,8 @@ impl Injected {
             }
             Remedy::FastDisk(disk) => disk.set_sync_delay(Duration::ZERO),
             Remedy::FreeDisk(disk) => disk.set_full(false),
+            // A segment that was removed since took the byte along.
+            Remedy::MendByte { disk, file, offset } => drop(disk.corrupt(&file, offset)),
         }
         Ok(())
     }

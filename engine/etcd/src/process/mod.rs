@@ -25,7 +25,7 @@ use crate::raft::Node;
 use crate::raft::log::Log;
 use crate::server;
 use crate::wal::directory::Directory;
-use crate::wal::{Disk, Torn, WalError};
+use crate::wal::{Disk, Identity, Torn, Wal, WalError};
 use transport::Transport;
 
 /// How a member is run.
@@ -123,8 +123,8 @@ impl Process {
         let disk = Disk::Directory(Directory::open(&config.data_dir)?);
         let dials_tls = config.peer_tls.trusted_ca.is_some();
         let peer_tls = dials_tls.then(|| config.peer_tls.client()).transpose()?;
-        let (log, torn) = Log::identity(&disk).await?.unzip();
-        let identified = match log {
+        let opened = Wal::open(disk.clone()).await?;
+        let identified = match opened.as_ref().map(|(wal, _)| wal.identity) {
             Some(identity) => Identified {
                 id: identity.member_id,
                 cluster_id: identity.cluster_id,
@@ -143,8 +143,11 @@ impl Process {
         cluster.set_client_urls(id, config.advertise_client_urls.clone());
         let peer = cluster.peer(&config.name).expect("the cluster was made with it");
         let founders = Some(founders).filter(|founders| founders.contains_key(&id));
-        cluster.try_start(&peer, disk, founders).await?;
-        let process = Process { cluster, id, exits: exited, repaired: torn.flatten().map(told) };
+        let identity = Identity { member_id: id, cluster_id };
+        let found = Log::resume(disk.clone(), opened, identity, founders).await?;
+        let repaired = found.torn.clone().map(told);
+        cluster.try_start(&peer, disk, found).await?;
+        let process = Process { cluster, id, exits: exited, repaired };
         process.serve(&peer, listeners, &config).await?;
         Ok(process)
     }

@@ -35,21 +35,25 @@ pub(crate) struct Found {
 }
 
 impl Log {
-    /// Whose log is on the disk, and what was cut off of it; `None` when there is none.
-    #[cfg(feature = "grpc")]
-    pub async fn identity(disk: &Disk) -> Result<Option<(Identity, Option<Torn>)>, WalError> {
-        Ok(Wal::open(disk.clone()).await?.map(|(wal, log)| (wal.identity, log.torn)))
-    }
-
-    /// Reads what an earlier run of the member left on its disk, or begins a log there. One of the founders of a
-    /// cluster begins with the membership, as if it had been committed in term 1: so the first leader is elected in
-    /// term 2, as in etcd.
+    /// Reads what an earlier run of the member left on its disk, or begins a log there; see [`Log::resume`].
     pub async fn open(
         disk: Disk,
         identity: Identity,
         founders: Option<BTreeMap<u64, Node>>,
     ) -> Result<Found, WalError> {
-        let (mut wal, entries, torn) = match Wal::open(disk.clone()).await? {
+        let opened = Wal::open(disk.clone()).await?;
+        Log::resume(disk, opened, identity, founders).await
+    }
+
+    /// Goes on with what was read from the disk, or begins a log there. One of the founders of a cluster begins with
+    /// the membership, as if it had been committed in term 1: so the first leader is elected in term 2, as in etcd.
+    pub async fn resume(
+        disk: Disk,
+        opened: Option<(Wal, Replayed)>,
+        identity: Identity,
+        founders: Option<BTreeMap<u64, Node>>,
+    ) -> Result<Found, WalError> {
+        let (wal, entries, torn) = match opened {
             Some((wal, Replayed { entries, torn, .. })) => (wal, entries, torn),
             None => (Wal::create(disk.clone(), identity), VecDeque::new(), None),
         };
@@ -59,10 +63,8 @@ impl Log {
         if let Some(founders) = founders.filter(|_| is_new) {
             inner.found(founders);
         }
-        wal = inner.wal;
-        wal.write()?;
-        disk.sync(&wal.file()).await?;
-        let inner = Inner { wal, entries: inner.entries };
+        inner.wal.write()?;
+        disk.sync(&inner.wal.file()).await?;
         Ok(Found { log: Log { disk, inner: Arc::new(Mutex::new(inner)) }, torn })
     }
 

@@ -51,16 +51,15 @@ pub(super) fn read(bytes: &[u8], at: usize, chain: u32) -> Frame<'_> {
     }
     let Some((header, after)) = rest.split_first_chunk::<HEADER_BYTES>() else { return Frame::Torn };
     let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let corrupt = |what| if is_unwritten(bytes, at) { Frame::Torn } else { Frame::Corrupt(what) };
+    let mismatch = |end, what| if is_unwritten(bytes, at, end) { Frame::Torn } else { Frame::Corrupt(what) };
     if crc32c::crc32c_append(chain, &header[..8]) != number(8) {
-        return corrupt("the header's checksum does not match");
+        return mismatch(at + HEADER_BYTES, "the header's checksum does not match");
     }
     let length = usize::try_from(number(0)).unwrap_or(usize::MAX);
     let Some(body) = after.get(..length) else { return Frame::Torn };
     let next = at + HEADER_BYTES + length;
     if crc32c::crc32c_append(chain, body) != number(4) {
-        let what = "the checksum does not match";
-        return if next == bytes.len() { corrupt(what) } else { Frame::Corrupt(what) };
+        return mismatch(next, "the checksum does not match");
     }
     match body.split_last() {
         Some((&END_MARK, body)) => Frame::Record { body, next, chain: number(4) },
@@ -68,10 +67,11 @@ pub(super) fn read(bytes: &[u8], at: usize, chain: u32) -> Frame<'_> {
     }
 }
 
-/// Whether nothing but zeros follows, from `at` or from the beginning of a later sector on.
-fn is_unwritten(bytes: &[u8], at: usize) -> bool {
+/// Whether what should reach from `at` to `end` was not written to its end, nor anything behind it: zeros follow,
+/// from `at` or from the beginning of a sector on.
+fn is_unwritten(bytes: &[u8], at: usize, end: usize) -> bool {
     let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-    let unwritten = bytes.len() - zeros;
-    let begins = if unwritten <= at { at } else { unwritten.div_ceil(SECTOR_BYTES) * SECTOR_BYTES };
-    begins + UNWRITTEN_BYTES_MIN <= bytes.len()
+    let written = bytes.len() - zeros;
+    let from = if written <= at { at } else { written.div_ceil(SECTOR_BYTES) * SECTOR_BYTES };
+    written < end && from + UNWRITTEN_BYTES_MIN <= bytes.len()
 }

@@ -107,11 +107,19 @@ fn sectors_that_were_never_written_are_a_torn_tail() {
     wal.entry(&entry(1, 1, &"x".repeat(2000)));
     wal.write().unwrap();
     let (file, bytes) = files(&disk).remove(0);
+    let small = [&bytes[..whole], &[0; 20]].concat();
+    assert_eq!(read_segments(vec![(file.clone(), small)]).unwrap().unwrap().torn_bytes, 20);
     for written in [whole, 512, 1024, 1536] {
         let mut torn = bytes.clone();
         torn[written..].fill(0);
-        let summary = read_segments(vec![(file.clone(), torn)]).unwrap().unwrap();
+        let summary = read_segments(vec![(file.clone(), torn.clone())]).unwrap().unwrap();
         assert_eq!((summary.entries, summary.torn_bytes), (1, (bytes.len() - whole) as u64), "{written}");
+        // That hides no damage before it.
+        for at in 0..whole {
+            let mut flipped = torn.clone();
+            flipped[at] ^= 0x20;
+            assert!(read_segments(vec![(file.clone(), flipped)]).is_err(), "{written}, {at}");
+        }
     }
 }
 

@@ -278,6 +278,7 @@ fn a_flipped_byte_keeps_the_member_down_until_it_is_mended() {
         etcd.start(&victim).await.unwrap();
         let state = || etcd.members().into_iter().find(|member| member.name == victim).unwrap().state;
         assert_eq!(state(), ComponentState::Killed);
+        assert!(etcd.why_not_started(&victim).unwrap().contains("corrupt at byte"));
         let records = world.trace().records();
         let exit = records.iter().rfind(|record| record.payload.kind() == "Exit").unwrap();
         let reason = exit.payload.fields()["reason"].as_str().unwrap().to_owned();

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::etcdctl::have;
 use super::*;
 
 /// Three founders' addresses, and what they share.
@@ -183,6 +184,44 @@ fn members_meet_over_tcp() {
 #[test]
 fn members_meet_over_tls() {
     members_meet(true);
+}
+
+#[test]
+fn etcdctl_speaks_tls_to_a_process() {
+    if !have("etcdctl", "etcd-client") {
+        return;
+    }
+    labkit_sim::run(Pace::Wall, 1, |world| async move {
+        let (founders, mut listeners) = founders(&["m1"], false).await;
+        let tls = certificates(founders.folder.path());
+        let client = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("https://{}", client.local_addr().unwrap());
+        let peers = vec![(listeners.remove("m1").unwrap(), false)];
+        let listeners = Listeners { peers, clients: vec![(client, true)], client_tls: tls.clone() };
+        let _m1 = Process::start(&world, founders.config("m1"), listeners).await.unwrap();
+        let etcdctl = |with_certificate: bool| {
+            let mut command = std::process::Command::new("etcdctl");
+            command.env("ETCDCTL_API", "3").args([
+                "--endpoints",
+                &endpoint,
+                "--command-timeout=5s",
+                "put",
+                "k",
+                "v",
+            ]);
+            command.arg("--cacert").arg(tls.trusted_ca.as_ref().unwrap());
+            if with_certificate {
+                command.arg("--cert").arg(tls.cert.as_ref().unwrap());
+                command.arg("--key").arg(tls.key.as_ref().unwrap());
+            }
+            async move {
+                let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+                (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+            }
+        };
+        assert_eq!(etcdctl(true).await, (true, "OK\n".to_owned()));
+        assert!(!etcdctl(false).await.0, "clients need a certificate");
+    });
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Faults as lab files write them; what they do is `labkit_cluster`'s. One file each, one line in the list.
 
+mod corrupt_byte;
 mod delay;
 mod drop;
 mod full_disk;
@@ -60,6 +61,9 @@ verbs! {
         "slowDisk" slow_disk: slow_disk::SlowDisk,
         /// Lets a member's disk take no more.
         "fullDisk" full_disk: full_disk::FullDisk,
+        /// Flips a byte in the midst of a member's log on its disk. It shows when the member reads the log, at its next
+        /// start: it refuses. Healing flips the byte back.
+        "corruptByte" corrupt_byte: corrupt_byte::CorruptByte,
     }
 }
 

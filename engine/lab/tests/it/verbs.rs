@@ -141,3 +141,21 @@ fn faults_meet_their_targets_and_are_healed() {
     );
     assert!(report.passed(), "{}", report.to_text(labkit_lab::Language::En, 120));
 }
+
+#[test]
+fn a_corrupt_byte_keeps_a_member_down() {
+    let tasks = |healed: &str| {
+        format!(
+            "
+  - id: one
+    lasts: 10s
+    faults:
+      - {{id: rot, at: 1s, {healed}, corruptByte: etcd/etcd3}}
+      - {{id: crash, at: 2s, for: 3s, kill: etcd/etcd3}}
+    checks: [{{id: a, title: {{en: A, ko: 가}}, points: 1, etcd: {{leader: true, members: 3}}}}]"
+        )
+    };
+    let grade = |healed| graded("{etcd: {members: 3}}", " []", &tasks(healed), " []");
+    assert!(!grade("for: 8s").passed(), "it was to start at 5s, and could not read its log");
+    assert!(grade("for: 2s").passed(), "the byte was mended before");
+}
