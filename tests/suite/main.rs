@@ -11,4 +11,5 @@ mod kubectl;
 mod kubectl_kinds;
 mod kubectl_writes;
 mod labs;
+mod stores;
 mod timed_out_write;

@@ -49,3 +49,4 @@ mod tests;
 
 pub use kubelets::{Kubelets, LogRequest};
 pub use server::{Server, ServerConfig, StartError, resources};
+pub use storage::EtcdClient;
