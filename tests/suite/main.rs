@@ -11,5 +11,6 @@ mod kubectl;
 mod kubectl_kinds;
 mod kubectl_writes;
 mod labs;
+mod short_runs;
 mod stores;
 mod timed_out_write;
