@@ -39,12 +39,13 @@ start NAME:
 book:
     cargo run --release -- book build
 
-# Figures. Nothing is asserted: machines are noisy.
+# Figures; `just bench etcd` puts our store beside a real one. Nothing is asserted: machines are noisy.
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 
 # The full seed counts: takes minutes.
 soak:
     LABKIT_SEEDS=1000 cargo test --release --workspace --test suite -- invariant_
+    LABKIT_SEEDS=200 cargo test --release --workspace --test suite -- short_runs
     LABKIT_SEEDS=200 cargo test --release --workspace --test suite -- labs::
     LABKIT_SEEDS=1000 cargo test --release --workspace --test it -- grade::a_class
