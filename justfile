@@ -47,13 +47,14 @@ dist:
     strip dist/labkit
     ls -lh dist/labkit
 
-# Figures. Nothing is asserted: machines are noisy.
+# Figures; `just bench etcd` puts our store beside a real one. Nothing is asserted: machines are noisy.
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 
 # The full seed counts, and a thousand rounds of kill -9: takes about an hour.
 soak:
     LABKIT_SEEDS=1000 cargo test --release --workspace --test suite -- invariant_
+    LABKIT_SEEDS=200 cargo test --release --workspace --test suite -- short_runs
     LABKIT_SEEDS=200 cargo test --release --workspace --test suite -- labs::
     LABKIT_SEEDS=1000 cargo test --release --workspace --test it -- grade::a_class
     LABKIT_SEEDS=1000 cargo test --release --workspace --test it -- etcd::invariant_

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use labkit_etcd::{Etcd, EtcdConfig};
-use labkit_sim::{Pace, Rule, World, run};
-use rand::Rng;
+use labkit_sim::{Pace, Rng, Rule, World, run};
+use rand::Rng as _;
 
 /// How many seeds a randomised test tries: `LABKIT_SEEDS`, else 10.
 pub fn seeds() -> u64 {
@@ -15,7 +15,12 @@ pub fn seeds() -> u64 {
 
 /// Runs `body` on three members for each seed, in virtual time. A panic names its seed.
 pub fn for_each_seed<Fut: Future<Output = ()>>(body: impl Fn(World, Etcd) -> Fut) {
-    for seed in 1..=seeds() {
+    for_seeds(seeds(), body);
+}
+
+/// The same for that many seeds.
+pub fn for_seeds<Fut: Future<Output = ()>>(count: u64, body: impl Fn(World, Etcd) -> Fut) {
+    for seed in 1..=count {
         let _named_if_it_panics = NameSeed(seed);
         let body = &body;
         run(Pace::Virtual, seed, |world| async move {
@@ -40,47 +45,78 @@ impl Drop for NameSeed {
 /// waits for a leader.
 pub async fn havoc(world: &World, etcd: &Etcd, rounds: u32) {
     let mut rng = world.seed().stream("havoc");
-    let members = ["etcd1", "etcd2", "etcd3"];
     for _ in 0..rounds {
-        let victim = members[rng.gen_range(0..members.len())];
-        let victim = if rng.gen_bool(0.5) {
-            etcd.leader().unwrap_or_else(|| victim.to_owned())
-        } else {
-            victim.to_owned()
-        };
-        let lasts = Duration::from_millis(rng.gen_range(50..4000));
-        match rng.gen_range(0..5) {
-            0 => {
-                etcd.kill(&victim).await.unwrap();
-                tokio::time::sleep(lasts).await;
-                etcd.start(&victim).await.unwrap();
-            }
-            1 => {
-                etcd.power_off(&victim).await.unwrap();
-                tokio::time::sleep(lasts).await;
-                etcd.start(&victim).await.unwrap();
-            }
-            2 => {
-                etcd.pause(&victim).unwrap();
-                tokio::time::sleep(lasts).await;
-                etcd.resume(&victim).unwrap();
-            }
-            3 => {
-                let others =
-                    members.iter().filter(|member| **member != victim).map(|member| (*member).to_owned());
-                let groups = vec![BTreeSet::from([victim.clone()]), others.collect()];
-                let rule = world.network().add(Rule::Partition { groups });
-                tokio::time::sleep(lasts).await;
-                world.network().remove(rule);
-            }
-            _ => {
-                let rule = world.network().add(Rule::Drop { from: None, to: Some(victim), probability: 0.3 });
-                tokio::time::sleep(lasts).await;
-                world.network().remove(rule);
-            }
-        }
+        harm(world, etcd, &mut rng).await;
         tokio::time::sleep(Duration::from_millis(rng.gen_range(0..2000))).await;
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(etcd.leader().is_some(), "with every member up and connected there is a leader");
+}
+
+/// One fault, and its end. Half of them hit the leader.
+pub async fn harm(world: &World, etcd: &Etcd, rng: &mut Rng) {
+    let members = ["etcd1", "etcd2", "etcd3"];
+    let drawn = members[rng.gen_range(0..members.len())].to_owned();
+    let victim = if rng.gen_bool(0.5) { etcd.leader().unwrap_or(drawn) } else { drawn };
+    let lasts = Duration::from_millis(rng.gen_range(50..4000));
+    let network = world.network();
+    let rule_for_a_while = async |rule: Rule| {
+        let rule = network.add(rule);
+        tokio::time::sleep(lasts).await;
+        network.remove(rule);
+    };
+    match rng.gen_range(0..9) {
+        0 => {
+            etcd.kill(&victim).await.unwrap();
+            tokio::time::sleep(lasts).await;
+            etcd.start(&victim).await.unwrap();
+        }
+        1 => {
+            etcd.power_off(&victim).await.unwrap();
+            tokio::time::sleep(lasts).await;
+            etcd.start(&victim).await.unwrap();
+        }
+        2 => {
+            etcd.pause(&victim).unwrap();
+            tokio::time::sleep(lasts).await;
+            etcd.resume(&victim).unwrap();
+        }
+        3 => {
+            let others =
+                members.iter().filter(|member| **member != victim).map(|member| (*member).to_owned());
+            let groups = vec![BTreeSet::from([victim.clone()]), others.collect()];
+            rule_for_a_while(Rule::Partition { groups }).await;
+        }
+        4 => {
+            rule_for_a_while(Rule::Drop { from: None, to: Some(victim), probability: 0.3 }).await;
+        }
+        5 => {
+            let by = Duration::from_millis(rng.gen_range(1..400));
+            rule_for_a_while(Rule::Delay { from: None, to: Some(victim), by }).await;
+        }
+        6 => {
+            let disk = world.disk(&victim);
+            disk.set_sync_delay(Duration::from_millis(rng.gen_range(1..400)));
+            tokio::time::sleep(lasts).await;
+            disk.set_sync_delay(Duration::ZERO);
+        }
+        7 => {
+            // The member ends at the next write.
+            world.disk(&victim).set_full(true);
+            tokio::time::sleep(lasts).await;
+            world.disk(&victim).set_full(false);
+            // It may be about to end.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            etcd.start(&victim).await.unwrap();
+        }
+        _ => {
+            // The whole cluster loses its power.
+            for member in members {
+                etcd.power_off(member).await.unwrap();
+            }
+            for member in members {
+                etcd.start(member).await.unwrap();
+            }
+        }
+    }
 }

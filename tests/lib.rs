@@ -1,6 +1,7 @@
-//! What the end-to-end tests share: random faults, a checker of histories, live clusters with the real clients, the course's labs.
+//! What the end-to-end tests share: random faults, a checker of histories, live clusters with the real clients, a real etcd, the course's labs.
 
 pub mod chaos;
 pub mod course;
 pub mod linearizability;
 pub mod live;
+pub mod real_etcd;

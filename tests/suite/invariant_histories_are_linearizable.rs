@@ -14,7 +14,7 @@ use rand::Rng;
 
 const KEYS: u64 = 5;
 
-type History = Arc<Mutex<Vec<Call>>>;
+pub(super) type History = Arc<Mutex<Vec<Call>>>;
 
 #[test]
 fn invariant_histories_are_linearizable() {
@@ -62,7 +62,13 @@ fn stale_reads_are_found() {
 }
 
 /// One client: a call at a time, to one of a few keys, with values that no one else writes.
-async fn call_at_random(world: World, client: Client, number: u64, history: History, serializable: bool) {
+pub(super) async fn call_at_random(
+    world: World,
+    client: Client,
+    number: u64,
+    history: History,
+    serializable: bool,
+) {
     let mut rng = world.seed().stream(&format!("client/{number}"));
     let client = client.with_deadline(Duration::from_secs(2));
     let mut known = vec![None; usize::try_from(KEYS).unwrap()];
@@ -139,7 +145,7 @@ async fn call(
     })
 }
 
-fn told(calls: &[Call]) -> String {
+pub(super) fn told(calls: &[Call]) -> String {
     let line = |call: &Call| {
         format!("{:>8?} - {:<8?} {:?} -> {:?}\n", call.began, call.ended, call.operation, call.outcome)
     };

@@ -13,4 +13,6 @@ mod kubectl_table;
 mod kubectl_writes;
 mod labs;
 mod python_client;
+mod short_runs;
+mod stores;
 mod timed_out_write;

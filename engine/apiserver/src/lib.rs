@@ -58,3 +58,4 @@ pub use authn::StaticTokens;
 pub use flags::{Access, AuthorizationMode, Flags};
 pub use kubelets::{Kubelets, LogRequest};
 pub use server::{Server, ServerConfig, StartError, resources};
+pub use storage::EtcdClient;

@@ -20,8 +20,8 @@ use crate::kubelets::Kubelets;
 use crate::query::Query;
 use crate::registry::Registry;
 use crate::request_info::{self, Target};
-use crate::storage::Store;
 use crate::storage::lease::Leases;
+use crate::storage::{EtcdClient, Store};
 use crate::verbs::{self, Call};
 use crate::{bootstrap, negotiate, paths, respond};
 
@@ -29,7 +29,7 @@ use crate::{bootstrap, negotiate, paths, respond};
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     /// A client that speaks as this server's component.
-    pub etcd: labkit_etcd::Client,
+    pub etcd: EtcdClient,
     pub kubelets: Arc<dyn Kubelets>,
     /// `--service-cluster-ip-range`; kubeadm's is `10.96.0.0/12`.
     pub service_cluster_ip_range: String,

@@ -56,7 +56,7 @@ impl Backbone {
         let etcd = Etcd::boot(world, EtcdConfig { members: 1, ..EtcdConfig::default() }).await;
         let component = world.component("apiServer/0");
         let config = ServerConfig {
-            etcd: etcd.client("apiServer/0"),
+            etcd: etcd.client("apiServer/0").into(),
             kubelets: Arc::new(NoLogs),
             service_cluster_ip_range: "10.96.0.0/12".to_owned(),
             event_ttl: Duration::from_secs(3600),

@@ -13,7 +13,7 @@ use labkit_client::{Client, Informer, ListParams};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_node::{Catalogue, Machine, NodeConfig};
 use labkit_scheduler::Decisions;
-use labkit_sim::{ComponentState, World};
+use labkit_sim::{ComponentState, Pace, World};
 
 use crate::balancer::Balancer;
 use crate::process;
@@ -56,7 +56,8 @@ pub struct Cluster {
 pub(crate) struct Inner {
     pub world: World,
     pub spec: ClusterSpec,
-    pub etcd: Etcd,
+    /// `None`: the store is elsewhere.
+    pub etcd: Option<Etcd>,
     pub balancer: Balancer,
     pub machines: BTreeMap<String, Machine>,
     pub decisions: Decisions,
@@ -67,13 +68,21 @@ pub(crate) struct Inner {
 impl Cluster {
     /// Boots what `spec` names and waits until it is ready: a leader elected, API servers serving, nodes Ready.
     pub async fn boot(world: &World, spec: &ClusterSpec) -> Result<Cluster, BootError> {
-        let problems = spec.problems();
+        let mut problems = spec.problems();
+        let external = spec.etcd.as_ref().and_then(|etcd| etcd.external.as_ref());
+        if external.is_some() && world.clock().pace() == Pace::Virtual {
+            let message = "an etcd elsewhere keeps real time: it goes with a live cluster only".to_owned();
+            problems.push(SpecProblem { pointer: "/etcd/external".to_owned(), message });
+        }
         if !problems.is_empty() {
             return Err(BootError::Spec(problems));
         }
-        let etcd = Etcd::boot(world, etcd_config(spec)).await;
+        let etcd = match external {
+            Some(_) => None,
+            None => Some(Etcd::boot(world, etcd_config(spec)).await),
+        };
         let machines = machines(world, spec);
-        let targets = targets(spec, &etcd);
+        let targets = targets(spec, etcd.as_ref());
         let inner = Inner {
             world: world.clone(),
             spec: spec.clone(),
@@ -104,13 +113,17 @@ impl Cluster {
         &self.inner.spec
     }
 
+    /// The store's members.
+    ///
+    /// # Panics
+    /// When the store is elsewhere ([`crate::spec::ExternalEtcd`]), which no lab's is.
     pub fn etcd(&self) -> &Etcd {
-        &self.inner.etcd
+        self.inner.etcd.as_ref().expect("the store is in this world")
     }
 
-    /// A client of the store; `from` is its name in the trace.
+    /// A client of the store; `from` is its name in the trace. Panics as [`Cluster::etcd`] does.
     pub fn etcd_client(&self, from: &str) -> labkit_etcd::Client {
-        self.inner.etcd.client(from)
+        self.etcd().client(from)
     }
 
     /// A client of the API server as the cluster's administrator; `from` is its name in the trace.
@@ -142,7 +155,7 @@ impl Cluster {
 
     /// Every component with its present state.
     pub fn components(&self) -> Vec<ComponentInfo> {
-        let members = self.inner.etcd.members();
+        let members = self.inner.etcd.as_ref().map_or_else(Vec::new, Etcd::members);
         let info = |target: &Target| {
             let member = members.iter().find(|member| Target::Etcd(member.name.clone()) == *target);
             let found = self.inner.world.find(&target.component());
@@ -227,8 +240,9 @@ fn node_config(nodes: &NodesSpec, number: u8) -> NodeConfig {
     }
 }
 
-fn targets(spec: &ClusterSpec, etcd: &Etcd) -> Vec<Target> {
-    let members = etcd.members().into_iter().map(|member| Target::Etcd(member.name));
+fn targets(spec: &ClusterSpec, etcd: Option<&Etcd>) -> Vec<Target> {
+    let members = etcd.map_or_else(Vec::new, Etcd::members);
+    let members = members.into_iter().map(|member| Target::Etcd(member.name));
     let servers = (0..spec.api_server.as_ref().map_or(0, |spec| spec.replicas)).map(Target::ApiServer);
     let managers =
         (0..spec.controller_manager.as_ref().map_or(0, |spec| spec.replicas)).map(Target::ControllerManager);

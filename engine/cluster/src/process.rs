@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 
 use futures::future::BoxFuture;
 use labkit_api::{Status, UserInfo};
-use labkit_apiserver::{Flags, Kubelets, LogRequest, Server, ServerConfig};
+use labkit_apiserver::{EtcdClient, Flags, Kubelets, LogRequest, Server, ServerConfig};
 use labkit_client::Body;
 use labkit_controllers::ControllerManagerConfig;
+use labkit_etcd::grpc;
 use labkit_node::{LogOptions, Machine};
 use labkit_scheduler::SchedulerConfig;
 use labkit_sim::{Component, ComponentState, World};
@@ -21,7 +22,7 @@ use crate::target::Target;
 pub(crate) async fn start(cluster: &Cluster, target: &Target) -> Result<(), BootError> {
     match target {
         Target::Etcd(member) => {
-            cluster.inner.etcd.start(member).await.expect("targets are members");
+            cluster.etcd().start(member).await.expect("targets are members");
             Ok(())
         }
         Target::ApiServer(index) => start_api_server(cluster, *index).await,
@@ -62,7 +63,7 @@ pub(crate) async fn start(cluster: &Cluster, target: &Target) -> Result<(), Boot
 /// Ends a component's process at once; of a machine, its power.
 pub(crate) async fn end(cluster: &Cluster, target: &Target) {
     match target {
-        Target::Etcd(member) => cluster.inner.etcd.kill(member).await.expect("targets are members"),
+        Target::Etcd(member) => cluster.etcd().kill(member).await.expect("targets are members"),
         Target::Node(node) => {
             end_component(&cluster.inner.world, &Target::Kubelet(node.clone())).await;
             machine(cluster, node).power_off().await;
@@ -82,7 +83,7 @@ pub(crate) fn is_up(cluster: &Cluster, target: &Target) -> bool {
     let killed = |state: ComponentState| state == ComponentState::Killed;
     match target {
         Target::Etcd(name) => {
-            cluster.inner.etcd.members().iter().any(|member| member.name == *name && !killed(member.state))
+            cluster.etcd().members().iter().any(|member| member.name == *name && !killed(member.state))
         }
         other => {
             cluster.inner.world.find(&other.component()).is_some_and(|component| !killed(component.state()))
@@ -97,7 +98,7 @@ async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError>
     let mut flags = Flags::parse(&spec.flags).expect("the spec has no problems");
     flags.access.static_tokens = spec.static_tokens.clone();
     let config = ServerConfig {
-        etcd: inner.etcd.client(component.name()),
+        etcd: etcd_client(inner, &component),
         kubelets: Arc::new(KubeletPorts { cluster: Arc::downgrade(&cluster.inner) }),
         service_cluster_ip_range: flags.service_cluster_ip_range,
         event_ttl: flags.event_ttl,
@@ -113,6 +114,15 @@ async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError>
 fn address(spec: &ClusterSpec, index: u8) -> Option<(IpAddr, u16)> {
     let several = spec.api_server.as_ref().is_some_and(|spec| spec.replicas > 1);
     several.then(|| (Ipv4Addr::new(10, 0, 0, 1 + index).into(), 6443))
+}
+
+fn etcd_client(inner: &Inner, component: &Component) -> EtcdClient {
+    if let Some(etcd) = &inner.etcd {
+        return etcd.client(component.name()).into();
+    }
+    let external = inner.spec.etcd.as_ref().and_then(|etcd| etcd.external.as_ref());
+    let endpoints = external.expect("a store is here or elsewhere").endpoints();
+    EtcdClient::External(grpc::Client::new(component, &endpoints).expect("the spec has no problems"))
 }
 
 /// A new process of that component; its ports accept.

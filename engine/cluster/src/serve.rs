@@ -210,8 +210,8 @@ impl Cluster {
             serving.etcd_ports.insert(member.to_owned(), port);
         }
         let url = format!("https://{}", SocketAddr::new(address, port));
-        self.inner.etcd.set_client_urls(member, vec![url]).expect("targets are members");
-        labkit_etcd::grpc::serve(&self.inner.etcd, member, listener, Some(tls))
+        self.etcd().set_client_urls(member, vec![url]).expect("targets are members");
+        labkit_etcd::grpc::serve(self.etcd(), member, listener, Some(tls))
             .await
             .expect("targets are members");
         Ok(())

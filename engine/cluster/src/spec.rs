@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use labkit_api::duration::parse_duration;
+use labkit_etcd::grpc::{ClientTls, Endpoints};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,37 @@ pub struct EtcdSpec {
     pub heartbeat_interval: String,
     /// How long a follower waits before it stands for election; etcd's default is 1s.
     pub election_timeout: String,
+    /// A store elsewhere, in place of members of this world. It keeps real time and can be broken by nobody here,
+    /// so that it is no part of a lab file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub external: Option<ExternalEtcd>,
+}
+
+/// `external: {endpoints: [http://10.0.0.1:2379]}`: any etcd v3 cluster, as kubeadm names one. Certificates and keys
+/// are given as PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ExternalEtcd {
+    /// The members' client URLs.
+    pub endpoints: Vec<String>,
+    /// The authority of the members' certificates, for `https`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The API server's certificate, where the members ask for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// The key of that certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl ExternalEtcd {
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        let identity = self.cert.clone().zip(self.key.clone());
+        let tls = self.ca.clone().map(|ca_pem| ClientTls { ca_pem, identity });
+        Endpoints { urls: self.endpoints.clone(), tls }
+    }
 }
 
 /// `apiServer: {}`
@@ -90,7 +122,12 @@ pub struct NodesSpec {
 
 impl Default for EtcdSpec {
     fn default() -> EtcdSpec {
-        EtcdSpec { members: 1, heartbeat_interval: "100ms".to_owned(), election_timeout: "1s".to_owned() }
+        EtcdSpec {
+            members: 1,
+            heartbeat_interval: "100ms".to_owned(),
+            election_timeout: "1s".to_owned(),
+            external: None,
+        }
     }
 }
 
@@ -164,6 +201,14 @@ impl ClusterSpec {
                         Ok(_) => {}
                     }
                 }
+                if let Some(external) = &etcd.external {
+                    if let Err(error) = external.endpoints().check() {
+                        say("/etcd/external", error.to_string());
+                    }
+                    if external.cert.is_some() != external.key.is_some() {
+                        say("/etcd/external", "a certificate goes with its key".to_owned());
+                    }
+                }
             }
         }
         let needs = [
@@ -232,6 +277,20 @@ mod tests {
     fn problems_are_named_all_at_once() {
         use serde_json::json;
         check(json!({"etcd": {"members": 3}}), &[]);
+        let external = |external| json!({"etcd": {"external": external}});
+        check(external(json!({"endpoints": ["http://10.0.0.1:2379"]})), &[]);
+        check(external(json!({})), &["/etcd/external: no endpoint is named"]);
+        check(
+            external(json!({"endpoints": ["10.0.0.1"], "key": "k"})),
+            &[
+                "/etcd/external: \"10.0.0.1\" is no URL of an endpoint: want http://HOST:PORT or https://HOST:PORT",
+                "/etcd/external: a certificate goes with its key",
+            ],
+        );
+        check(
+            external(json!({"endpoints": ["https://10.0.0.1:2379"]})),
+            &["/etcd/external: \"https://10.0.0.1:2379\" needs the certificate of its authority"],
+        );
         check(json!({}), &[": a cluster needs etcd: add `etcd: {members: 1}`"]);
         check(
             json!({"etcd": {"members": 1}, "apiServer": {"flags": {"authorization-mode": "Node"}}}),

@@ -13,7 +13,7 @@ use crate::server::{self, Patience};
 use crate::watch::Watcher;
 
 /// etcdctl's `--command-timeout`.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 /// The wait before members that refused are dialled again: at first, and at most; each time twice as long.
 /// gRPC's longest first wait is one second.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -28,6 +28,8 @@ pub struct Client {
     /// Counts the endpoints that were given up.
     turn: Arc<AtomicUsize>,
     deadline: Duration,
+    /// Of one who has authenticated.
+    token: Option<String>,
 }
 
 /// How long a caller waits for the members the next time.
@@ -40,6 +42,15 @@ impl Default for BackOff {
     }
 }
 
+impl BackOff {
+    /// Waits, and will wait longer the next time.
+    pub(crate) async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(BACK_OFF_MAX);
+    }
+}
+
+/// Unpacks the answer to a request of the same name.
 macro_rules! answered {
     ($answer:expr, $variant:ident) => {
         match $answer? {
@@ -48,16 +59,31 @@ macro_rules! answered {
         }
     };
 }
+#[cfg(feature = "grpc")]
+pub(crate) use answered;
 
 impl Client {
     pub(crate) fn new(cluster: Arc<Cluster>, from: &str, endpoints: Vec<u64>) -> Client {
         let turn = Arc::new(AtomicUsize::new(0));
-        Client { cluster, from: from.into(), endpoints: endpoints.into(), turn, deadline: DEADLINE }
+        Client {
+            cluster,
+            from: from.into(),
+            endpoints: endpoints.into(),
+            turn,
+            deadline: DEADLINE,
+            token: None,
+        }
     }
 
     /// The same client with another deadline for each of its requests.
     pub fn with_deadline(self, deadline: Duration) -> Client {
         Client { deadline, ..self }
+    }
+
+    /// The same client for one who has authenticated.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn with_token(self, token: Option<String>) -> Client {
+        Client { token, ..self }
     }
 
     pub async fn range(&self, r: RangeRequest) -> Result<RangeResponse, EtcdError> {
@@ -192,8 +218,7 @@ impl Client {
     pub(crate) async fn next_endpoint(&self, turn: usize, back_off: &mut BackOff) {
         let _ = self.turn.compare_exchange(turn, turn + 1, Ordering::Relaxed, Ordering::Relaxed);
         if (turn + 1).is_multiple_of(self.endpoints.len()) {
-            tokio::time::sleep(back_off.0).await;
-            back_off.0 = (back_off.0 * 2).min(BACK_OFF_MAX);
+            back_off.wait().await;
         }
     }
 
@@ -219,7 +244,7 @@ impl Client {
                 endpoint,
                 request.clone(),
                 patience,
-                None,
+                self.token.clone(),
             )
             .await
             {

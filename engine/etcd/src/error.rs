@@ -16,6 +16,27 @@ pub enum Code {
     Unauthenticated = 16,
 }
 
+#[cfg(feature = "grpc")]
+impl Code {
+    /// The code with that number on the wire; `Unknown` for those that etcd does not answer with.
+    fn of(number: i32) -> Code {
+        use Code::*;
+        let codes = [
+            InvalidArgument,
+            DeadlineExceeded,
+            NotFound,
+            PermissionDenied,
+            ResourceExhausted,
+            FailedPrecondition,
+            OutOfRange,
+            Unavailable,
+            DataLoss,
+            Unauthenticated,
+        ];
+        codes.into_iter().find(|code| *code as i32 == number).unwrap_or(Unknown)
+    }
+}
+
 /// Why a request failed. `Display` gives the text that etcdctl prints after `Error: `.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
 pub enum EtcdError {
@@ -131,6 +152,9 @@ pub enum EtcdError {
     /// The client's own deadline passed. A write may still be committed afterwards.
     #[error("context deadline exceeded")]
     DeadlineExceeded,
+    /// What a server elsewhere said, where nothing depends on which error it is.
+    #[error("{message}")]
+    Other { code: Code, message: String },
 }
 
 impl EtcdError {
@@ -184,7 +208,29 @@ impl EtcdError {
             | Refused { .. }
             | ConnectionLost => Code::Unavailable,
             DeadlineExceeded => Code::DeadlineExceeded,
+            Other { code, .. } => *code,
         }
+    }
+
+    /// The error that a server elsewhere told by a gRPC code and a text.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn told(code: i32, message: &str) -> EtcdError {
+        use EtcdError::*;
+        let known = [
+            RequestTooLarge,
+            Compacted,
+            FutureRevision,
+            LeaseNotFound,
+            LeaseExists,
+            NoSpace,
+            Corrupt,
+            NoLeader,
+            LeaderChanged,
+            TimedOut,
+            TimedOutDueToLeaderFailure,
+        ];
+        let known = known.into_iter().find(|error| error.to_string() == message);
+        known.unwrap_or_else(|| Other { code: Code::of(code), message: message.to_owned() })
     }
 
     /// Whether the outcome of a write that failed with this is open: it may have been, or still be, committed.
@@ -192,7 +238,12 @@ impl EtcdError {
         use EtcdError::*;
         matches!(
             self,
-            LeaderChanged | TimedOut | TimedOutDueToLeaderFailure | ConnectionLost | DeadlineExceeded
+            LeaderChanged
+                | TimedOut
+                | TimedOutDueToLeaderFailure
+                | ConnectionLost
+                | DeadlineExceeded
+                | Other { code: Code::Unavailable | Code::DeadlineExceeded | Code::Unknown, .. }
         )
     }
 }

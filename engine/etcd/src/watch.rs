@@ -19,8 +19,8 @@ use crate::server;
 
 /// How long a stream is silent before its client asks whether the member is still there, and how long the
 /// member has to answer (the API server's keepalive of its connection to etcd).
-const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The watch id of a response to a request for progress (`clientv3.InvalidWatchID`).
 const ALL_WATCHES: i64 = -1;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use labkit_api::Status;
 use tokio::time::Instant;
 
-use crate::storage::error;
+use crate::storage::{EtcdClient, error};
 
 /// How long one lease is given to new objects, and to how many.
 const REUSE: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ impl Leases {
     }
 
     /// A lease under which an object written now lives for the time to live, or a little longer.
-    pub async fn lease(&self, etcd: &labkit_etcd::Client) -> Result<i64, Status> {
+    pub async fn lease(&self, etcd: &EtcdClient) -> Result<i64, Status> {
         if let Some(current) = self.locked().as_mut()
             && Instant::now() < current.until
             && current.objects < OBJECTS_MAX
@@ -41,7 +41,7 @@ impl Leases {
         }
         let reuse = REUSE.min(self.ttl / 20);
         let seconds = i64::try_from((self.ttl + reuse).as_secs()).unwrap_or(i64::MAX);
-        let granted = etcd.lease_grant(0, seconds).await.map_err(error::status)?;
+        let granted = etcd.lease_grant(seconds).await.map_err(error::status)?;
         *self.locked() = Some(Current { id: granted.id, until: Instant::now() + reuse, objects: 1 });
         Ok(granted.id)
     }

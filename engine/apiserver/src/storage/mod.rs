@@ -4,6 +4,7 @@
 pub(crate) mod cache;
 pub(crate) mod entry;
 pub(crate) mod error;
+pub(crate) mod etcd;
 pub(crate) mod lease;
 pub(crate) mod window;
 
@@ -12,18 +13,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use labkit_api::{Object, Status};
 use labkit_etcd::{
-    Client, Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, RequestOp,
-    ResponseOp, TxnRequest, TxnResponse,
+    Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse, RequestOp, ResponseOp,
+    TxnRequest, TxnResponse,
 };
 
 use crate::kinds::Kind;
 use cache::Cache;
 pub(crate) use entry::Entry;
+pub use etcd::EtcdClient;
 
 /// Access to etcd, in terms of objects.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    etcd: Client,
+    etcd: EtcdClient,
 }
 
 /// How a compare-and-swap ended.
@@ -62,11 +64,11 @@ pub(crate) fn prefix(kind: &Kind) -> String {
 }
 
 impl Store {
-    pub fn new(etcd: Client) -> Store {
+    pub fn new(etcd: EtcdClient) -> Store {
         Store { etcd }
     }
 
-    pub fn etcd(&self) -> &Client {
+    pub fn etcd(&self) -> &EtcdClient {
         &self.etcd
     }
 

@@ -54,7 +54,7 @@ pub(crate) struct Lab {
 
 pub(crate) fn config(etcd: &Etcd) -> ServerConfig {
     ServerConfig {
-        etcd: etcd.client("apiserver"),
+        etcd: etcd.client("apiserver").into(),
         kubelets: Arc::new(OneLiners),
         service_cluster_ip_range: "10.96.0.0/12".to_owned(),
         event_ttl: Duration::from_secs(3600),

@@ -128,13 +128,15 @@ impl Cluster {
 
     /// The component that a name or a role stands for now.
     pub fn resolve(&self, text: &str) -> Result<Target, FaultError> {
-        if text == "etcd/leader" {
-            return self.inner.etcd.leader().map(Target::Etcd).ok_or(FaultError::NoLeader);
+        if text == "etcd/leader"
+            && let Some(etcd) = &self.inner.etcd
+        {
+            return etcd.leader().map(Target::Etcd).ok_or(FaultError::NoLeader);
         }
         let found = self.inner.targets.iter().find(|target| target.is_called(text));
         found.cloned().ok_or_else(|| {
-            let roles = ["etcd/leader".to_owned()];
-            let known = roles.into_iter().chain(self.inner.targets.iter().map(Target::to_string)).collect();
+            let roles = self.inner.etcd.iter().map(|_| "etcd/leader".to_owned());
+            let known = roles.chain(self.inner.targets.iter().map(Target::to_string)).collect();
             FaultError::UnknownTarget { target: text.to_owned(), known }
         })
     }
@@ -167,7 +169,7 @@ impl Injected {
                     .map_err(|error| FaultError::Restart(target, error))?;
             }
             Remedy::Resume(Target::Etcd(member)) => {
-                cluster.inner.etcd.resume(&member).expect("targets are members")
+                cluster.etcd().resume(&member).expect("targets are members")
             }
             Remedy::Resume(target) => {
                 if let Some(component) = cluster.world().find(&target.component()) {

@@ -7,7 +7,7 @@ use crate::target::Target;
 pub(super) fn inject(cluster: &Cluster, target: &str) -> Result<(String, Remedy), FaultError> {
     let target = cluster.running(target)?;
     match &target {
-        Target::Etcd(member) => cluster.inner.etcd.pause(member).expect("targets are members"),
+        Target::Etcd(member) => cluster.etcd().pause(member).expect("targets are members"),
         other => {
             if let Some(component) = cluster.world().find(&other.component()) {
                 component.pause();

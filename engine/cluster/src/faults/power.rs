@@ -19,6 +19,6 @@ pub(super) async fn inject_off(cluster: &Cluster, target: &str) -> Result<(Strin
 
 pub(super) async fn inject_loss(cluster: &Cluster, target: &str) -> Result<(String, Remedy), FaultError> {
     let (target, member) = cluster.member("powerLoss", target)?;
-    cluster.inner.etcd.power_off(&member).await.expect("targets are members");
+    cluster.etcd().power_off(&member).await.expect("targets are members");
     Ok((target.to_string(), Remedy::Start(target)))
 }

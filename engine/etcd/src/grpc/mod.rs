@@ -1,20 +1,30 @@
-//! The way in for clients outside: etcd's gRPC API over TCP, with or without TLS. The only part of the crate
-//! that uses sockets, and the only one that knows the wire format.
+//! The way in for clients outside: etcd's gRPC API over TCP, with or without TLS; and the way out, to an etcd
+//! elsewhere. The only part of the crate that uses sockets, and the only one that knows the wire format.
 //!
-//! - [`kv`], [`watch`], [`lease`], [`cluster`], [`maintenance`], [`auth`]: one file per service.
+//! - [`kv`], [`watch`], [`lease`], [`cluster`], [`maintenance`], [`auth`], [`lock`], [`election`]: one file per
+//!   service.
+//! - [`session`]: what locks and elections are made of.
 //! - [`observe`]: `/health`, `/version` and `/metrics` on the same port.
 //! - [`wire`]: between the wire's messages and [`crate::api`].
 //! - [`authority`]: lets old clients in.
+//! - [`fuzz`]: what the fuzz target calls.
+//! - [`client`]: the way out; `wire_out` is its side of the wire's messages.
 
 mod auth;
 mod authority;
+mod client;
 mod cluster;
+mod election;
+pub mod fuzz;
 mod kv;
 mod lease;
+mod lock;
 mod maintenance;
 mod observe;
+mod session;
 mod watch;
 mod wire;
+mod wire_out;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +37,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
+
+pub use client::{BadEndpoints, Client, ClientTls, Endpoints, Watcher};
 
 use crate::api::{Answer, Request};
 use crate::cluster::{Cluster, Etcd};
@@ -40,9 +53,20 @@ mod authpb {
     tonic::include_proto!("authpb");
 }
 
+mod v3electionpb {
+    tonic::include_proto!("v3electionpb");
+}
+
+mod v3lockpb {
+    tonic::include_proto!("v3lockpb");
+}
+
 mod mvccpb {
     tonic::include_proto!("mvccpb");
 }
+
+#[cfg(test)]
+mod hostile;
 
 mod etcdserverpb {
     #![expect(clippy::allow_attributes, clippy::enum_variant_names, reason = "generated")]
@@ -116,13 +140,31 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endp
         async move {
             match observe::answer(&endpoint, &request).await {
                 Some(response) => Ok(response),
-                None => grpc.call(request).await,
+                None => grpc.call(request).await.map(in_go_words),
             }
         }
     });
     let stream = TokioIo::new(authority::UrlAuthority::new(stream));
     // An error is a client that went away.
-    let _ = auto::Builder::new(InScope).serve_connection(stream, service).await;
+    let mut server = auto::Builder::new(InScope);
+    // As upstream: what one client has under way at once is its own affair.
+    server.http2().max_concurrent_streams(u32::MAX);
+    let _ = server.serve_connection(stream, service).await;
+}
+
+/// A request that is larger than is read is refused before any service sees it, by tonic in its words; clients
+/// know those of Go's library.
+fn in_go_words(mut response: hyper::Response<Body>) -> hyper::Response<Body> {
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    let sizes = status.message().strip_prefix("Error, decoded message length too large: found ");
+    let sizes = sizes.and_then(|rest| rest.strip_suffix(" bytes")?.split_once(" bytes, the limit is: "));
+    if let Some((found, limit)) = sizes {
+        let message = format!("grpc: received message larger than max ({found} vs. {limit})");
+        let status = Status::new(Code::ResourceExhausted, message);
+        // A message of ASCII letters fits a header.
+        let _ = status.add_header(response.headers_mut());
+    }
+    response
 }
 
 /// Spawns what a connection spawns in the member's scope.
@@ -153,6 +195,8 @@ fn routes(endpoint: &Endpoint) -> Routes {
         .add_service(etcdserverpb::cluster_server::ClusterServer::new(endpoint.clone()))
         .add_service(etcdserverpb::auth_server::AuthServer::new(endpoint.clone()))
         .add_service(etcdserverpb::maintenance_server::MaintenanceServer::new(endpoint.clone()))
+        .add_service(v3lockpb::lock_server::LockServer::new(endpoint.clone()))
+        .add_service(v3electionpb::election_server::ElectionServer::new(endpoint.clone()))
         .prepare()
 }
 

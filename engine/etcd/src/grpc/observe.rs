@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use labkit_sim::ComponentState;
 use tonic::body::Body;
 
@@ -23,7 +23,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) async fn answer(endpoint: &Endpoint, request: &Request<Incoming>) -> Option<Response<Body>> {
     let json = "application/json";
     if *request.method() != Method::GET {
-        return None;
+        return unless_grpc(request);
     }
     let query = request.uri().query().unwrap_or_default();
     match request.uri().path() {
@@ -51,8 +51,15 @@ pub(super) async fn answer(endpoint: &Endpoint, request: &Request<Incoming>) -> 
         "/metrics" => {
             Some(response(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics(endpoint)))
         }
-        _ => None,
+        _ => unless_grpc(request),
     }
+}
+
+/// gRPC takes HTTP/2: whatever else comes over an older one asks for a page that is not there.
+fn unless_grpc(request: &Request<Incoming>) -> Option<Response<Body>> {
+    let kind = "text/plain; charset=utf-8";
+    (request.version() < Version::HTTP_2)
+        .then(|| response(StatusCode::NOT_FOUND, kind, "404 page not found\n".to_owned()))
 }
 
 fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {

@@ -72,7 +72,7 @@ struct Listener {
 impl Listener {
     /// Takes the client's requests of one stream until it hangs up, which ends the stream.
     async fn listen(self, mut requests: Streaming<WatchRequest>, commands: mpsc::UnboundedSender<Command>) {
-        let mut used = BTreeSet::new();
+        let (mut used, mut next) = (BTreeSet::new(), 0);
         while let Ok(Some(WatchRequest { request_union })) = requests.message().await {
             let command = match request_union {
                 None => continue,
@@ -87,7 +87,7 @@ impl Listener {
                         self.refuse(format!("rpc error: code = {:?} desc = {error}", error.code()));
                         continue;
                     }
-                    let Some(watch_id) = choose_id(&create, &used) else {
+                    let Some(watch_id) = choose_id(&create, &used, &mut next) else {
                         // As upstream answers for an id that is in use.
                         self.refuse("mvcc: watch already exists".to_owned());
                         continue;
@@ -162,12 +162,14 @@ fn fragments(response: WatchResponse, bytes_max: usize) -> Vec<WatchResponse> {
     pieces
 }
 
-/// The id that the client asks for, or else the smallest that is free. `None` when it is in use.
-fn choose_id(create: &WatchCreateRequest, used: &BTreeSet<i64>) -> Option<i64> {
-    match create.watch_id {
-        0 => (0..).find(|id| !used.contains(id)),
-        id => (!used.contains(&id)).then_some(id),
+/// The id that the client asks for, or else the next that was not in use. `None` when it is in use.
+fn choose_id(create: &WatchCreateRequest, used: &BTreeSet<i64>, next: &mut i64) -> Option<i64> {
+    if create.watch_id != 0 {
+        return (!used.contains(&create.watch_id)).then_some(create.watch_id);
     }
+    let id = (*next..).find(|id| !used.contains(id))?;
+    *next = id + 1;
+    Some(id)
 }
 
 #[cfg(test)]

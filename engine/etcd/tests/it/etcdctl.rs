@@ -44,21 +44,32 @@ fn tls(name: &str) -> Tls {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = params.self_signed(&authority_key).unwrap();
+    let stranger = Issuer::new(params.clone(), KeyPair::generate().unwrap());
     let issuer = Issuer::new(params, authority_key);
-    let leaf = |names: &[&str]| {
-        let key = KeyPair::generate().unwrap();
+    let named = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-        (certificate, key)
+        CertificateParams::new(names).unwrap()
     };
-    let (server, server_key) = leaf(&["localhost", "127.0.0.1"]);
-    let (client, client_key) = leaf(&["etcdctl"]);
+    let leaf = |params: CertificateParams, issuer: &Issuer<'_, KeyPair>| {
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, issuer).unwrap(), key)
+    };
+    let (server, server_key) = leaf(named(&["localhost", "127.0.0.1"]), &issuer);
+    let mut expired = named(&["etcdctl"]);
+    (expired.not_before, expired.not_after) =
+        (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
 
     let files = Files(std::env::temp_dir().join(format!("labkit-etcd-{name}-{}", std::process::id())));
     std::fs::create_dir_all(&files.0).unwrap();
     std::fs::write(files.0.join("ca.crt"), authority.pem()).unwrap();
-    std::fs::write(files.0.join("client.crt"), client.pem()).unwrap();
-    std::fs::write(files.0.join("client.key"), client_key.serialize_pem()).unwrap();
+    for (name, (certificate, key)) in [
+        ("client", leaf(named(&["etcdctl"]), &issuer)),
+        ("stranger", leaf(named(&["etcdctl"]), &stranger)),
+        ("expired", leaf(expired, &issuer)),
+    ] {
+        std::fs::write(files.0.join(format!("{name}.crt")), certificate.pem()).unwrap();
+        std::fs::write(files.0.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
 
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
@@ -202,6 +213,18 @@ fn a_client_without_a_certificate_is_refused() {
     live(1, Some(tls("anonymous")), |_, live| async move {
         let command = "env -u ETCDCTL_CERT -u ETCDCTL_KEY etcdctl --command-timeout=1s get foo";
         live.check_fails(command, "Error: context deadline exceeded\n", 1).await;
+    });
+}
+
+#[test]
+fn a_strangers_certificate_and_an_expired_one_are_refused_and_the_rest_goes_on() {
+    live(1, Some(tls("refused")), |_, live| async move {
+        for name in ["stranger", "expired"] {
+            let own = "ETCDCTL_CERT=${ETCDCTL_CERT%client.crt}NAME.crt ETCDCTL_KEY=${ETCDCTL_KEY%client.key}NAME.key";
+            let command = format!("{} etcdctl --command-timeout=1s get foo", own.replace("NAME", name));
+            live.check_fails(&command, "Error: context deadline exceeded\n", 1).await;
+        }
+        live.check("etcdctl put foo bar", "OK\n").await;
     });
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use labkit_etcd::grpc;
 use regex::{Captures, Regex};
@@ -57,10 +58,10 @@ enum Driver {
     Real(Vec<Child>),
 }
 
-struct Bench {
+pub(super) struct Bench {
     driver: Driver,
     /// The members' names and client URLs.
-    members: Vec<(String, String)>,
+    pub(super) members: Vec<(String, String)>,
     directory: PathBuf,
     /// From ids in the table to those of this run.
     ids: BTreeMap<String, String>,
@@ -93,7 +94,9 @@ impl Bench {
     }
 
     fn directory(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("labkit-golden-{name}-{}", std::process::id()))
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        std::env::temp_dir().join(format!("labkit-golden-{name}-{}-{number}", std::process::id()))
     }
 
     async fn ours(world: &World, members: u8) -> Bench {
@@ -373,7 +376,7 @@ async fn check_quorum(mut bench: Bench) {
     bench.assert_same();
 }
 
-fn with_ours<Fut: Future<Output = ()>>(members: u8, body: impl FnOnce(Bench) -> Fut) {
+pub(super) fn with_ours<Fut: Future<Output = ()>>(members: u8, body: impl FnOnce(Bench) -> Fut) {
     if have("etcdctl", "etcd-client") {
         labkit_sim::run(Pace::Wall, 1, |world| async move {
             body(Bench::ours(&world, members).await).await;
@@ -382,7 +385,7 @@ fn with_ours<Fut: Future<Output = ()>>(members: u8, body: impl FnOnce(Bench) -> 
     }
 }
 
-fn with_real<Fut: Future<Output = ()>>(names: &[&str], body: impl FnOnce(Bench) -> Fut) {
+pub(super) fn with_real<Fut: Future<Output = ()>>(names: &[&str], body: impl FnOnce(Bench) -> Fut) {
     if have("etcdctl", "etcd-client") && have("etcd", "etcd-server") {
         labkit_sim::run(Pace::Wall, 1, |_| async move { body(Bench::real(names).await).await });
     }

@@ -2,6 +2,7 @@
 
 mod acknowledged_writes;
 mod changes;
+mod clients;
 mod ctl;
 mod determinism;
 mod elections;
