@@ -172,6 +172,7 @@ fn every_verb_of_kubectl_has_a_row() {
         "config",
         "cordon",
         "create",
+        "debug",
         "delete",
         "describe",
         "diff",

@@ -129,7 +129,7 @@ impl Server {
                 paths::serve(&self.guard, &parts, &path, &query).await
             }
             Target::Resource(info) => {
-                self.guard.authorize(|| Attributes::of_resource(&user, &info))?;
+                self.guard.authorize(|| Attributes::of_resource(&user, &info, &query))?;
                 let guard = self.guard.clone();
                 let (registry, kubelets) = (self.registry.clone(), self.kubelets.clone());
                 let call = Call {

@@ -5,8 +5,9 @@ pub(crate) mod escalation;
 pub(crate) mod rbac;
 
 use http::Method;
-use labkit_api::{GroupVersionKind, Resource, Scope, Status, StatusDetails, UserInfo};
+use labkit_api::{GroupVersionKind, Resource, Scope, Status, StatusDetails, UserInfo, Verb};
 
+use crate::query::Query;
 use crate::request_info::RequestInfo;
 
 /// What is judged.
@@ -33,7 +34,16 @@ pub(crate) enum Decision {
 }
 
 impl Attributes {
-    pub fn of_resource(user: &UserInfo, info: &RequestInfo) -> Attributes {
+    /// A collection of which the query selects one object by its name is judged as that object.
+    pub fn of_resource(user: &UserInfo, info: &RequestInfo, query: &Query) -> Attributes {
+        let selected =
+            || query.get("fieldSelector").split(',').find_map(|term| term.strip_prefix("metadata.name="));
+        let name = match info.name.as_str() {
+            "" if info.verb != Verb::Create => {
+                selected().unwrap_or_default().trim_start_matches('=').to_owned()
+            }
+            name => name.to_owned(),
+        };
         // A namespace is in itself.
         let is_namespace = std::ptr::eq(info.kind, &crate::kinds::namespaces::KIND);
         let namespace = if is_namespace { &info.name } else { &info.namespace };
@@ -47,7 +57,7 @@ impl Attributes {
                 .map(|subresource| subresource.name().to_owned())
                 .unwrap_or_default(),
             namespace: namespace.clone(),
-            name: info.name.clone(),
+            name,
             path: None,
         }
     }

@@ -1,5 +1,6 @@
 //! The one list of kinds. Routes, discovery, OpenAPI, tables and keys are made from it.
 
+pub(crate) mod bindings;
 pub(crate) mod certificate_signing_requests;
 pub(crate) mod cluster_role_bindings;
 pub(crate) mod cluster_roles;
@@ -69,6 +70,7 @@ pub(crate) use subresource::Subresource;
 /// Every kind, by group as discovery orders them, the preferred version of a group first. Of kinds that share their
 /// storage the first is the one in whose form they are stored.
 pub(crate) static KINDS: &[&Kind] = &[
+    &bindings::KIND,
     &config_maps::KIND,
     &endpoints::KIND,
     &events::KIND,

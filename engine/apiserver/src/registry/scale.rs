@@ -1,5 +1,6 @@
 //! The scale of a workload: its replicas as an autoscaling/v1 Scale.
 
+use jiff::Timestamp;
 use labkit_api::selector::LabelSelector;
 use labkit_api::{Object, Status, StatusCause};
 use serde_json::{Value, json};
@@ -31,6 +32,23 @@ pub(crate) fn of(workload: &Object) -> Object {
         "status": status,
     });
     Object::from_value(value).expect("made of valid metadata just above")
+}
+
+/// A Scale as `kubectl get --subresource=scale` shows it.
+pub(crate) fn table(scale: &Object, now: Timestamp) -> Value {
+    let column = |name: &str, kind: &str, format: &str| json!({"name": name, "type": kind, "format": format, "description": "", "priority": 0});
+    let replicas = |part: &str| scale.i64_at(&[part, "replicas"]).unwrap_or_default();
+    let cells =
+        json!([scale.metadata.name, replicas("spec"), replicas("status"), crate::table::age(scale, now)]);
+    json!({
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": scale.metadata.resource_version},
+        "columnDefinitions": [
+            column("Name", "string", "name"), column("Desired", "integer", ""),
+            column("Available", "integer", ""), column("Age", "string", ""),
+        ],
+        "rows": [{"cells": cells, "object": crate::table::partial_object(scale)}],
+    })
 }
 
 /// The workload with the replicas that a Scale asks for.

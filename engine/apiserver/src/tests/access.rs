@@ -143,6 +143,31 @@ fn a_binding_grants_and_nobody_grants_more_than_they_have() {
 }
 
 #[test]
+fn a_rule_for_one_name_holds_for_a_list_of_that_name() {
+    door(|door| async move {
+        let group = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+        let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["mine"], "verbs": ["*"]}]);
+        door.root("POST", &format!("{group}/roles"), json!({"metadata": {"name": "one"}, "rules": rules}))
+            .await;
+        let binding = json!({
+            "metadata": {"name": "one"}, "subjects": [{"kind": "Group", "name": "dev"}],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "one"},
+        });
+        door.root("POST", &format!("{group}/rolebindings"), binding).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let list = async |query: &str| {
+            door.ask("t-ana", "GET", &format!("{CONFIG_MAPS}{query}"), Value::Null).await.0
+        };
+        assert_eq!(list("?fieldSelector=metadata.name%3Dmine").await, 200);
+        assert_eq!(list("?fieldSelector=metadata.name==mine").await, 200);
+        assert_eq!(list("?fieldSelector=metadata.name!%3Dmine").await, 403);
+        assert_eq!(list("?fieldSelector=metadata.name%3Dyours").await, 403);
+        assert_eq!(list("").await, 403);
+        assert_eq!(list("/mine").await, 404, "it may be read, if it were there");
+    });
+}
+
+#[test]
 fn a_service_account_comes_in_with_its_token_until_it_expires() {
     door(|door| async move {
         let accounts = "/api/v1/namespaces/default/serviceaccounts";
@@ -187,6 +212,113 @@ fn a_service_account_comes_in_with_its_token_until_it_expires() {
 }
 
 #[test]
+fn a_bound_token_ends_with_its_pod() {
+    door(|door| async move {
+        let accounts = "/api/v1/namespaces/default/serviceaccounts";
+        door.root("POST", accounts, json!({"metadata": {"name": "robot"}})).await;
+        let mut made = pod("web");
+        made["spec"]["serviceAccountName"] = json!("robot");
+        door.root("POST", PODS, made).await;
+        let bound = |kind: &str, name: &str| json!({"spec": {"boundObjectRef": {"kind": kind, "apiVersion": "v1", "name": name}}});
+        let path = format!("{accounts}/robot/token");
+        let answer = door.root("POST", &path, bound("Pod", "web")).await;
+        let token = answer["status"]["token"].as_str().unwrap().to_owned();
+        let who =
+            door.ask(&token, "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", json!({})).await.1;
+        assert_eq!(
+            who["status"]["userInfo"]["extra"]["authentication.kubernetes.io/pod-name"],
+            json!(["web"])
+        );
+        assert_eq!(door.ask("t-root", "POST", &path, bound("Pod", "nope")).await.0, 404);
+        let (code, status) = door.ask("t-root", "POST", &path, bound("Job", "x")).await;
+        assert_eq!(code, 422);
+        assert!(
+            status["message"].as_str().unwrap().contains("supported values: \"Pod\", \"Secret\", \"Node\""),
+            "{status}"
+        );
+        door.root("POST", PODS, pod("other")).await;
+        let (code, status) = door.ask("t-root", "POST", &path, bound("Pod", "other")).await;
+        assert_eq!(code, 400, "{status}");
+        door.root("DELETE", &format!("{PODS}/web"), Value::Null).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(door.ask(&token, "GET", "/version", Value::Null).await.0, 401);
+    });
+}
+
+#[test]
+fn credentials_that_are_none_are_turned_away() {
+    door(|door| async move {
+        let long = "x".repeat(1 << 20);
+        for token in ["a.b.c", "..", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.", "%00", &long] {
+            let (code, status) = door.ask(token, "GET", "/version", Value::Null).await;
+            assert_eq!((code, &status["message"]), (401, &json!("Unauthorized")));
+        }
+        // What is no bearer token is no credential at all.
+        for header in ["authorization=Basic", "authorization=Bearer"] {
+            assert_eq!(door.ask(header, "GET", "/version", Value::Null).await.0, 200, "{header}");
+        }
+        let (code, status) = door.ask("t-root impersonate-group=x", "GET", "/version", Value::Null).await;
+        assert_eq!((code, &status["reason"]), (500, &json!("InternalError")));
+        let group = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        for spec in [json!({}), json!({"resourceAttributes": {}, "nonResourceAttributes": {}})] {
+            assert_eq!(door.ask("t-ana", "POST", group, json!({"spec": spec})).await.0, 422);
+        }
+        assert_eq!(
+            door.ask("t-root", "POST", "/apis/authentication.k8s.io/v1/tokenreviews", json!({})).await.0,
+            400
+        );
+    });
+}
+
+#[test]
+fn a_signing_request_is_judged_once_and_its_spec_stays() {
+    door(|door| async move {
+        let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+        let manifest = |name: &str, request: &str| {
+            json!({"metadata": {"name": name}, "spec": {
+                "request": request, "usages": ["client auth"], "signerName": "kubernetes.io/kube-apiserver-client",
+                "username": "root", "groups": ["system:masters"],
+            }})
+        };
+        let made = door.root("POST", requests, manifest("a", super::every_kind::REQUEST)).await;
+        assert_eq!(
+            (&made["spec"]["username"], &made["spec"]["groups"][0]),
+            (&json!("root"), &json!("system:masters"))
+        );
+        assert_eq!(made["spec"]["uid"], "2", "who asks is noted by the server");
+        let path = format!("{requests}/a");
+        let approval = |kind: &str| {
+            let mut request = made.clone();
+            request["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+            request["spec"]["username"] = json!("mallory");
+            request["status"]["conditions"] = json!([{"type": kind, "reason": "x"}]);
+            request
+        };
+        let approved = door.root("PUT", &format!("{path}/approval"), approval("Approved")).await;
+        assert_eq!(approved["status"]["conditions"][0]["status"], "True");
+        assert_eq!(approved["spec"]["username"], "root");
+        let (code, status) = door.ask("t-root", "PUT", &format!("{path}/approval"), approval("Denied")).await;
+        assert_eq!(code, 422);
+        assert!(
+            status["message"]
+                .as_str()
+                .unwrap()
+                .contains("updates may not remove a condition of type \"Approved\""),
+            "{status}"
+        );
+        let status = door.root("PUT", &format!("{path}/status"), approval("Failed")).await;
+        assert_eq!(status["status"]["conditions"][0]["type"], "Approved", "the verdict stays");
+        for (request, part) in
+            [("", "PEM block type must be CERTIFICATE REQUEST"), ("bm90aGluZw==", "PEM block type")]
+        {
+            let (code, status) = door.ask("t-root", "POST", requests, manifest("b", request)).await;
+            assert_eq!(code, 422);
+            assert!(status["message"].as_str().unwrap().contains(part), "{status}");
+        }
+    });
+}
+
+#[test]
 fn reviews_judge_as_requests_are_judged() {
     door(|door| async move {
         door.grant("ana", &["pods"], &["get"]).await;
@@ -221,6 +353,22 @@ fn reviews_judge_as_requests_are_judged() {
             door.ask("t-ana", "GET", &format!("{group}/subjectaccessreviews"), Value::Null).await.0,
             405
         );
+    });
+}
+
+#[test]
+fn a_binding_may_be_posted_to_the_collection() {
+    door(|door| async move {
+        door.root("POST", PODS, pod("web")).await;
+        let binding = json!({"metadata": {"name": "web"}, "target": {"kind": "Node", "name": "worker1"}});
+        let bindings = "/api/v1/namespaces/default/bindings";
+        assert_eq!(door.root("POST", bindings, binding.clone()).await["status"], "Success");
+        assert_eq!(
+            door.root("GET", &format!("{PODS}/web"), Value::Null).await["spec"]["nodeName"],
+            "worker1"
+        );
+        assert_eq!(door.ask("t-root", "POST", bindings, binding).await.0, 409);
+        assert_eq!(door.ask("t-ana", "POST", bindings, json!({})).await.0, 403);
     });
 }
 

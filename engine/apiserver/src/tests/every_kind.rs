@@ -4,7 +4,7 @@ use super::*;
 use crate::kinds::KINDS;
 
 /// A request of ana, of the group dev, as `openssl req` makes it.
-const REQUEST: &str = "\
+pub(super) const REQUEST: &str = "\
     LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIV01INENBUUF3SERFTU1Bb0dBMVVFQ2d3RFpHVjJNUXd3Q2dZ\
     RFZRUUREQU5oYm1Fd1dUQVRCZ2NxaGtqTwpQUUlCQmdncWhrak9QUU1CQndOQ0FBU2cwTHZxZWtQb1BDbVV1RFcvSUcxajVJajhU\
     eTRNV3VxR0pDMmFUMHRUCnZHTDBJSlQ5VjBuSUdxc0h6SVNMVDFjNGlXMnN0SVRDcHZ2SWVPUTd3M3B4b0FBd0NnWUlLb1pJemow\

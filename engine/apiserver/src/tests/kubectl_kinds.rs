@@ -246,7 +246,7 @@ fn kubectl_lists_what_is_served() {
             &live,
             "api-versions",
             "",
-            "apps/v1 autoscaling/v1 autoscaling/v2 batch/v1 coordination.k8s.io/v1",
+            "autoscaling/v1 autoscaling/v2 batch/v1 certificates.k8s.io/v1 coordination.k8s.io/v1",
         )
         .await;
     });

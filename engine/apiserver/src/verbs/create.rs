@@ -42,12 +42,8 @@ async fn answer(call: &Call, review: Review) -> Result<Response, Status> {
     let validation = FieldValidation::parse(&call.query, "CreateOptions")?;
     let (mut question, warnings) =
         decode::object(&call.headers, &call.body, &call.info.kind.gvk(), validation)?;
-    if call.info.kind.is_namespaced() {
-        question.metadata.namespace.clone_from(&call.info.namespace);
-    }
-    let mut answer = review(call, question).await?;
-    let now = Time(call.registry.world.clock().now());
-    answer.metadata.creation_timestamp.get_or_insert(now);
+    call.check_names(&mut question)?;
+    let answer = review(call, question).await?;
     Ok(respond::warn(respond::value(StatusCode::CREATED, &answer), &warnings))
 }
 
@@ -55,14 +51,20 @@ async fn answer(call: &Call, review: Review) -> Result<Response, Status> {
 pub(super) async fn bind(call: Call) -> Result<Response, Status> {
     let mut binding = body(&call, Subresource::Binding)?;
     call.check_names(&mut binding)?;
+    bind_pod(&call, &call.info.name, &binding).await?;
+    Ok(created())
+}
+
+/// Puts a pod of the request's namespace on the node that the Binding names.
+pub(crate) async fn bind_pod(call: &Call, name: &str, binding: &Object) -> Result<(), Status> {
     let options = UpdateOptions {
         subresource: Some(Subresource::Binding),
         dry_run: call.query.dry_run("CreateOptions")?,
     };
     let now = Time::new(call.registry.world.clock().now());
-    let change = |pod: &Object| bind::bind(pod, &binding, now);
-    call.registry.update(&pods::KIND, &call.info.namespace, &call.info.name, options, change).await?;
-    Ok(created(&call))
+    let change = |pod: &Object| bind::bind(pod, binding, now);
+    call.registry.update(&pods::KIND, &call.info.namespace, name, options, change).await?;
+    Ok(())
 }
 
 /// `POST pods/NAME/eviction`: a deletion that says why. Disruption budgets are absent: every eviction is granted.

@@ -20,6 +20,8 @@ use http::HeaderMap;
 use labkit_api::{Object, Status, UserInfo, Verb};
 use labkit_client::Response;
 
+pub(crate) use create::bind_pod;
+
 use crate::admission::Attributes;
 use crate::authz::escalation;
 use crate::guard::Guard;

@@ -7,6 +7,7 @@ use labkit_api::Status;
 use labkit_client::Response;
 
 use crate::kinds::Subresource;
+use crate::negotiate::View;
 use crate::query::Selection;
 use crate::registry::list::{ListOptions, parse_version};
 use crate::registry::scale;
@@ -23,7 +24,11 @@ pub(super) async fn get(call: Call) -> Result<Response, Status> {
     let entry =
         call.registry.get(call.info.kind.stored(), &call.info.namespace, &call.info.name, version).await?;
     if call.info.subresource == Some(Subresource::Scale) {
-        return Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(&entry.object)));
+        let scale = scale::of(&entry.object);
+        return Ok(match presentation.view {
+            View::Table => respond::value(StatusCode::OK, &scale::table(&scale, presentation.now)),
+            _ => respond::object(call.encoding(), StatusCode::OK, &scale),
+        });
     }
     Ok(respond::entry(&presentation, StatusCode::OK, &entry))
 }
