@@ -39,7 +39,7 @@ start NAME:
 book:
     cargo run --release -- book build
 
-# Figures. Nothing is asserted: machines are noisy.
+# Figures: all, or those named (`just bench api`). Nothing is asserted: machines are noisy.
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 

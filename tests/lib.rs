@@ -1,6 +1,7 @@
-//! What the end-to-end tests share: random faults, a checker of histories, live clusters with the real clients, the course's labs.
+//! What the end-to-end tests share: random faults, a checker of histories, an HTTPS client, live clusters with the real clients, the course's labs.
 
 pub mod chaos;
 pub mod course;
+pub mod https;
 pub mod linearizability;
 pub mod live;

@@ -3,12 +3,17 @@
 mod architecture;
 mod book;
 mod etcdctl;
+mod fuzz_corpora;
+mod hostile;
 mod invariant_acknowledged_writes_survive;
 mod invariant_histories_are_linearizable;
+mod invariant_replicas_lose_nothing;
 mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
+mod kube_client;
 mod kubectl;
 mod kubectl_kinds;
 mod kubectl_writes;
 mod labs;
+mod replicas_live;
 mod timed_out_write;
