@@ -47,7 +47,8 @@ dist:
     strip dist/labkit
     ls -lh dist/labkit
 
-# Figures; `just bench etcd` puts our store beside a real one. Nothing is asserted: machines are noisy.
+# Figures: all, or those named; `just bench etcd` puts our store beside a real one, `just bench api` measures the API
+# server. Nothing is asserted: machines are noisy.
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 

@@ -1,9 +1,10 @@
-//! Random faults on a store of three members, from the world's seed, and how many seeds a run tries.
+//! Random faults on a store of three members, from the world's seed; worlds by the seed, and how many a run tries.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use labkit_cluster::{Cluster, ClusterSpec};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_sim::{Pace, Rng, Rule, World, run};
 use rand::Rng as _;
@@ -11,6 +12,23 @@ use rand::Rng as _;
 /// How many seeds a randomised test tries: `LABKIT_SEEDS`, else 10.
 pub fn seeds() -> u64 {
     std::env::var("LABKIT_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(10)
+}
+
+/// Runs `body` on a cluster of that spec for as many seeds, in virtual time. A panic names its seed.
+pub fn for_each_cluster<Fut: Future<Output = ()>>(
+    seeds: u64,
+    spec: &ClusterSpec,
+    body: impl Fn(World, Cluster) -> Fut,
+) {
+    for seed in 1..=seeds {
+        let _named_if_it_panics = NameSeed(seed);
+        let body = &body;
+        run(Pace::Virtual, seed, |world| async move {
+            let cluster = Cluster::boot(&world, spec).await.unwrap();
+            body(world.clone(), cluster).await;
+            assert_eq!(world.bugs(), Vec::<String>::new());
+        });
+    }
 }
 
 /// Runs `body` on three members for each seed, in virtual time. A panic names its seed.

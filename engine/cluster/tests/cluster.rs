@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use labkit_api::{GroupVersionKind, Object, Resource, Scope};
 use labkit_client::ListParams;
-use labkit_cluster::spec::EtcdSpec;
+use labkit_cluster::spec::{ApiServerSpec, EtcdSpec};
 use labkit_cluster::timeline::timeline;
 use labkit_cluster::{Cluster, ClusterSpec, Fault};
 use labkit_etcd::{PutRequest, RangeRequest};
@@ -63,6 +63,29 @@ fn a_deployment_runs_on_a_whole_cluster() {
             pods.items.iter().map(|pod| pod.str_at(&["spec", "nodeName"])).collect();
         assert_eq!(nodes.len(), 3, "one on each node");
         assert_eq!(world.bugs(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_deployment_runs_on_three_api_servers_of_which_one_after_the_other_dies() {
+    run(Pace::Virtual, 1, |world| async move {
+        let mut spec = ClusterSpec::whole(1, 2);
+        spec.api_server = Some(ApiServerSpec { replicas: 3 });
+        let cluster = Cluster::boot(&world, &spec).await.unwrap();
+        let client = cluster.client("kubectl").unwrap();
+        let deployments = resource("apps", "Deployment", "deployments");
+        for index in 0..3 {
+            let killed = cluster.inject(&Fault::Kill(format!("apiServer/{index}"))).await.unwrap();
+            let name = format!("web{index}");
+            client.create(&deployments, &deployment(&name, 3)).await.unwrap();
+            ready(&world, &cluster, &name, 3).await;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let endpoints = resource("", "Endpoints", "endpoints");
+            let living = client.get(&endpoints, "default", "kubernetes").await.unwrap();
+            let living = living.rest["subsets"][0]["addresses"].as_array().unwrap().len();
+            assert_eq!(living, 2, "the endpoints follow");
+            killed.heal().await.unwrap();
+        }
     });
 }
 

@@ -92,7 +92,10 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: Service) 
         let mut service = service.clone();
         async move { tower::Service::call(&mut service, request).await }
     });
+    // Told by ALPN, for a connection that says nothing would be asked forever which of both it speaks.
+    let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut builder = Builder::new(InComponent);
+    builder = if speaks_http2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     let connection = builder.serve_connection(TokioIo::new(stream), service).await;
     drop(connection);

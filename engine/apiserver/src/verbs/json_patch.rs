@@ -33,6 +33,8 @@ pub(super) fn parse(body: &[u8]) -> Result<json_patch::Patch, Status> {
 /// Carries the operations out, all or none. Upstream does not say which one failed.
 pub(super) fn apply(value: &mut Value, patch: &json_patch::Patch) -> Result<(), Status> {
     let mut copied = 0;
+    // Counted anew only where the operations may have gone too deep, for a document can be large.
+    let mut levels_at_most = levels(value);
     for operation in &patch.0 {
         if let PatchOperation::Copy(copy) = operation {
             copied += copy.from.resolve(value).map_or(0, |source| source.to_string().len());
@@ -41,28 +43,36 @@ pub(super) fn apply(value: &mut Value, patch: &json_patch::Patch) -> Result<(), 
             }
         }
         json_patch::patch_unsafe(value, std::slice::from_ref(operation)).map_err(|_| refused())?;
-        let shrinks = matches!(operation, PatchOperation::Remove(_) | PatchOperation::Test(_));
-        if !shrinks && is_too_deep(value) {
+        levels_at_most += match operation {
+            PatchOperation::Remove(_) | PatchOperation::Test(_) => 0,
+            PatchOperation::Add(add) => add.path.count() + levels(&add.value),
+            PatchOperation::Replace(replace) => levels(&replace.value),
+            PatchOperation::Move(moved) => moved.path.count(),
+            PatchOperation::Copy(copy) => copy.path.count(),
+        };
+        if levels_at_most > LEVELS_MAX {
+            levels_at_most = levels(value);
+        }
+        if levels_at_most > LEVELS_MAX {
             return Err(refused());
         }
     }
     Ok(())
 }
 
-/// Without recursion: a few hundred operations can nest as many levels as would end the stack.
-fn is_too_deep(value: &Value) -> bool {
+/// How many levels there are. Without recursion: a few hundred operations can nest as many as would end the stack.
+fn levels(value: &Value) -> usize {
+    let mut deepest = 1;
     let mut left = vec![(value, 1)];
     while let Some((value, level)) = left.pop() {
-        if level > LEVELS_MAX {
-            return true;
-        }
+        deepest = deepest.max(level);
         match value {
             Value::Object(fields) => left.extend(fields.values().map(|field| (field, level + 1))),
             Value::Array(items) => left.extend(items.iter().map(|item| (item, level + 1))),
             _ => {}
         }
     }
-    false
+    deepest
 }
 
 /// 422 in the words of `NewGenericServerResponse`.
@@ -131,5 +141,15 @@ mod tests {
         ];
         let deeper: Vec<&Value> = deeper.iter().cycle().take(3 * 3_000).collect();
         check(json!(deeper), Err(422));
+    }
+
+    #[test]
+    fn ten_thousand_operations_on_a_large_document_end_soon() {
+        let mut value = json!({"data": vec![json!({"a": 1}); 50_000], "x": 1});
+        let moves =
+            [("/x", "/y"), ("/y", "/x")].map(|(from, to)| json!({"op": "move", "from": from, "path": to}));
+        let moves: Vec<&Value> = moves.iter().cycle().take(OPERATIONS_MAX).collect();
+        apply(&mut value, &parse(json!(moves).to_string().as_bytes()).unwrap()).unwrap();
+        assert_eq!(value["x"], 1);
     }
 }
