@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 fn invariant_replicas_lose_nothing() {
     let spec = ClusterSpec {
         etcd: Some(EtcdSpec::default()),
-        api_server: Some(ApiServerSpec { replicas: 3 }),
+        api_server: Some(ApiServerSpec { replicas: 3, ..ApiServerSpec::default() }),
         ..ClusterSpec::default()
     };
     for_each_cluster(seeds().max(30), &spec, |world, cluster| async move {

@@ -78,7 +78,7 @@ fn version(object: &Value) -> i64 {
 fn the_load_balancer_leads_to_whoever_lives() {
     let spec = ClusterSpec {
         etcd: Some(EtcdSpec::default()),
-        api_server: Some(ApiServerSpec { replicas: 3 }),
+        api_server: Some(ApiServerSpec { replicas: 3, ..ApiServerSpec::default() }),
         ..ClusterSpec::default()
     };
     live(spec, |live| async move {

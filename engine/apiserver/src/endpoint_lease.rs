@@ -62,7 +62,7 @@ impl EndpointLease {
         if self.lease != 0 && etcd.lease_keep_alive(self.lease).await.map_err(error::status)?.ttl > 0 {
             return Ok(());
         }
-        self.lease = etcd.lease_grant(0, TTL.as_secs().cast_signed()).await.map_err(error::status)?.id;
+        self.lease = etcd.lease_grant(TTL.as_secs().cast_signed()).await.map_err(error::status)?.id;
         let value = json!({
             "kind": "Endpoints", "apiVersion": "v1", "metadata": {},
             "subsets": [{"addresses": [{"ip": self.address}]}],

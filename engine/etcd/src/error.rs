@@ -1,7 +1,7 @@
 //! etcd's errors: gRPC code and text, word for word. Counterpart of `api/v3rpc/rpctypes/error.go`.
 
 /// The codes of gRPC that etcd answers with, under their numbers on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Code {
     Unknown = 2,
     InvalidArgument = 3,

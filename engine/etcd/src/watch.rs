@@ -1,13 +1,14 @@
 //! Watches: at the member, a pump from the store's watchers to the client's stream; at the client, a stream
 //! that goes on at another member when its own is gone. Counterpart of `v3rpc/watch.go` and `clientv3/watch.go`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use labkit_sim::caused_by;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::api::{WatchRequest, WatchResponse};
 use crate::client::{BackOff, Client};
@@ -21,6 +22,10 @@ use crate::server;
 /// member has to answer (the API server's keepalive of its connection to etcd).
 pub(crate) const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many responses wait for a client that does not read. Then the store is told nothing more to say, and when
+/// the client has read all, its watches go on from the store's history, as upstream's unsynced ones do.
+const BACKLOG_MAX: usize = 1024;
 
 /// The watch id of a response to a request for progress (`clientv3.InvalidWatchID`).
 const ALL_WATCHES: i64 = -1;
@@ -147,7 +152,7 @@ pub(crate) enum Command {
 pub(crate) struct Stream {
     pub commands: mpsc::UnboundedSender<Command>,
     /// Ends when the member is gone; before, an error says why.
-    pub responses: mpsc::UnboundedReceiver<Result<WatchResponse, EtcdError>>,
+    pub responses: mpsc::Receiver<Result<WatchResponse, EtcdError>>,
     member: Arc<Member>,
 }
 
@@ -155,7 +160,7 @@ impl Stream {
     /// Opens a stream from `member` to the client `to`.
     pub fn open(cluster: &Arc<Cluster>, member: &Arc<Member>, to: &Arc<str>, require_leader: bool) -> Stream {
         let (commands, received) = mpsc::unbounded_channel();
-        let (sender, responses) = mpsc::unbounded_channel();
+        let (sender, responses) = mpsc::channel(BACKLOG_MAX);
         let pump = Pump {
             cluster: cluster.clone(),
             member: member.clone(),
@@ -163,6 +168,9 @@ impl Stream {
             require_leader,
             commands: received,
             client: sender,
+            watches: BTreeMap::new(),
+            unwanted: BTreeSet::new(),
+            is_suspended: false,
         };
         drop(member.component.spawn(pump.run()));
         Stream { commands, responses, member: member.clone() }
@@ -176,15 +184,27 @@ struct Pump {
     to: Arc<str>,
     require_leader: bool,
     commands: mpsc::UnboundedReceiver<Command>,
-    client: mpsc::UnboundedSender<Result<WatchResponse, EtcdError>>,
+    client: mpsc::Sender<Result<WatchResponse, EtcdError>>,
+    /// By the ids that the client knows.
+    watches: BTreeMap<i64, Watched>,
+    /// Watches whose next `created` the client must not see: to it, they never ended.
+    unwanted: BTreeSet<i64>,
+    /// The client does not read: the store tells nothing more for now.
+    is_suspended: bool,
+}
+
+struct Watched {
+    /// The watch at the store; `None` while the client does not read.
+    id: Option<u64>,
+    /// Begins where what was passed on ends.
+    request: WatchRequest,
 }
 
 impl Pump {
     async fn run(mut self) {
         let (sender, mut responses) = mpsc::unbounded_channel();
-        let mut watches = BTreeMap::new();
         if self.require_leader && self.member.leader().id.is_none() {
-            let _ = self.client.send(Err(EtcdError::NoLeader));
+            let _ = self.client.send(Err(EtcdError::NoLeader)).await;
             return;
         }
         let (cluster, member) = (self.cluster.clone(), self.member.clone());
@@ -194,28 +214,27 @@ impl Pump {
                 biased;
                 () = self.client.closed() => break,
                 command = self.commands.recv() => match command {
-                    Some(command) => self.obey(command, &mut watches, &sender),
+                    Some(command) => self.obey(command, &sender),
                     None => break,
                 },
-                Some(response) = responses.recv() => if !self.pass_on(response).await {
-                    break;
-                },
+                Some(response) = responses.recv() => {
+                    if !self.pass_on(response).await {
+                        break;
+                    }
+                    if self.is_suspended && responses.is_empty() {
+                        self.resume(&sender);
+                    }
+                }
                 () = &mut leaderless, if self.require_leader => {
-                    let _ = self.client.send(Err(EtcdError::NoLeader));
+                    let _ = self.client.send(Err(EtcdError::NoLeader)).await;
                     break;
                 }
             }
         }
-        let mut state = self.member.locked();
-        watches.into_values().for_each(|id| state.watchers.cancel(id));
+        self.suspend();
     }
 
-    fn obey(
-        &self,
-        command: Command,
-        watches: &mut BTreeMap<i64, u64>,
-        sender: &mpsc::UnboundedSender<WatchResponse>,
-    ) {
+    fn obey(&mut self, command: Command, sender: &mpsc::UnboundedSender<WatchResponse>) {
         let header = self.member.header();
         match command {
             Command::Create { watch_id, mut request } => {
@@ -223,12 +242,18 @@ impl Pump {
                 if request.key.is_empty() {
                     request.key = Bytes::from_static(b"\0");
                 }
-                let id = self.member.watch(watch_id, request, sender.clone());
-                watches.extend(id.map(|id| (watch_id, id)));
+                if let Some(id) = self.member.watch(watch_id, request.clone(), sender.clone()) {
+                    if request.start_revision == 0 {
+                        request.start_revision = header.revision + 1;
+                    }
+                    self.watches.insert(watch_id, Watched { id: Some(id), request });
+                }
             }
             Command::Cancel { watch_id } => {
-                let Some(id) = watches.remove(&watch_id) else { return };
-                self.member.locked().watchers.cancel(id);
+                let Some(watched) = self.watches.remove(&watch_id) else { return };
+                if let Some(id) = watched.id {
+                    self.member.locked().watchers.cancel(id);
+                }
                 let _ = sender.send(WatchResponse {
                     header,
                     watch_id,
@@ -243,11 +268,50 @@ impl Pump {
         }
     }
 
-    async fn pass_on(&self, response: WatchResponse) -> bool {
+    async fn pass_on(&mut self, response: WatchResponse) -> bool {
+        let watch_id = response.watch_id;
+        if response.created && self.unwanted.remove(&watch_id) {
+            return true;
+        }
+        // The store has ended it: its past was compacted away.
+        if response.canceled && response.compact_revision > 0 {
+            self.watches.remove(&watch_id);
+        }
+        if let (Some(last), Some(watched)) = (response.events.last(), self.watches.get_mut(&watch_id)) {
+            watched.request.start_revision = last.kv.mod_revision + 1;
+        }
         let cause = response.events.iter().find_map(|event| event.cause);
         let message = payload::watch_response(&response);
         let network = self.cluster.world.network();
         let delivered = caused_by(cause, deliver(network, &self.member.name, &self.to, &message)).await;
-        delivered.is_ok() && self.client.send(Ok(response)).is_ok()
+        if delivered.is_err() {
+            return false;
+        }
+        match self.client.try_send(Ok(response)) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => false,
+            Err(TrySendError::Full(response)) => {
+                self.suspend();
+                self.client.send(response).await.is_ok()
+            }
+        }
+    }
+
+    /// Ends the watches at the store.
+    fn suspend(&mut self) {
+        self.is_suspended = true;
+        let mut state = self.member.locked();
+        for id in self.watches.values_mut().filter_map(|watched| watched.id.take()) {
+            state.watchers.cancel(id);
+        }
+    }
+
+    /// Begins them again where they stood.
+    fn resume(&mut self, sender: &mpsc::UnboundedSender<WatchResponse>) {
+        self.is_suspended = false;
+        for (watch_id, watched) in self.watches.iter_mut().filter(|(_, watched)| watched.id.is_none()) {
+            self.unwanted.insert(*watch_id);
+            watched.id = self.member.watch(*watch_id, watched.request.clone(), sender.clone());
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use labkit_etcd::{
-    Client, EtcdError, LeaseGrantResponse, RangeRequest, RangeResponse, TxnRequest, TxnResponse,
-    WatchRequest, WatchResponse, Watcher, grpc,
+    Client, EtcdError, LeaseGrantResponse, LeaseKeepAliveResponse, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, TxnRequest, TxnResponse, WatchRequest, WatchResponse, Watcher, grpc,
 };
 
 /// A client of etcd, wherever that is.
@@ -44,6 +44,13 @@ impl EtcdClient {
         }
     }
 
+    pub(crate) async fn put(&self, request: PutRequest) -> Result<PutResponse, EtcdError> {
+        match self {
+            EtcdClient::Linked(client) => client.put(request).await,
+            EtcdClient::External(client) => client.put(request).await,
+        }
+    }
+
     pub(crate) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, EtcdError> {
         match self {
             EtcdClient::Linked(client) => client.txn(request).await,
@@ -56,6 +63,14 @@ impl EtcdClient {
         match self {
             EtcdClient::Linked(client) => client.lease_grant(0, ttl).await,
             EtcdClient::External(client) => client.lease_grant(0, ttl).await,
+        }
+    }
+
+    /// Renews a lease once.
+    pub(crate) async fn lease_keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, EtcdError> {
+        match self {
+            EtcdClient::Linked(client) => client.lease_keep_alive(id).await,
+            EtcdClient::External(client) => client.lease_keep_alive(id).await,
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) async fn bind(call: Call) -> Result<Response, Status> {
     let mut binding = body(&call, Subresource::Binding)?;
     call.check_names(&mut binding)?;
     bind_pod(&call, &call.info.name, &binding).await?;
-    Ok(created())
+    Ok(created(&call))
 }
 
 /// Puts a pod of the request's namespace on the node that the Binding names.

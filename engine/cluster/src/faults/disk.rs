@@ -25,7 +25,7 @@ pub(super) fn inject_full(cluster: &Cluster, target: &str) -> Result<(String, Re
 
 pub(super) fn inject_corrupt(cluster: &Cluster, target: &str) -> Result<(String, Remedy), FaultError> {
     let (target, member) = cluster.member("corruptByte", target)?;
-    let (file, offset) = cluster.inner.etcd.corrupt_log(&member).expect("targets are members");
+    let (file, offset) = cluster.etcd().corrupt_log(&member).expect("targets are members");
     let disk = cluster.world().disk(&member);
     Ok((target.to_string(), Remedy::MendByte { disk, file, offset }))
 }

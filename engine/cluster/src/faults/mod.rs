@@ -120,7 +120,7 @@ impl Cluster {
         }
         process::start(self, &target).await.map_err(|error| FaultError::Restart(target.clone(), error))?;
         let failure = match &target {
-            Target::Etcd(member) => self.inner.etcd.why_not_started(member),
+            Target::Etcd(member) => self.etcd().why_not_started(member),
             _ => None,
         };
         failure.map_or(Ok(target.clone()), |reason| Err(FaultError::EndedAtOnce(target, reason)))

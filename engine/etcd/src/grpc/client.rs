@@ -163,6 +163,11 @@ impl Client {
         answered!(self.call(Request::LeaseGrant { id, ttl }).await, LeaseGrant)
     }
 
+    /// Renews a lease once.
+    pub async fn lease_keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, EtcdError> {
+        answered!(self.call(Request::LeaseKeepAlive { id }).await, LeaseKeepAlive)
+    }
+
     /// Begins a watch. Returns when a member has begun it; the first response says `created`.
     pub async fn watch(&self, r: WatchRequest) -> Result<Watcher, EtcdError> {
         let begun = tokio::time::timeout(self.deadline, Watcher::begin(self.clone(), r)).await;
@@ -241,6 +246,12 @@ async fn send(channel: Channel, request: Request) -> Result<Response, Status> {
         Request::LeaseGrant { id, ttl } => {
             let granted = LeaseClient::new(channel).lease_grant(pb::LeaseGrantRequest { id, ttl }).await?;
             Response::LeaseGrant(granted.into_inner().into())
+        }
+        Request::LeaseKeepAlive { id } => {
+            let requests = futures::stream::iter([pb::LeaseKeepAliveRequest { id }]);
+            let mut renewed = LeaseClient::new(channel).lease_keep_alive(requests).await?.into_inner();
+            let ended = || Status::unavailable("the stream of renewals ended");
+            Response::LeaseKeepAlive(renewed.message().await?.ok_or_else(ended)?.into())
         }
         other => unreachable!("this client does not ask for {other:?}"),
     })

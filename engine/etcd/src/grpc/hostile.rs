@@ -173,6 +173,33 @@ fn ten_thousand_watches_of_one_client_are_served_and_forgotten() {
 }
 
 #[test]
+fn a_watch_that_nobody_reads_holds_no_more_than_its_share_and_misses_nothing() {
+    const WRITES: usize = 4000;
+    with_member(async |bench| {
+        let create =
+            WatchCreateRequest { key: "s/".into(), range_end: "s0".into(), ..WatchCreateRequest::default() };
+        let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+        let requests = futures::stream::iter([create]).chain(futures::stream::pending());
+        let mut answers = WatchClient::new(bench.channel().await).watch(requests).await.unwrap().into_inner();
+        assert!(answers.next().await.unwrap().unwrap().created);
+        let member = bench.etcd.cluster.running(bench.etcd.members()[0].id).unwrap();
+        let writer = bench.etcd.client("writer");
+        for number in 0..WRITES {
+            writer.put(crate::PutRequest::new(format!("s/{}", number % 10), vec![b'x'; 1000])).await.unwrap();
+        }
+        assert_eq!(member.locked().watchers.count(), 0, "the store has nothing more to tell it");
+        let mut revisions = Vec::new();
+        while revisions.len() < WRITES {
+            let answer = answers.next().await.unwrap().unwrap();
+            assert!(!answer.created && !answer.canceled, "{answer:?}");
+            revisions.extend(answer.events.into_iter().map(|event| event.kv.unwrap().mod_revision));
+        }
+        assert!(revisions.windows(2).all(|pair| pair[1] == pair[0] + 1), "once and in order");
+        assert_eq!(member.locked().watchers.count(), 1);
+    });
+}
+
+#[test]
 fn a_snapshot_that_nobody_reads_to_its_end_is_dropped() {
     with_member(async |bench| {
         let client = bench.etcd.client("writer");

@@ -54,10 +54,12 @@ mod authpb {
 }
 
 mod v3electionpb {
+    #![expect(clippy::allow_attributes, reason = "generated")]
     tonic::include_proto!("v3electionpb");
 }
 
 mod v3lockpb {
+    #![expect(clippy::allow_attributes, reason = "generated")]
     tonic::include_proto!("v3lockpb");
 }
 

@@ -181,6 +181,12 @@ impl From<pb::LeaseGrantResponse> for api::LeaseGrantResponse {
     }
 }
 
+impl From<pb::LeaseKeepAliveResponse> for api::LeaseKeepAliveResponse {
+    fn from(r: pb::LeaseKeepAliveResponse) -> api::LeaseKeepAliveResponse {
+        api::LeaseKeepAliveResponse { header: header(r.header), id: r.id, ttl: r.ttl }
+    }
+}
+
 impl From<pb::CompactionResponse> for api::CompactionResponse {
     fn from(r: pb::CompactionResponse) -> api::CompactionResponse {
         api::CompactionResponse { header: header(r.header) }
