@@ -51,6 +51,46 @@ fn up_serves_kubectl_until_ctrl_c_and_leaves_nothing() {
 }
 
 #[test]
+fn up_knows_the_clients_of_another_authority() {
+    if !has("kubectl") || !has("openssl") {
+        return;
+    }
+    let home = Home::new();
+    home.write("leaf.cnf", "extendedKeyUsage = clientAuth\n");
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    for line in [
+        format!("req -x509 {key} -keyout ca.key -out ca.crt -subj /CN=elsewhere"),
+        format!("req -new {key} -keyout bo.key -out bo.csr -subj /O=ops/CN=bo"),
+        "x509 -req -in bo.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile leaf.cnf -out bo.crt"
+            .to_owned(),
+    ] {
+        let mut openssl = Command::new("openssl");
+        let ran = openssl.args(line.split(' ')).current_dir(home.path()).output().unwrap();
+        assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    let (mut child, ready) = up(&home, &["--nodes", "0", "--client-ca-file", "ca.crt"]);
+    let config = std::fs::read_to_string(ready["kubeconfig"].as_str().unwrap()).unwrap();
+    let is_own = |line: &&str| !line.contains("client-certificate-data") && !line.contains("client-key-data");
+    home.write("bare", config.lines().filter(is_own).collect::<Vec<_>>().join("\n"));
+    let mut kubectl = Command::new("kubectl");
+    kubectl.args([
+        "--kubeconfig",
+        "bare",
+        "--client-certificate",
+        "bo.crt",
+        "--client-key",
+        "bo.key",
+        "auth",
+        "whoami",
+    ]);
+    let output = kubectl.current_dir(home.path()).env("HOME", home.path()).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("[ops system:authenticated]"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn wrong_flags_end_with_2_and_say_what_is_wrong() {
     let home = Home::new();
     home.write("tokens.csv", "only-a-token\n");
