@@ -70,7 +70,7 @@ fn a_deployment_runs_on_a_whole_cluster() {
 fn a_deployment_runs_on_three_api_servers_of_which_one_after_the_other_dies() {
     run(Pace::Virtual, 1, |world| async move {
         let mut spec = ClusterSpec::whole(1, 2);
-        spec.api_server = Some(ApiServerSpec { replicas: 3 });
+        spec.api_server = Some(ApiServerSpec { replicas: 3, ..ApiServerSpec::default() });
         let cluster = Cluster::boot(&world, &spec).await.unwrap();
         let client = cluster.client("kubectl").unwrap();
         let deployments = resource("apps", "Deployment", "deployments");
