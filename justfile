@@ -43,6 +43,10 @@ book:
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 
+# Fuzzes paths, selectors, patches or strategic_merge: wants cargo-fuzz and a nightly compiler.
+fuzz TARGET:
+    cd tests && cargo +nightly fuzz run {{TARGET}}
+
 # The full seed counts: takes minutes.
 soak:
     LABKIT_SEEDS=1000 cargo test --release --workspace --test suite -- invariant_

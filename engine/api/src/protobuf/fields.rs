@@ -1,11 +1,16 @@
 //! Which fields a kind has, and of which type: its descriptor read as a schema of its JSON. Counterpart: strict
 //! decoding in `k8s.io/apimachinery/pkg/runtime/serializer/json`.
 
+use std::collections::BTreeSet;
+
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 
 use super::json::INLINE;
 use crate::resource::GroupVersionKind;
+
+/// More unknown fields than that are not named.
+const NAMED_MAX: usize = 100;
 
 /// Messages whose JSON is not an object of their fields, with Go's name of their type.
 const SPECIAL: [(&str, &str); 6] = [
@@ -86,7 +91,7 @@ fn message(
     path: &Path<'_>,
     unknown: &mut Vec<String>,
 ) -> Result<(), String> {
-    let mut drop = Vec::new();
+    let mut drop = BTreeSet::new();
     for (name, value) in fields.iter_mut() {
         let at = path.then(Step::Field(name));
         match find(descriptor, name) {
@@ -94,13 +99,15 @@ fn message(
             // An object within an object, such as a claim's template, says what it is.
             None if matches!(name.as_str(), "apiVersion" | "kind") && super::is_kind(descriptor) => {}
             None => {
-                unknown.push(format!("unknown field {:?}", at.full()));
-                drop.push(name.clone());
+                if unknown.len() < NAMED_MAX {
+                    unknown.push(format!("unknown field {:?}", at.full()));
+                }
+                drop.insert(name.clone());
             }
         }
     }
-    for name in drop {
-        fields.shift_remove(&name);
+    if !drop.is_empty() {
+        fields.retain(|name, _| !drop.contains(name));
     }
     Ok(())
 }
