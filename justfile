@@ -52,6 +52,10 @@ dist:
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 
+# Fuzzes one of the targets in tests/fuzz/fuzz_targets: wants cargo-fuzz and a nightly compiler.
+fuzz TARGET:
+    cd tests && cargo +nightly fuzz run {{TARGET}}
+
 # The full seed counts, and a thousand rounds of kill -9: takes about an hour.
 soak:
     LABKIT_SEEDS=1000 cargo test --release --workspace --test suite -- invariant_

@@ -49,6 +49,7 @@ fn merge_items(item: Shape, live: &[(Box<str>, &Value)], config: &[(Box<str>, &V
 pub(super) fn remove(shape: Shape, value: &mut Value, set: &FieldSet) {
     match value {
         Value::Object(fields) => {
+            let mut gone = BTreeSet::new();
             for (element, inner) in set.children() {
                 let Some(name) = element.strip_prefix("f:") else { continue };
                 let Some(field) = fields.get_mut(name) else { continue };
@@ -56,8 +57,11 @@ pub(super) fn remove(shape: Shape, value: &mut Value, set: &FieldSet) {
                     remove(shape.field(name), field, inner);
                 }
                 if inner.member || is_hollow(field) {
-                    fields.shift_remove(name);
+                    gone.insert(name);
                 }
+            }
+            if !gone.is_empty() {
+                fields.retain(|name, _| !gone.contains(name.as_str()));
             }
         }
         Value::Array(items) => items.retain_mut(|item| {

@@ -54,6 +54,7 @@ pub(super) fn merge_map(
     }
     apply_retain_keys(original, patch, mode)?;
     let ordered = merge_ordered_lists(original, patch, schema, mode)?;
+    let mut drop_any = false;
     for (name, change) in patch {
         if name == RETAIN_KEYS || name.starts_with(SET_ORDER) || ordered.contains(name.as_str()) {
             continue;
@@ -61,13 +62,21 @@ pub(super) fn merge_map(
         if name.starts_with(DELETE_FROM_LIST) {
             delete_from_list(original, name, change, mode)?;
         } else if change.is_null() {
-            original.shift_remove(name);
-            if mode == Mode::Patch {
-                original.insert(name.clone(), Value::Null);
+            match mode {
+                Mode::Object => drop_any |= original.contains_key(name),
+                Mode::Patch => {
+                    original.shift_remove(name);
+                    original.insert(name.clone(), Value::Null);
+                }
             }
         } else {
             merge_field(original, name, change, schema, mode)?;
         }
+    }
+    if drop_any {
+        // In one pass, for there may be very many of them.
+        let is_dropped = |name: &str| patch.get(name).is_some_and(Value::is_null) && !ordered.contains(name);
+        original.retain(|name, _| !is_dropped(name));
     }
     Ok(())
 }

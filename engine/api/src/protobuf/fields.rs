@@ -1,7 +1,7 @@
 //! Which fields a kind has, and of which type: its descriptor read as a schema of its JSON. Counterpart: strict
 //! decoding in `k8s.io/apimachinery/pkg/runtime/serializer/json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::json::INLINE;
 use crate::resource::GroupVersionKind;
+
+/// More unknown fields than that are not named.
+const NAMED_MAX: usize = 100;
 
 /// Drops the fields that the kind does not have and names them: `unknown field "spec.foo"`. Fails in Go's words
 /// where a field is of the wrong type. Kinds that are not in `proto/` are left alone.
@@ -187,7 +190,7 @@ fn prune(
     unknown: &mut Vec<String>,
 ) -> Result<(), String> {
     let known = of.fields();
-    let mut drop = Vec::new();
+    let mut drop = BTreeSet::new();
     for (name, value) in fields.iter_mut() {
         let at = path.then(Step::Field(name));
         match known.get(name) {
@@ -195,13 +198,15 @@ fn prune(
             // An object within an object, such as a claim's template, says what it is.
             None if matches!(name.as_str(), "apiVersion" | "kind") && super::is_kind(&of.descriptor) => {}
             None => {
-                unknown.push(format!("unknown field {:?}", at.full()));
-                drop.push(name.clone());
+                if unknown.len() < NAMED_MAX {
+                    unknown.push(format!("unknown field {:?}", at.full()));
+                }
+                drop.insert(name.clone());
             }
         }
     }
-    for name in drop {
-        fields.shift_remove(&name);
+    if !drop.is_empty() {
+        fields.retain(|name, _| !drop.contains(name));
     }
     Ok(())
 }

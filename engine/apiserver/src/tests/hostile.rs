@@ -265,6 +265,53 @@ fn bytes_that_are_no_text_and_names_that_are_none_are_refused_or_replaced() {
 }
 
 #[test]
+fn a_hundred_thousand_warnings_are_summed_up() {
+    lab(|lab| async move {
+        let twice = "\"key\": \"value\", ".repeat(50_000);
+        let body = format!("{{\"metadata\": {{\"name\": \"a\"}}, \"data\": {{{twice}\"key\": \"last\"}}}}");
+        let response = lab.send("POST", CONFIG_MAPS, &JSON, body).await;
+        assert_eq!(response.status(), 201);
+        let warnings: Vec<_> = response.headers().get_all("warning").iter().collect();
+        assert_eq!(warnings[0], "299 - \"duplicate field \\\"data.key\\\"\"");
+        assert!(warnings.len() <= 200, "{}", warnings.len());
+        assert_eq!(lab.get(&format!("{CONFIG_MAPS}/a")).await["data"]["key"], "last");
+        let unknown: String = (0..50_000).map(|number| format!("\"unknown{number}\": 1, ")).collect();
+        let body = format!("{{{unknown}\"metadata\": {{\"name\": \"b\"}}}}");
+        let response = lab.send("POST", CONFIG_MAPS, &JSON, body).await;
+        let length: usize = response.headers().get_all("warning").iter().map(|warning| warning.len()).sum();
+        assert!(response.status() == 201 && length < 10_000, "{length}");
+    });
+}
+
+#[test]
+fn thirty_thousand_fields_come_and_go_at_once() {
+    lab(|lab| async move {
+        let fields = |value: Value| -> Value {
+            (0..30_000)
+                .map(|number| (format!("key{number}"), value.clone()))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        };
+        let full = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": fields(json!("v"))});
+        let empty = json!({"data": fields(Value::Null)}).to_string();
+        let target = format!("{CONFIG_MAPS}/a");
+        for content_type in ["application/merge-patch+json", "application/strategic-merge-patch+json"] {
+            lab.post(CONFIG_MAPS, full.clone()).await;
+            let response = lab.send("PATCH", &target, &[("content-type", content_type)], empty.clone()).await;
+            assert_eq!(response.status(), 200, "{content_type}");
+            assert_eq!(lab.get(&target).await.get("data").unwrap_or(&json!({})), &json!({}));
+            lab.json("DELETE", &target, Value::Null).await;
+        }
+        let apply = [("content-type", "application/apply-patch+yaml")];
+        let applied = format!("{target}?fieldManager=x");
+        assert_eq!(lab.send("PATCH", &applied, &apply, full.to_string()).await.status(), 201);
+        let nothing = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}).to_string();
+        assert_eq!(lab.send("PATCH", &applied, &apply, nothing).await.status(), 200);
+        assert_eq!(lab.get(&target).await.get("data").unwrap_or(&json!({})), &json!({}));
+    });
+}
+
+#[test]
 fn absurd_selectors_are_answered_at_once() {
     lab(|lab| async move {
         lab.post(PODS, pod("a")).await;
