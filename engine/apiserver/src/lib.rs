@@ -3,6 +3,7 @@
 //! - [`server`]: [`Server`], the way of a request from its first line to its answer.
 //! - `request_info`, `query`, `negotiate`, `authn`, `decode`: a request, parsed once.
 //! - `kinds`: the one list of kinds; a kind is one file with its names, columns and [`Strategy`](kinds::Strategy).
+//! - `custom`: kinds that CustomResourceDefinitions make.
 //! - `pod_spec`, `metadata`, `field`: defaults and validation that kinds share.
 //! - `admission`: the plugins, in upstream's order.
 //! - `verbs`: what each verb does with a request; `watch` streams from the cache.
@@ -18,6 +19,7 @@ mod admission;
 mod allocate;
 mod authn;
 mod bootstrap;
+mod custom;
 mod decode;
 mod discovery;
 mod duplicates;

@@ -74,11 +74,11 @@ impl Presentation {
             return to_json(&table);
         }
         let (kind, api_version) = match self.view {
-            View::Partial => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
-            _ => (self.kind.kind.to_owned(), self.kind.api_version()),
+            View::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+            _ => (self.kind.list_kind(), self.kind.api_version()),
         };
         let head = format!(
-            "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
         );
         let mut bytes = head.into_bytes();
         for (index, entry) in list.entries.iter().enumerate() {

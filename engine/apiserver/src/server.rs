@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use labkit_api::{Resource, Status};
+use labkit_api::{Resource, Status, Verb};
 use labkit_client::{Request, Response, Transport};
 use labkit_sim::World;
 
@@ -18,7 +18,7 @@ use crate::request_info::{self, Target};
 use crate::storage::Store;
 use crate::storage::lease::Leases;
 use crate::verbs::{self, Call};
-use crate::{authn, bootstrap, paths, respond};
+use crate::{authn, bootstrap, custom, paths, respond};
 
 /// What one API server is started with.
 #[derive(Debug, Clone)]
@@ -90,16 +90,23 @@ impl Server {
 
     async fn chain(&self, request: Request) -> Result<Response, Status> {
         let query = Query::parse(request.uri().query());
-        let target = request_info::parse(request.method(), request.uri().path(), &query)?;
+        let served = custom::served::served(&self.registry, request.uri().path()).await;
+        let target = request_info::parse(request.method(), request.uri().path(), &query, &served)?;
         let user = authn::authenticate(&request);
         let (parts, body) = request.into_parts();
         match target {
-            Target::Path(path) => paths::serve(&self.registry, &parts, &path, &query).await,
+            Target::Path(path) => paths::serve(&self.registry, &served, &parts, &path, &query).await,
             Target::Resource(info) => {
+                if info.verb == Verb::Create && served.is_terminating(info.kind) {
+                    let why = "create not allowed while custom resource definition is terminating";
+                    return Err(Status::failure(405, "MethodNotAllowed", why));
+                }
+                let warning = info.kind.custom.and_then(|custom| custom.warning.clone());
                 let (registry, kubelets) = (self.registry.clone(), self.kubelets.clone());
                 let call =
                     Call { registry, kubelets, info: *info, query, headers: parts.headers, body, user };
-                verbs::dispatch(call).await
+                let answer = verbs::dispatch(call).await?;
+                Ok(respond::warn(answer, warning.as_slice()))
             }
         }
     }

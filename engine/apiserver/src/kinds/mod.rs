@@ -6,6 +6,7 @@ pub(crate) mod config_maps;
 pub(crate) mod controller_revisions;
 pub(crate) mod cron_jobs;
 pub(crate) mod cron_schedule;
+pub(crate) mod custom_resource_definitions;
 pub(crate) mod daemon_sets;
 pub(crate) mod deployments;
 pub(crate) mod endpoint_slices;
@@ -85,6 +86,7 @@ pub(crate) static KINDS: &[&Kind] = &[
     &role_bindings::KIND,
     &roles::KIND,
     &storage_classes::KIND,
+    &custom_resource_definitions::KIND,
     &priority_classes::KIND,
     &leases::KIND,
     &runtime_classes::KIND,

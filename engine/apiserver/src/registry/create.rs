@@ -70,7 +70,7 @@ impl Registry {
         match self.store.create(kind, &key, object.clone(), lease).await? {
             Swap::Done(entry) => {
                 self.cache(kind).wrote(&entry);
-                self.addresses.settled(kind, self.cache(kind), entry.revision).await;
+                self.addresses.settled(kind, &self.cache(kind), entry.revision).await;
                 Ok(entry)
             }
             Swap::Lost(_) => Err(exists()),

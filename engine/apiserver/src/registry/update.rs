@@ -72,7 +72,7 @@ impl Registry {
                     match self.store.update(kind, &key, current.revision, *object, lease).await? {
                         Swap::Done(entry) => {
                             self.cache(kind).wrote(&entry);
-                            self.addresses.settled(kind, self.cache(kind), entry.revision).await;
+                            self.addresses.settled(kind, &self.cache(kind), entry.revision).await;
                             return Ok(entry);
                         }
                         Swap::Lost(found) => found,
@@ -106,8 +106,9 @@ impl Registry {
         }
         let mut errors = metadata::validate_update(kind, &object, old);
         if options.subresource.is_none() {
-            errors.extend(kind.strategy.validate(&object));
-            errors.extend(kind.strategy.validate_update(&object, old));
+            errors.extend(kind.strategy.validate_replacement(&object, old));
+        } else if options.subresource == Some(Subresource::Status) {
+            errors.extend(kind.strategy.validate_status_update(&object, old));
         }
         refuse(kind, &old.metadata.name, errors)?;
         let meta = &object.metadata;

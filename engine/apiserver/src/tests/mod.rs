@@ -1,5 +1,6 @@
 //! The server in process, in virtual time, on a store of one member.
 
+mod custom;
 mod deletion;
 mod every_kind;
 mod hostile;

@@ -23,7 +23,7 @@ pub(super) async fn get(call: Call) -> Result<Response, Status> {
     let entry =
         call.registry.get(call.info.kind.stored(), &call.info.namespace, &call.info.name, version).await?;
     if call.info.subresource == Some(Subresource::Scale) {
-        return Ok(respond::value(StatusCode::OK, &scale::of(&entry.object)));
+        return Ok(respond::value(StatusCode::OK, &scale::shown(call.info.kind, &entry.object)?));
     }
     Ok(respond::entry(&presentation, StatusCode::OK, &entry))
 }
