@@ -8,6 +8,7 @@ mod invariant_histories_are_linearizable;
 mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kubectl;
+mod kubectl_custom;
 mod kubectl_kinds;
 mod kubectl_writes;
 mod labs;
