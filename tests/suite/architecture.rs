@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client", &["api", "sim"]),
     ("pki", &["sim"]),
     ("expr", &["api"]),
-    ("apiserver", &["api", "sim", "etcd", "client", "pki"]),
+    ("apiserver", &["api", "sim", "etcd", "client", "expr", "pki"]),
     ("controllers", &["api", "sim", "client", "pki"]),
     ("scheduler", &["api", "sim", "client"]),
     ("node", &["api", "sim", "client"]),

@@ -12,6 +12,7 @@ mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kube_client;
 mod kubectl;
+mod kubectl_custom;
 mod kubectl_kinds;
 mod kubectl_table;
 mod kubectl_writes;

@@ -7,6 +7,7 @@ use labkit_api::{GroupVersionKind, Object, Status};
 use serde_json::Value;
 
 use crate::duplicates;
+use crate::kinds::Strategy;
 use crate::query::Query;
 
 /// The largest body that is read: 3 MiB.
@@ -121,10 +122,11 @@ pub(crate) fn object(
     headers: &HeaderMap,
     body: &Bytes,
     expected: &GroupVersionKind,
+    strategy: &dyn Strategy,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
     let (value, duplicates) = parse(headers, body, expected)?;
-    typed(value, duplicates, expected, validation)
+    typed(value, duplicates, expected, strategy, validation)
 }
 
 /// JSON as an object of the expected kind: its names are checked, unknown fields refused, warned of or dropped.
@@ -132,6 +134,7 @@ fn typed(
     value: Value,
     duplicates: Vec<String>,
     expected: &GroupVersionKind,
+    strategy: &dyn Strategy,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -154,7 +157,7 @@ fn typed(
             format!("{kind} in version {:?} cannot be handled as a {}", expected.version, expected.kind);
         return Err(Status::bad_request(message));
     }
-    fields(value, duplicates, expected, validation).map_err(|error| cannot(&error))
+    fields(value, duplicates, expected, strategy, validation).map_err(|error| cannot(&error))
 }
 
 /// The fields of an object of the expected kind. The error is Go's text, or that of strict decoding.
@@ -162,11 +165,11 @@ pub(crate) fn fields(
     mut value: Value,
     duplicates: Vec<String>,
     expected: &GroupVersionKind,
+    strategy: &dyn Strategy,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), String> {
-    drop_nulls(&mut value);
     let mut warnings = duplicates;
-    warnings.extend(labkit_api::protobuf::prune_unknown(expected, &mut value)?);
+    warnings.extend(strategy.coerce(expected, &mut value)?);
     match validation {
         FieldValidation::Strict if !warnings.is_empty() => {
             return Err(format!("strict decoding error: {}", warnings.join(", ")));
@@ -179,6 +182,21 @@ pub(crate) fn fields(
     object.kind = expected.kind.clone();
     object.metadata.other.shift_remove("selfLink");
     Ok((object, warnings))
+}
+
+/// [`Strategy::coerce`] for kinds that are known by their protobuf messages.
+pub(crate) fn coerce_built_in(gvk: &GroupVersionKind, value: &mut Value) -> Result<Vec<String>, String> {
+    drop_nulls(value);
+    labkit_api::protobuf::prune_unknown(gvk, value)
+}
+
+/// Drops from `metadata` what no object has there. It is the same for every kind.
+pub(crate) fn coerce_metadata(value: &mut Value) -> Result<Vec<String>, String> {
+    let Some(metadata) = value.get_mut("metadata") else { return Ok(Vec::new()) };
+    let mut alone = serde_json::json!({"metadata": metadata.take()});
+    let unknown = coerce_built_in(&GroupVersionKind::new("", "v1", "ConfigMap"), &mut alone)?;
+    *metadata = alone["metadata"].take();
+    Ok(unknown)
 }
 
 /// A field that is null is a field that is not set.

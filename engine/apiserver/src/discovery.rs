@@ -10,20 +10,21 @@ use labkit_api::{GroupVersionKind, Verb};
 use labkit_client::Response;
 use serde_json::{Value, json};
 
+use crate::custom::Served;
 use crate::kinds::{KINDS, Kind, group_versions};
 use crate::storage::entry::to_json;
 use crate::{negotiate, respond};
 
-pub(crate) fn serve(headers: &HeaderMap, segments: &[&str]) -> Response {
+pub(crate) fn serve(served: &Served, headers: &HeaderMap, segments: &[&str]) -> Response {
     let value = match segments {
         ["api"] | ["apis"] => {
             if let Some(version) = negotiate::aggregated_discovery(headers) {
-                return aggregated(headers, segments[0] == "api", version);
+                return aggregated(served, headers, segments[0] == "api", version);
             }
-            if segments[0] == "api" { core_versions() } else { group_list() }
+            if segments[0] == "api" { core_versions() } else { group_list(served) }
         }
-        ["api", "v1"] => return listed("", "v1"),
-        ["apis", group] => match groups().into_iter().find(|(found, _)| found == group) {
+        ["api", "v1"] => return listed(served, "", "v1"),
+        ["apis", group] => match groups(served).into_iter().find(|(found, _)| found == group) {
             Some((group, versions)) if !group.is_empty() => {
                 let mut value = group_value(group, &versions);
                 value["kind"] = json!("APIGroup");
@@ -32,24 +33,28 @@ pub(crate) fn serve(headers: &HeaderMap, segments: &[&str]) -> Response {
             }
             _ => return respond::page_not_found(),
         },
-        ["apis", group, version] if group_versions().contains(&(*group, *version)) => {
-            return listed(group, version);
+        ["apis", group, version] if served.group_versions().contains(&(*group, *version)) => {
+            return listed(served, group, version);
         }
         _ => return respond::page_not_found(),
     };
     respond::value(StatusCode::OK, &value)
 }
 
-/// What each group serves in each version; it never changes.
+/// What each group serves in each version, but for custom kinds; it never changes.
 static LISTS: LazyLock<BTreeMap<(&str, &str), Bytes>> = LazyLock::new(|| {
     let list = |&(group, version): &(&'static str, &'static str)| {
-        ((group, version), to_json(&resource_list(group, version)))
+        ((group, version), to_json(&resource_list(&Served::built_in(), group, version)))
     };
     group_versions().iter().map(list).collect()
 });
 
-fn listed(group: &str, version: &str) -> Response {
-    respond::whole(StatusCode::OK, "application/json", LISTS[&(group, version)].clone())
+fn listed(served: &Served, group: &str, version: &str) -> Response {
+    let body = match LISTS.get(&(group, version)).filter(|_| !served.has_custom(group, version)) {
+        Some(list) => list.clone(),
+        None => to_json(&resource_list(served, group, version)),
+    };
+    respond::whole(StatusCode::OK, "application/json", body)
 }
 
 fn core_versions() -> Value {
@@ -59,16 +64,16 @@ fn core_versions() -> Value {
     })
 }
 
-fn group_list() -> Value {
-    let groups = groups().into_iter().filter(|(group, _)| !group.is_empty());
+fn group_list(served: &Served) -> Value {
+    let groups = groups(served).into_iter().filter(|(group, _)| !group.is_empty());
     let groups: Vec<Value> = groups.map(|(group, versions)| group_value(group, &versions)).collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// The groups, each with its versions, the preferred one first.
-fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
+fn groups(served: &Served) -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for &(group, version) in group_versions() {
+    for &(group, version) in served.group_versions() {
         match groups.last_mut() {
             Some((last, versions)) if *last == group => versions.push(version),
             _ => groups.push((group, vec![version])),
@@ -83,9 +88,8 @@ fn group_value(group: &str, versions: &[&str]) -> Value {
     json!({"name": group, "versions": versions, "preferredVersion": versions[0]})
 }
 
-fn kinds_of(group: &str, version: &str) -> Vec<&'static Kind> {
-    let is_of = |kind: &&Kind| kind.group == group && kind.version == version;
-    let mut kinds: Vec<&Kind> = KINDS.iter().copied().filter(is_of).collect();
+fn kinds_of(served: &Served, group: &str, version: &str) -> Vec<&'static Kind> {
+    let mut kinds = served.kinds_of(group, version);
     kinds.sort_by_key(|kind| kind.plural);
     kinds
 }
@@ -94,12 +98,12 @@ fn verbs(verbs: &[Verb]) -> Value {
     Value::Array(verbs.iter().map(|verb| json!(verb.as_str())).collect())
 }
 
-fn resource_list(group: &str, version: &str) -> Value {
+fn resource_list(served: &Served, group: &str, version: &str) -> Value {
     let mut resources = Vec::new();
-    for kind in kinds_of(group, version) {
+    for kind in kinds_of(served, group, version) {
         let mut resource = json!({
             "name": kind.plural, "singularName": kind.singular(), "namespaced": kind.is_namespaced(),
-            "kind": kind.kind, "verbs": verbs(kind.verbs()),
+            "kind": kind.kind, "verbs": verbs(served.verbs(kind)),
         });
         if !kind.short_names.is_empty() {
             resource["shortNames"] = json!(kind.short_names);
@@ -126,9 +130,10 @@ fn resource_list(group: &str, version: &str) -> Value {
 }
 
 /// Everything in one answer, with an ETag, so that a client's cache costs one empty answer.
-fn aggregated(headers: &HeaderMap, core: bool, version: &str) -> Response {
-    let groups = groups().into_iter().filter(|(group, _)| group.is_empty() == core);
-    let items: Vec<Value> = groups.map(|(group, versions)| aggregated_group(group, &versions)).collect();
+fn aggregated(served: &Served, headers: &HeaderMap, core: bool, version: &str) -> Response {
+    let groups = groups(served).into_iter().filter(|(group, _)| group.is_empty() == core);
+    let items: Vec<Value> =
+        groups.map(|(group, versions)| aggregated_group(served, group, &versions)).collect();
     let list = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
         "items": items,
@@ -139,20 +144,21 @@ fn aggregated(headers: &HeaderMap, core: bool, version: &str) -> Response {
     response
 }
 
-fn aggregated_group(group: &str, versions: &[&str]) -> Value {
+fn aggregated_group(served: &Served, group: &str, versions: &[&str]) -> Value {
     let mut metadata = json!({"creationTimestamp": null});
     if !group.is_empty() {
         metadata["name"] = json!(group);
     }
     let version = |version: &&str| {
-        let resources: Vec<Value> = kinds_of(group, version).into_iter().map(aggregated_resource).collect();
+        let kinds = kinds_of(served, group, version).into_iter();
+        let resources: Vec<Value> = kinds.map(|kind| aggregated_resource(served, kind)).collect();
         json!({"version": version, "resources": resources, "freshness": "Current"})
     };
     let versions: Vec<Value> = versions.iter().map(version).collect();
     json!({"metadata": metadata, "versions": versions})
 }
 
-fn aggregated_resource(kind: &Kind) -> Value {
+fn aggregated_resource(served: &Served, kind: &'static Kind) -> Value {
     let response_kind = |gvk: GroupVersionKind, of: &Kind| {
         // The group and version of the list are understood.
         let elsewhere = gvk.group != of.group;
@@ -165,7 +171,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
         "responseKind": response_kind(kind.gvk(), kind),
         "scope": if kind.is_namespaced() { "Namespaced" } else { "Cluster" },
         "singularResource": kind.singular(),
-        "verbs": verbs(kind.verbs()),
+        "verbs": verbs(served.verbs(kind)),
     });
     if !kind.short_names.is_empty() {
         resource["shortNames"] = json!(kind.short_names);

@@ -28,6 +28,12 @@ impl From<&String> for Shown {
     }
 }
 
+impl From<bool> for Shown {
+    fn from(flag: bool) -> Shown {
+        Shown(flag.to_string())
+    }
+}
+
 impl From<i64> for Shown {
     fn from(number: i64) -> Shown {
         Shown(number.to_string())
@@ -105,6 +111,16 @@ pub(crate) fn not_supported(
 
 pub(crate) fn too_long(field: impl Into<String>, bytes_max: usize) -> StatusCause {
     cause("FieldValueTooLong", field, "Too long", &format!("may not be more than {bytes_max} bytes"))
+}
+
+pub(crate) fn too_many(field: impl Into<String>, items: usize, items_max: u64) -> StatusCause {
+    let what = format!("Too many: {items}");
+    cause("FieldValueTooMany", field, &what, &format!("must have at most {items_max} items"))
+}
+
+/// A value of another type than the schema's.
+pub(crate) fn type_invalid(field: impl Into<String>, value: impl Into<Shown>, detail: &str) -> StatusCause {
+    cause("FieldValueTypeInvalid", field, &format!("Invalid value: {}", value.into().0), detail)
 }
 
 /// [`invalid`] once for each complaint of a syntax rule.

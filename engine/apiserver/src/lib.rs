@@ -4,6 +4,7 @@
 //! - `request_info`, `query`, `negotiate`, `decode`: a request, parsed once.
 //! - `guard`, `authn`, `authz`, `flags`: who asks, whether they may, and the flags that say so.
 //! - `kinds`: the one list of kinds; a kind is one file with its names, columns and [`Strategy`](kinds::Strategy).
+//! - `custom`: kinds that CustomResourceDefinitions make.
 //! - `pod_spec`, `metadata`, `field`: defaults and validation that kinds share.
 //! - `admission`: the plugins, in upstream's order.
 //! - `verbs`: what each verb does with a request; `watch` streams from the cache.
@@ -21,6 +22,7 @@ mod allocate;
 mod authn;
 mod authz;
 mod bootstrap;
+mod custom;
 mod decode;
 mod discovery;
 mod duplicates;

@@ -7,7 +7,7 @@ use labkit_api::{Object, StatusCause};
 use serde_json::Value;
 
 use crate::field::{self, Shown, invalid_all};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, custom_resource_definitions};
 
 const ANNOTATION_BYTES_MAX: usize = 256 * 1024;
 const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
@@ -34,7 +34,9 @@ pub(crate) fn validate(kind: &Kind, object: &Object) -> Vec<StatusCause> {
     errors.extend(validate_owners(object));
     for finalizer in &meta.finalizers {
         errors.extend(invalid_all("metadata.finalizers", finalizer, is_qualified_name(finalizer)));
-        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
+        // What stands outside of upstream's own kinds is only warned of.
+        let is_own = kind.custom.is_none() && !std::ptr::eq(kind, &custom_resource_definitions::KIND);
+        if is_own && !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.as_str()) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(field::invalid("metadata.finalizers", finalizer, detail));
         }

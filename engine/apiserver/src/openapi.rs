@@ -9,13 +9,15 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use labkit_api::patch::{PatchSchema, PatchStrategy};
 use labkit_client::Response;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::kinds::{KINDS, Kind, group_versions};
+use crate::custom::{Served, open_api_document};
+use crate::kinds::{Kind, group_versions};
 use crate::query::Query;
 use crate::respond;
 use crate::storage::entry::to_json;
@@ -23,23 +25,38 @@ use crate::storage::entry::to_json;
 /// Where references between schemas lead.
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// The index of the documents, with the hash of each.
-static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
-    let mut paths = Map::new();
-    for (group, version) in group_versions() {
-        let path = path_of(group, version);
-        let hash = format!("{:X}", Sha256::digest(document(group, version)));
-        paths.insert(path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")}));
-    }
-    to_json(&json!({"paths": paths}))
+/// The entries of the index for built-in kinds: the path of each document, with its hash. They never change.
+static ENTRIES: LazyLock<Vec<(String, Value)>> = LazyLock::new(|| {
+    let built_in = Served::built_in();
+    group_versions().iter().map(|(group, version)| entry(&built_in, group, version)).collect()
 });
 
-pub(crate) fn serve(headers: &HeaderMap, rest: &[&str], query: &Query) -> Response {
+fn entry(served: &Served, group: &str, version: &str) -> (String, Value) {
+    let path = path_of(group, version);
+    let hash = format!("{:X}", Sha256::digest(document(served, group, version)));
+    let entry = json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")});
+    (path, entry)
+}
+
+/// The index of the documents.
+fn index(served: &Served) -> Bytes {
+    let mut paths: Map<String, Value> = ENTRIES.iter().cloned().collect();
+    for (group, version) in served.group_versions() {
+        if served.has_custom(group, version) {
+            paths.extend([entry(served, group, version)]);
+        }
+    }
+    to_json(&json!({"paths": paths}))
+}
+
+pub(crate) fn serve(served: &Served, headers: &HeaderMap, rest: &[&str], query: &Query) -> Response {
     let body = match rest {
-        [] => INDEX.clone(),
-        ["api", version] if group_versions().contains(&("", *version)) => document("", version),
-        ["apis", group, version] if group_versions().contains(&(*group, *version)) => {
-            document(group, version)
+        [] => served.open_api_index.get_or_init(|| index(served)).clone(),
+        ["api", version] if served.group_versions().contains(&("", *version)) => {
+            document(served, "", version)
+        }
+        ["apis", group, version] if served.group_versions().contains(&(*group, *version)) => {
+            document(served, group, version)
         }
         _ => return respond::page_not_found(),
     };
@@ -55,10 +72,10 @@ fn path_of(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
-fn document(group: &str, version: &str) -> Bytes {
-    let kinds = || KINDS.iter().filter(|kind| kind.group == group && kind.version == version);
+fn document(served: &Served, group: &str, version: &str) -> Bytes {
+    let kinds = served.kinds_of(group, version);
     let mut paths = Map::new();
-    for kind in kinds() {
+    for kind in &kinds {
         let scope = if kind.is_namespaced() { "/namespaces/{namespace}" } else { "" };
         let collection = format!("/{}{scope}/{}", path_of(group, version), kind.plural);
         if kind.review.is_some() {
@@ -76,7 +93,7 @@ fn document(group: &str, version: &str) -> Bytes {
     }
     to_json(&json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.32.4"}, "paths": paths,
-        "components": {"schemas": schemas(kinds())},
+        "components": {"schemas": schemas(&kinds)},
     }))
 }
 
@@ -97,14 +114,20 @@ fn operation(kind: &Kind, method: &str, action: &str) -> Value {
     })
 }
 
-fn gvk(kind: &Kind) -> Value {
+pub(crate) fn gvk(kind: &Kind) -> Value {
     json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
 }
 
 /// The schemas of the kinds and of all that they are made of.
-fn schemas<'a>(kinds: impl Iterator<Item = &'a &'static Kind>) -> Map<String, Value> {
+fn schemas(kinds: &[&'static Kind]) -> Map<String, Value> {
     let mut generator = SchemaSettings::openapi3().into_generator();
-    let roots: Vec<(String, &Kind)> = kinds.map(|kind| ((kind.schema)(&mut generator), *kind)).collect();
+    let (customs, built_in): (Vec<&Kind>, Vec<&Kind>) =
+        kinds.iter().copied().partition(|kind| kind.custom.is_some());
+    let roots: Vec<(String, &Kind)> =
+        built_in.into_iter().map(|kind| ((kind.schema)(&mut generator), kind)).collect();
+    if !customs.is_empty() {
+        generator.subschema_for::<ObjectMeta>();
+    }
     let mut schemas = generator.take_definitions(true);
     for schema in schemas.values_mut() {
         if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
@@ -119,6 +142,9 @@ fn schemas<'a>(kinds: impl Iterator<Item = &'a &'static Kind>) -> Map<String, Va
     for (name, kind) in roots {
         schemas[&name]["x-kubernetes-group-version-kind"] = json!([gvk(kind)]);
         add_merge_keys(&mut schemas, &name, PatchSchema::of(&kind.gvk()), &mut seen);
+    }
+    for kind in customs {
+        schemas.extend(open_api_document::components(kind));
     }
     for (name, schema) in &mut schemas {
         if name.ends_with(".IntOrString") {

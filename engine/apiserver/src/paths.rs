@@ -7,6 +7,7 @@ use labkit_client::Response;
 use serde_json::json;
 
 use crate::authn::service_account;
+use crate::custom::Served;
 use crate::guard::Guard;
 use crate::query::Query;
 use crate::{discovery, health, openapi, respond};
@@ -16,13 +17,14 @@ const VERSION: &str = "v1.32.4";
 
 pub(crate) async fn serve(
     guard: &Guard,
+    served: &Served,
     parts: &Parts,
     path: &[String],
     query: &Query,
 ) -> Result<Response, Status> {
     let segments: Vec<&str> = path.iter().map(String::as_str).collect();
     match segments.as_slice() {
-        [] => Ok(respond::indented(&json!({"paths": all()}))),
+        [] => Ok(respond::indented(&json!({"paths": all(served)}))),
         ["version"] => Ok(respond::indented(&version())),
         [endpoint @ ("healthz" | "livez" | "readyz"), rest @ ..] => {
             Ok(health::serve(&guard.registry, endpoint, rest, query).await)
@@ -31,15 +33,15 @@ pub(crate) async fn serve(
             Ok(respond::value(StatusCode::OK, &openid_configuration()))
         }
         ["openid", "v1", "jwks"] => Ok(respond::value(StatusCode::OK, &service_account::key_set(guard))),
-        ["api" | "apis", ..] => Ok(discovery::serve(&parts.headers, &segments)),
-        ["openapi", "v3", rest @ ..] => Ok(openapi::serve(&parts.headers, rest, query)),
+        ["api" | "apis", ..] => Ok(discovery::serve(served, &parts.headers, &segments)),
+        ["openapi", "v3", rest @ ..] => Ok(openapi::serve(served, &parts.headers, rest, query)),
         _ => Ok(respond::page_not_found()),
     }
 }
 
-fn all() -> Vec<String> {
+fn all(served: &Served) -> Vec<String> {
     let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
-    for (group, version) in crate::kinds::group_versions() {
+    for (group, version) in served.group_versions() {
         if !group.is_empty() {
             paths.push(format!("/apis/{group}"));
             paths.push(format!("/apis/{group}/{version}"));

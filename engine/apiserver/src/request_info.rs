@@ -4,7 +4,8 @@
 use http::Method;
 use labkit_api::{Status, StatusDetails, Verb};
 
-use crate::kinds::{self, Kind, Subresource};
+use crate::custom::Served;
+use crate::kinds::{Kind, Subresource};
 use crate::query::Query;
 
 /// What is asked of the API.
@@ -29,7 +30,7 @@ pub(crate) enum Target {
 
 /// Reads a request's line. Paths below a group and version that is served must name a resource. A slash parts
 /// segments however it is written, so that no name has one.
-pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target, Status> {
+pub(crate) fn parse(method: &Method, path: &str, query: &Query, served: &Served) -> Result<Target, Status> {
     let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let segments: Vec<String> =
         path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
@@ -39,7 +40,7 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
         ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
         _ => return Ok(Target::Path(segments)),
     };
-    if !kinds::is_served(group, version) {
+    if !served.is_served(group, version) {
         return Ok(Target::Path(segments));
     }
     let (namespace, rest) = match rest {
@@ -49,7 +50,7 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> Result<Target
         rest => ("", rest),
     };
     let [plural, rest @ ..] = rest else { return Err(not_served()) };
-    let kind = kinds::find(group, version, plural).ok_or_else(not_served)?;
+    let kind = served.find(group, version, plural).ok_or_else(not_served)?;
     let (name, subresource) = match rest {
         [] => ("", None),
         [name] => (*name, None),
@@ -136,7 +137,7 @@ mod tests {
     fn check(method: &str, target: &str, expected: &str) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let found = match parse(&method, path, &Query::parse(Some(query))) {
+        let found = match parse(&method, path, &Query::parse(Some(query)), &Served::built_in()) {
             Err(status) => status.code.to_string(),
             Ok(Target::Path(segments)) => format!("path {}", segments.join("/")),
             Ok(Target::Resource(info)) => {

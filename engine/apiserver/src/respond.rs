@@ -119,14 +119,17 @@ impl Presentation {
             table["metadata"] = metadata;
             return to_json(&table);
         }
-        let (kind, api_version) = self.names();
+        let (kind, api_version) = match self.view {
+            View::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+            _ => (self.kind.list_kind(), self.kind.api_version()),
+        };
         if self.encoding == Encoding::Protobuf {
             let messages: Vec<Bytes> = list.entries.iter().map(|entry| self.message(entry)).collect();
             let list = protobuf::list(&metadata, messages.iter().map(AsRef::as_ref));
-            return protobuf::envelope(&api_version, &format!("{kind}List"), &list).into();
+            return protobuf::envelope(&api_version, &kind, &list).into();
         }
         let head = format!(
-            "{{\"kind\":\"{kind}List\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
         );
         let items: Vec<Bytes> = list.entries.iter().map(|entry| self.object(entry)).collect();
         let length = items.iter().map(|item| item.len() + 1).sum::<usize>() + head.len() + 3;

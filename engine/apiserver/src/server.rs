@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use labkit_api::{Resource, Status};
+use labkit_api::{Resource, Status, Verb};
 use labkit_client::{Request, Response, Transport};
 use labkit_sim::World;
 
@@ -23,7 +23,7 @@ use crate::request_info::{self, Target};
 use crate::storage::lease::Leases;
 use crate::storage::{EtcdClient, Store};
 use crate::verbs::{self, Call};
-use crate::{bootstrap, negotiate, paths, respond};
+use crate::{bootstrap, custom, negotiate, paths, respond};
 
 /// What one API server is started with.
 #[derive(Debug, Clone)]
@@ -119,17 +119,23 @@ impl Server {
 
     async fn chain(&self, request: Request) -> Result<Response, Status> {
         let query = Query::parse(request.uri().query());
-        let target = request_info::parse(request.method(), request.uri().path(), &query)?;
+        let served = custom::served::served(&self.registry, request.uri().path()).await;
+        let target = request_info::parse(request.method(), request.uri().path(), &query, &served)?;
         let user = self.guard.authenticate(&request).await?;
         let (parts, body) = request.into_parts();
         match target {
             Target::Path(path) => {
                 let attributes = || Attributes::of_path(&user, &parts.method, parts.uri.path());
                 self.guard.authorize(attributes)?;
-                paths::serve(&self.guard, &parts, &path, &query).await
+                paths::serve(&self.guard, &served, &parts, &path, &query).await
             }
             Target::Resource(info) => {
                 self.guard.authorize(|| Attributes::of_resource(&user, &info, &query))?;
+                if info.verb == Verb::Create && served.is_terminating(info.kind) {
+                    let why = "create not allowed while custom resource definition is terminating";
+                    return Err(Status::failure(405, "MethodNotAllowed", why));
+                }
+                let warning = info.kind.custom.and_then(|custom| custom.warning.clone());
                 let guard = self.guard.clone();
                 let (registry, kubelets) = (self.registry.clone(), self.kubelets.clone());
                 let call = Call {
@@ -142,7 +148,8 @@ impl Server {
                     body,
                     user,
                 };
-                verbs::dispatch(call).await
+                let answer = verbs::dispatch(call).await?;
+                Ok(respond::warn(answer, warning.as_slice()))
             }
         }
     }

@@ -64,6 +64,10 @@ pub(crate) fn column_definitions(kind: &Kind) -> Value {
                         automatically.",
         "priority": 0,
     });
+    if let Some(custom) = kind.custom {
+        let own = custom.columns.iter().map(|column| column.definition());
+        return Value::Array([name].into_iter().chain(own).collect());
+    }
     let others = kind.columns.iter().map(|column| {
         json!({
             "name": column.name, "type": column.format, "format": "", "description": column.description,
@@ -82,7 +86,8 @@ fn leads_with_name(kind: &Kind) -> bool {
 /// One row.
 pub(crate) fn row(kind: &Kind, object: &Object, include: IncludeObject, now: Timestamp) -> Value {
     let mut cells = kind.strategy.cells(object, now);
-    debug_assert_eq!(cells.len(), kind.columns.len(), "{} has a cell for each column", kind.plural);
+    let columns = kind.custom.map_or(kind.columns.len(), |custom| custom.columns.len());
+    debug_assert_eq!(cells.len(), columns, "{} has a cell for each column", kind.plural);
     if leads_with_name(kind) {
         cells.insert(0, json!(kind.strategy.shown_name(object)));
     }

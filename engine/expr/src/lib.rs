@@ -1,18 +1,25 @@
 //! CEL over JSON, as the labs' conditions, checks and answers use it.
 //!
 //! The language is the `cel` crate's, with its strings, lists, math and encoders extensions and optional
-//! values. Deliberately absent until the API server needs them: Kubernetes' own CEL libraries and a type
-//! checker. An expression's size is bounded, and so is what an evaluation costs: `budget`.
+//! values. [`Environment::rules`] is what rules of custom resources may use: Kubernetes' libraries of lists and regular
+//! expressions, and [`Expression::estimate`] in place of a type checker. An expression's size is bounded, and so is
+//! what an evaluation costs: `budget`. Absent: Kubernetes' libraries of URLs, addresses, quantities and formats.
 //!
 //! Invariant: an evaluation is a pure function of its variables. Error texts name values as JSON, because
 //! CEL's maps print in an order of their own.
 
 mod budget;
+mod estimate;
+mod kubernetes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cel::common::types::CelOptional;
+use cel::common::value::Val;
 use serde_json::Value as Json;
+
+pub use estimate::{Estimate, Type};
 
 /// Longest expression, in bytes: what the recursive parser takes without care for the stack.
 const SOURCE_MAX: usize = 4096;
@@ -29,6 +36,7 @@ pub struct Environment {
 #[derive(Clone)]
 pub struct Expression {
     source: String,
+    program: Arc<cel::Program>,
     /// As it is evaluated: its loops count their turns.
     root: Arc<cel::IdedExpr>,
     variables: Arc<[String]>,
@@ -79,6 +87,14 @@ impl Environment {
         Environment { env: Arc::new(env) }
     }
 
+    /// What the rules of custom resources may use. Nothing in it makes a large value of a number.
+    pub fn rules() -> Environment {
+        let mut env = cel::Env::stdlib();
+        let added = env.add_extension(cel::extensions::strings).and_then(|_| kubernetes::extend(&mut env));
+        added.expect("the extensions do not overlap");
+        Environment { env: Arc::new(env) }
+    }
+
     pub fn compile(&self, source: &str) -> Result<Expression, ExprError> {
         let refused = |message: String| Err(ExprError::Compile { message, offset: None });
         if source.trim().is_empty() {
@@ -93,13 +109,22 @@ impl Environment {
         if nesting(source) > NESTING_MAX {
             return refused(format!("brackets are nested more than {NESTING_MAX} deep"));
         }
+        if wide_format(source) {
+            return refused("a format asks for more digits than a number has".to_owned());
+        }
         let program = self.env.compile(source).map_err(|errors| compile_error(source, &errors))?;
         let references = program.references();
         let named = references.variables().into_iter().filter(|name| !name.starts_with('@'));
         let mut variables: Vec<String> = named.map(str::to_owned).collect();
         variables.sort();
         let root = Arc::new(budget::metered(program.expression().clone()));
-        Ok(Expression { source: source.to_owned(), root, variables: variables.into(), env: self.env.clone() })
+        Ok(Expression {
+            source: source.to_owned(),
+            program: Arc::new(program),
+            root,
+            variables: variables.into(),
+            env: self.env.clone(),
+        })
     }
 }
 
@@ -127,6 +152,41 @@ impl Expression {
         })
     }
 
+    /// What the expression costs at most with variables of these types. Refused where it speaks of what is not there.
+    pub fn estimate(&self, variables: &[(&str, Type)]) -> Result<Estimate, ExprError> {
+        let variables = variables.iter().map(|(name, of)| ((*name).to_owned(), of.clone())).collect();
+        let found = estimate::Walk { variables, counts_bytes: false }.expression(self.program.expression());
+        found.map_err(|refusal| {
+            let start = self.program.source_info().offset_for(refusal.id).map(|(start, _)| start as usize);
+            ExprError::Compile { message: refusal.message, offset: start }
+        })
+    }
+
+    /// What an evaluation with variables of these sizes costs at most; infinite where that is not known.
+    pub fn bound(&self, variables: &[(&str, Type)]) -> f64 {
+        let variables = variables.iter().map(|(name, of)| ((*name).to_owned(), of.clone())).collect();
+        let found = estimate::Walk { variables, counts_bytes: true }.expression(self.program.expression());
+        found.map_or(f64::INFINITY, |estimate| estimate.cost)
+    }
+
+    /// The value of a rule of a custom resource, with upstream's words where there is none.
+    pub fn eval_rule(&self, variables: &[(&str, Binding<'_>)]) -> Result<Json, ExprError> {
+        let mut context = cel::Context::with_env(self.env.clone());
+        for (name, binding) in variables {
+            match binding {
+                Binding::Value(value) => context.add_variable_from_value(*name, to_cel(value)),
+                Binding::Optional(value) => {
+                    let held = value.and_then(|value| Box::<dyn Val>::try_from(to_cel(value)).ok());
+                    let optional = held.map_or_else(CelOptional::none, CelOptional::of);
+                    context.add_variable_as_val(*name, Box::new(optional));
+                }
+            }
+        }
+        let value =
+            self.program.execute(&context).map_err(|error| ExprError::Evaluate(upstream_error(&error)))?;
+        value.json().map_err(|_| ExprError::Evaluate("the value has no JSON form".to_owned()))
+    }
+
     /// The expression's value with these variables.
     pub fn eval(&self, variables: &BTreeMap<String, Json>) -> Result<Json, ExprError> {
         self.eval_within(variables, budget::TURNS_MAX)
@@ -141,6 +201,37 @@ impl Expression {
         let value = cel::Value::resolve(&self.root, &context)
             .map_err(|error| ExprError::Evaluate(evaluate_error(&error)))?;
         value.json().map_err(|_| ExprError::Evaluate("the value has no JSON form".to_owned()))
+    }
+}
+
+/// What a variable of a rule stands for.
+#[derive(Debug, Clone, Copy)]
+pub enum Binding<'a> {
+    Value(&'a Json),
+    Optional(Option<&'a Json>),
+}
+
+/// Whether a number is to be written with hundreds of digits: `%.1000f`.
+fn wide_format(source: &str) -> bool {
+    source.match_indices("%.").any(|(at, _)| {
+        let digits = source[at + 2..].bytes().take_while(u8::is_ascii_digit).count();
+        digits > 2
+    })
+}
+
+/// cel-go's words.
+fn upstream_error(error: &cel::ExecutionError) -> String {
+    use cel::ExecutionError as E;
+    match error {
+        E::NoSuchKey(key) => format!("no such key: {key}"),
+        E::NoSuchOverload(_) | E::UnsupportedBinaryOperator(..) | E::ValuesNotComparable(..) => {
+            "no such overload".to_owned()
+        }
+        E::DivisionByZero(_) => "division by zero".to_owned(),
+        E::RemainderByZero(_) => "modulus by zero".to_owned(),
+        E::Overflow(..) => "integer overflow".to_owned(),
+        E::IndexOutOfBounds(index) => format!("index out of bounds: {}", show(index)),
+        other => evaluate_error(other),
     }
 }
 

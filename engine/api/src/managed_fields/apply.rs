@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::compare::{compare, fields_in};
+use super::custom::FieldSchema;
 use super::merge::{merge, remove, with_named_fields};
 use super::schema::Shape;
 use super::set::{FieldSet, shown};
@@ -55,7 +56,7 @@ pub fn apply(live: &Object, config: &Value, force: bool, writer: Writer<'_>) -> 
 }
 
 fn try_apply(live: &Object, config: &Value, force: bool, writer: Writer<'_>) -> Result<Object, ApplyError> {
-    let shape = Shape::of(&live.gvk());
+    let shape = writer.shape(&live.gvk());
     let own = writer.entry(Operation::Apply, live, writer.managed(fields_in(shape, config)));
     let mut entries = live.metadata.managed_fields.entries().to_vec();
     let previous = entries.iter().position(|entry| entry.is_of(&own)).map(|index| entries.remove(index));
@@ -106,7 +107,7 @@ fn applied_from_the_client(live: &Object, writer: Writer<'_>) -> Vec<String> {
     else {
         return Vec::new();
     };
-    let shape = Shape::of(&live.gvk());
+    let shape = writer.shape(&live.gvk());
     let comparison = compare(shape, Some(&applied), Some(&value));
     let set = writer.managed(fields_in(shape, &applied));
     set.difference(&comparison.changed).difference(&comparison.removed).paths()
@@ -128,9 +129,9 @@ fn conflicts(entries: &[Entry], changed: &FieldSet) -> Vec<Conflict> {
 }
 
 /// A path such as `spec.containers[0].foo` as conflicts show it: `.spec.containers[name="c"].foo`.
-pub fn path_text(gvk: &GroupVersionKind, object: &Value, path: &str) -> String {
+pub fn path_text(gvk: &GroupVersionKind, schema: Option<FieldSchema>, object: &Value, path: &str) -> String {
     let mut text = String::new();
-    let (mut shape, mut value) = (Shape::of(gvk), object);
+    let (mut shape, mut value) = (schema.map_or_else(|| Shape::of(gvk), FieldSchema::shape), object);
     for part in path.split('.') {
         let (name, indices) = part.split_once('[').map_or((part, ""), |(name, rest)| (name, rest));
         text.push_str(&format!(".{name}"));

@@ -42,7 +42,7 @@ pub(super) fn compare(shape: Shape, old: Option<&Value>, new: Option<&Value>) ->
     let inner = match shape {
         _ if is_nothing(old) && is_nothing(new) => None,
         Shape::Leaf => None,
-        Shape::Struct(_) | Shape::Map | Shape::Unknown => compare_fields(shape, old, new),
+        Shape::Struct(_) | Shape::Map | Shape::MapOf(_) | Shape::Unknown => compare_fields(shape, old, new),
         Shape::Set | Shape::List(..) => compare_items(shape, old, new),
     };
     match inner {

@@ -2,12 +2,13 @@
 //! Counterparts: `k8s.io/apimachinery/pkg/util/managedfields`, `sigs.k8s.io/structured-merge-diff`.
 //!
 //! - `set`: sets of fields, in the form of `fieldsV1`.
-//! - `schema`: which lists and maps have elements with owners of their own.
+//! - `schema`: which lists and maps have elements with owners of their own; `custom`: those of custom resources.
 //! - `compare`, `merge`: on plain JSON, by schema.
 //! - `update`, `apply`: what a write does to the managers.
 
 mod apply;
 mod compare;
+mod custom;
 mod merge;
 mod schema;
 mod set;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use crate::meta::Time;
 
 pub use apply::{ApplyError, Conflict, apply, path_text};
+pub use custom::{FieldSchema, FieldShape};
 pub use set::FieldSet;
 pub use update::{Writer, update};
 

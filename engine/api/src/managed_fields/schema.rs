@@ -19,6 +19,8 @@ pub(super) enum Shape {
     Leaf,
     Struct(TypeId),
     Map,
+    /// Of values that are more than a leaf.
+    MapOf(&'static Shape),
     Set,
     /// Of objects; without a type each element is one leaf.
     List(&'static [Key], Option<TypeId>),
@@ -27,27 +29,31 @@ pub(super) enum Shape {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TypeId(usize);
+pub(super) enum TypeId {
+    /// A line of `schema.txt`.
+    BuiltIn(usize),
+    Custom(&'static Type),
+}
 
 /// The fields of a type that are more than a leaf.
 #[derive(Debug)]
-struct Type {
-    fields: BTreeMap<&'static str, Field>,
+pub(super) struct Type {
+    pub fields: BTreeMap<&'static str, Field>,
     /// What a field is that is not among them.
-    others: Shape,
+    pub others: Shape,
 }
 
 #[derive(Debug)]
-struct Field {
-    shape: Shape,
-    is_always_there: bool,
+pub(super) struct Field {
+    pub shape: Shape,
+    pub is_always_there: bool,
 }
 
 /// One of the fields that tell a list's elements apart, and what it is where it is missing.
 #[derive(Debug)]
 pub(super) struct Key {
-    name: &'static str,
-    default: Option<Value>,
+    pub name: &'static str,
+    pub default: Option<Value>,
 }
 
 struct Schema {
@@ -56,9 +62,7 @@ struct Schema {
 }
 
 /// A type all of whose fields are leaves.
-const PLAIN: TypeId = TypeId(0);
-/// A whole object of a kind that has no line.
-const UNKNOWN: TypeId = TypeId(1);
+const PLAIN: TypeId = TypeId::BuiltIn(0);
 
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| Schema::parse(include_str!("schema.txt")));
 
@@ -72,7 +76,8 @@ impl Schema {
                 None => version = line,
             }
         }
-        let number = |(index, (_, name, _)): (usize, &(_, String, _))| (name.clone(), TypeId(index + 2));
+        let number =
+            |(index, (_, name, _)): (usize, &(_, String, _))| (name.clone(), TypeId::BuiltIn(index + 2));
         let ids: BTreeMap<String, TypeId> = rows.iter().enumerate().map(number).collect();
         let plain = Type { fields: BTreeMap::new(), others: Shape::Leaf };
         let metadata = Shape::Struct(ids["meta/v1.ObjectMeta"]);
@@ -116,8 +121,14 @@ impl Key {
 }
 
 impl TypeId {
+    /// A whole object of a kind that has no line.
+    pub(super) const UNKNOWN: TypeId = TypeId::BuiltIn(1);
+
     fn of(self) -> &'static Type {
-        &SCHEMA.types[self.0]
+        match self {
+            TypeId::BuiltIn(number) => &SCHEMA.types[number],
+            TypeId::Custom(own) => own,
+        }
     }
 
     /// The fields that come and go with the object that they are in.
@@ -135,13 +146,19 @@ impl Shape {
     pub(super) fn of(gvk: &GroupVersionKind) -> Shape {
         let package = gvk.group.split('.').next().filter(|package| !package.is_empty()).unwrap_or("core");
         let name = format!("{package}/{}.{}", gvk.version, gvk.kind);
-        Shape::Struct(SCHEMA.ids.get(&name).copied().unwrap_or(UNKNOWN))
+        Shape::Struct(SCHEMA.ids.get(&name).copied().unwrap_or(TypeId::UNKNOWN))
+    }
+
+    /// The shape of `metadata`.
+    pub(super) fn metadata() -> Shape {
+        Shape::Struct(SCHEMA.ids["meta/v1.ObjectMeta"])
     }
 
     /// The shape of what is in a field of an object of this shape.
     pub(super) fn field(self, name: &str) -> Shape {
         match self {
             Shape::Struct(id) => id.of().fields.get(name).map_or(id.of().others, |field| field.shape),
+            Shape::MapOf(value) => *value,
             Shape::Unknown => Shape::Unknown,
             _ => Shape::Leaf,
         }
@@ -156,7 +173,9 @@ impl Shape {
 
     /// The fields, where this shape has fields and the value is an object.
     pub(super) fn fields_of(self, value: &Value) -> Option<&Map<String, Value>> {
-        matches!(self, Shape::Struct(_) | Shape::Map | Shape::Unknown).then(|| value.as_object()).flatten()
+        matches!(self, Shape::Struct(_) | Shape::Map | Shape::MapOf(_) | Shape::Unknown)
+            .then(|| value.as_object())
+            .flatten()
     }
 
     /// The elements with their names in a set of fields, where this shape has elements and all can be told apart.

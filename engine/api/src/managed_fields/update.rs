@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::compare::{Comparison, compare};
+use super::custom::FieldSchema;
 use super::schema::Shape;
 use super::set::FieldSet;
 use super::{Entry, FieldsType, ManagedFields, Operation};
 use crate::meta::{ObjectMeta, Time};
 use crate::object::Object;
+use crate::resource::GroupVersionKind;
 
 /// More managers that update than these are merged into one.
 const UPDATERS_MAX: usize = 10;
@@ -35,10 +37,17 @@ pub struct Writer<'a> {
     pub subresource: &'a str,
     /// Whether the kind's status can only be written through its subresource.
     pub has_status: bool,
+    /// That of a custom resource; `None` for built-in kinds.
+    pub schema: Option<FieldSchema>,
     pub now: Time,
 }
 
 impl Writer<'_> {
+    /// The shape of the whole objects that are written.
+    pub(super) fn shape(&self, gvk: &GroupVersionKind) -> Shape {
+        self.schema.map_or_else(|| Shape::of(gvk), FieldSchema::shape)
+    }
+
     pub(super) fn entry(&self, operation: Operation, object: &Object, fields: FieldSet) -> Entry {
         Entry {
             manager: if self.manager.is_empty() { "unknown" } else { self.manager }.to_owned(),
@@ -76,7 +85,7 @@ impl Writer<'_> {
 
     /// How two states differ, seen this way of writing.
     pub(super) fn compare(&self, live: Option<&Object>, new: &Object) -> Comparison {
-        let shape = Shape::of(&new.gvk());
+        let shape = self.shape(&new.gvk());
         let mut inner = Vec::new();
         let nothing = ObjectMeta::default();
         let before = live.map_or(&nothing, |live| &live.metadata);

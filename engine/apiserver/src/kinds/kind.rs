@@ -3,10 +3,12 @@
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use labkit_api::managed_fields::FieldSchema;
 use labkit_api::{GroupVersionKind, Object, Resource, Scope, Status, StatusCause, UserInfo, Verb};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::custom::{Custom, ScalePaths};
 use crate::kinds::subresource::Subresource;
 use crate::table::{self, Column};
 use crate::verbs::Call;
@@ -35,6 +37,8 @@ pub struct Kind {
     pub strategy: &'static dyn Strategy,
     /// For a kind of questions, which are answered and never stored.
     pub review: Option<Review>,
+    /// Of a kind that a CustomResourceDefinition made.
+    pub custom: Option<&'static Custom>,
 }
 
 /// Answers a question: the same object, with its status.
@@ -75,6 +79,12 @@ pub trait Strategy: Sync {
 
     /// Notes who asks for a new object, where the kind keeps that.
     fn set_requester(&self, _object: &mut Object, _user: &UserInfo) {}
+
+    /// Drops from a body of kind `gvk` what it may not have, and names what was unknown: `unknown field "spec.foo"`. Fails
+    /// in Go's words where a field is of the wrong type.
+    fn coerce(&self, gvk: &GroupVersionKind, value: &mut Value) -> Result<Vec<String>, String> {
+        crate::decode::coerce_built_in(gvk, value)
+    }
 
     /// Clears what a client may not choose.
     fn prepare_for_create(&self, object: &mut Object) {
@@ -130,6 +140,33 @@ pub trait Strategy: Sync {
         Vec::new()
     }
 
+    /// All that is judged when an object is replaced.
+    fn validate_replacement(&self, object: &Object, old: &Object) -> Vec<StatusCause> {
+        let mut errors = self.validate(object);
+        errors.extend(self.validate_update(object, old));
+        errors
+    }
+
+    /// What is judged when the status is written.
+    fn validate_status_update(&self, _object: &Object, _old: &Object) -> Vec<StatusCause> {
+        Vec::new()
+    }
+
+    /// Whether strategic merge patches are understood: they need to know the kind.
+    fn supports_strategic_merge(&self) -> bool {
+        true
+    }
+
+    /// Which fields have owners of their own, where that is not among the facts about built-in kinds.
+    fn field_schema(&self) -> Option<FieldSchema> {
+        None
+    }
+
+    /// Where a custom resource has what its Scale shows.
+    fn scale_paths(&self) -> Option<&ScalePaths> {
+        None
+    }
+
     /// Whether a replace may leave out the resourceVersion.
     fn allows_unconditional_update(&self) -> bool {
         true
@@ -149,6 +186,9 @@ pub trait Strategy: Sync {
     fn is_held(&self, _object: &Object) -> bool {
         false
     }
+
+    /// Adds what holds the object when it is to be deleted.
+    fn hold_deletion(&self, _object: &mut Object) {}
 
     /// Changes the object when its deletion begins.
     fn begin_deletion(&self, _object: &mut Object) {}
@@ -219,6 +259,7 @@ impl Kind {
             schema: add_schema::<T>,
             strategy,
             review: None,
+            custom: None,
         }
     }
 
@@ -249,13 +290,21 @@ impl Kind {
         crate::kinds::KINDS.iter().copied().find(|kind| kind.prefix == self.prefix).unwrap_or(self)
     }
 
-    /// Whether objects are stored in another kind's form.
+    /// Whether objects are shown otherwise than they are stored.
     pub fn converts(&'static self) -> bool {
-        !std::ptr::eq(self, self.stored())
+        self.custom.map_or_else(|| !std::ptr::eq(self, self.stored()), |custom| custom.is_converted)
+    }
+
+    pub fn is_of(&self, group: &str, version: &str) -> bool {
+        self.group == group && self.version == version
     }
 
     pub fn singular(&self) -> String {
-        self.kind.to_lowercase()
+        self.custom.map_or_else(|| self.kind.to_lowercase(), |custom| custom.singular.clone())
+    }
+
+    pub fn list_kind(&self) -> String {
+        self.custom.map_or_else(|| format!("{}List", self.kind), |custom| custom.list_kind.clone())
     }
 
     pub fn is_namespaced(&self) -> bool {
@@ -275,7 +324,7 @@ impl Kind {
             return None;
         }
         Some(match self.selectable_fields {
-            [] => {
+            [] if self.custom.is_none() => {
                 format!(
                     "{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                 )

@@ -11,6 +11,7 @@ pub(crate) mod cron_schedule;
 pub(crate) mod csi_drivers;
 pub(crate) mod csi_nodes;
 pub(crate) mod csi_storage_capacities;
+pub(crate) mod custom_resource_definitions;
 pub(crate) mod daemon_sets;
 pub(crate) mod deployments;
 pub(crate) mod endpoint_slices;
@@ -120,6 +121,7 @@ pub(crate) static KINDS: &[&Kind] = &[
     &validating_admission_policies::KIND,
     &validating_admission_policy_bindings::KIND,
     &validating_webhook_configurations::KIND,
+    &custom_resource_definitions::KIND,
     &priority_classes::KIND,
     &leases::KIND,
     &runtime_classes::KIND,

@@ -73,7 +73,7 @@ impl Registry {
             let lease = self.lease(kind).await?;
             let guard = self.guard(&turn, &object, None);
             let is_guarded = guard.is_some();
-            match self.store.write(self.cache(kind), &key, 0, object, lease, guard).await? {
+            match self.store.write(&self.cache(kind), &key, 0, object, lease, guard).await? {
                 Guarded::Swap(Swap::Done(entry)) => {
                     if let Some(last) = turn.as_deref_mut().filter(|_| is_guarded) {
                         *last = entry.revision;

@@ -31,6 +31,9 @@ pub(crate) fn decide(kind: &Kind, object: &Object, options: &DeleteOptions, now:
         Some(begun) => begun,
         None => return Step::Wait,
     };
+    if !object.metadata.is_being_deleted() {
+        kind.strategy.hold_deletion(&mut marked);
+    }
     let finalizers_changed = set_finalizers(&mut marked, options.propagation);
     let is_held = !marked.metadata.finalizers.is_empty() || kind.strategy.is_held(&marked);
     match grace {

@@ -11,7 +11,7 @@ pub(crate) mod scale;
 pub(crate) mod update;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use labkit_api::{Object, Status};
 use labkit_sim::{Component, World};
@@ -19,6 +19,7 @@ use rand::RngCore;
 use serde_json::json;
 
 use crate::allocate::Addresses;
+use crate::custom::served::Customs;
 use crate::kinds::{KINDS, Kind, pods, priority_classes};
 use crate::storage::cache::Cache;
 use crate::storage::lease::Leases;
@@ -32,6 +33,9 @@ pub(crate) struct Registry {
     pub component: Component,
     pub store: Store,
     caches: BTreeMap<&'static str, Arc<Cache>>,
+    /// Those of custom kinds, which come and go.
+    custom_caches: Mutex<BTreeMap<&'static str, Arc<Cache>>>,
+    pub customs: Customs,
     pub addresses: Addresses,
     event_leases: Leases,
 }
@@ -47,25 +51,49 @@ impl Registry {
         let cache =
             |kind: &&'static Kind| (kind.prefix, Arc::new(Cache::new(prefix(kind), world.clock().clone())));
         let caches = KINDS.iter().filter(|kind| kind.review.is_none()).map(cache).collect();
-        Registry { world: world.clone(), component, store, caches, addresses, event_leases }
+        Registry {
+            world: world.clone(),
+            component,
+            store,
+            caches,
+            custom_caches: Mutex::default(),
+            customs: Customs::default(),
+            addresses,
+            event_leases,
+        }
     }
 
-    pub fn cache(&self, kind: &Kind) -> &Arc<Cache> {
-        &self.caches[kind.prefix]
+    pub fn cache(&self, kind: &Kind) -> Arc<Cache> {
+        if kind.custom.is_none() {
+            return self.caches[kind.prefix].clone();
+        }
+        let made = || Arc::new(Cache::new(prefix(kind), self.world.clock().clone()));
+        self.custom_caches().entry(kind.prefix).or_insert_with(made).clone()
+    }
+
+    fn custom_caches(&self) -> MutexGuard<'_, BTreeMap<&'static str, Arc<Cache>>> {
+        self.custom_caches.lock().expect("no panic happens under this lock")
+    }
+
+    /// Drops the cache of a custom kind; its watches end.
+    pub fn forget(&self, prefix: &str) {
+        if let Some(cache) = self.custom_caches().remove(prefix) {
+            cache.close();
+        }
     }
 
     /// The cache of the kind, which from now on is kept up to date.
-    pub fn start(&self, kind: &Kind) -> &Arc<Cache> {
+    pub fn start(&self, kind: &Kind) -> Arc<Cache> {
         let cache = self.cache(kind);
         if cache.starts() {
-            let (cache, store) = (cache.clone(), self.store.clone());
-            self.component.spawn(async move { cache.run(store).await });
+            let (running, store) = (cache.clone(), self.store.clone());
+            self.component.spawn(async move { running.run(store).await });
         }
         cache
     }
 
     /// The cache of the kind when it has listed; the first to ask starts it.
-    pub async fn followed(&self, kind: &Kind) -> &Arc<Cache> {
+    pub async fn followed(&self, kind: &Kind) -> Arc<Cache> {
         let cache = self.start(kind);
         cache.synced().await;
         cache

@@ -5,12 +5,45 @@ use labkit_api::selector::LabelSelector;
 use labkit_api::{Object, Status, StatusCause};
 use serde_json::{Value, json};
 
+use crate::custom::ScalePaths;
 use crate::field;
 use crate::kinds::Kind;
 
+/// The workload seen as a Scale, as a client reads it: a custom resource must have its replicas.
+pub(crate) fn shown(kind: &Kind, workload: &Object) -> Result<Object, Status> {
+    let lacks = |paths: &&ScalePaths| at(workload, &paths.spec_replicas).is_none();
+    match kind.strategy.scale_paths().filter(lacks) {
+        Some(paths) => {
+            let path = paths.spec_replicas.join(".");
+            Err(Status::internal(format!("the spec replicas field \".{path}\" does not exist")))
+        }
+        None => Ok(of(kind, workload)),
+    }
+}
+
+fn at<'a>(object: &'a Object, path: &[String]) -> Option<&'a Value> {
+    object.at(&path.iter().map(String::as_str).collect::<Vec<&str>>())
+}
+
 /// The workload seen as a Scale.
-pub(crate) fn of(workload: &Object) -> Object {
-    let meta = &workload.metadata;
+pub(crate) fn of(kind: &Kind, workload: &Object) -> Object {
+    match kind.strategy.scale_paths() {
+        Some(paths) => of_custom(paths, workload),
+        None => of_workload(workload),
+    }
+}
+
+fn of_custom(paths: &ScalePaths, workload: &Object) -> Object {
+    let number = |path: &[String]| at(workload, path).and_then(Value::as_i64).unwrap_or_default();
+    let mut status = json!({"replicas": number(&paths.status_replicas)});
+    let selector = paths.selector.as_ref().and_then(|path| at(workload, path)?.as_str());
+    if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
+        status["selector"] = json!(selector);
+    }
+    scale(workload, number(&paths.spec_replicas), status)
+}
+
+fn of_workload(workload: &Object) -> Object {
     let selector = workload.at(&["spec", "selector"]).map(|selector| match selector.as_object() {
         // A ReplicationController's selector is the labels themselves.
         Some(labels) if labels.values().all(Value::is_string) => {
@@ -22,13 +55,18 @@ pub(crate) fn of(workload: &Object) -> Object {
     if let Some(Ok(selector)) = selector {
         status["selector"] = json!(selector.to_string());
     }
+    scale(workload, workload.i64_at(&["spec", "replicas"]).unwrap_or_default(), status)
+}
+
+fn scale(workload: &Object, replicas: i64, status: Value) -> Object {
+    let meta = &workload.metadata;
     let value = json!({
         "apiVersion": "autoscaling/v1", "kind": "Scale",
         "metadata": {
             "name": meta.name, "namespace": meta.namespace, "uid": meta.uid,
             "resourceVersion": meta.resource_version, "creationTimestamp": meta.creation_timestamp,
         },
-        "spec": {"replicas": workload.i64_at(&["spec", "replicas"]).unwrap_or_default()},
+        "spec": {"replicas": replicas},
         "status": status,
     });
     Object::from_value(value).expect("made of valid metadata just above")
@@ -64,6 +102,12 @@ pub(crate) fn apply(kind: &Kind, workload: &Object, scale: &Object) -> Result<Ob
         return Err(Status::modified(&kind.resource(), &workload.metadata.name));
     }
     let mut scaled = workload.clone();
-    scaled.set_at(&["spec", "replicas"], Value::from(replicas));
+    match kind.strategy.scale_paths() {
+        Some(paths) => {
+            let path: Vec<&str> = paths.spec_replicas.iter().map(String::as_str).collect();
+            scaled.set_at(&path, Value::from(replicas));
+        }
+        None => scaled.set_at(&["spec", "replicas"], Value::from(replicas)),
+    }
     Ok(scaled)
 }

@@ -74,7 +74,7 @@ impl Registry {
                     let is_guarded = guard.is_some();
                     match self
                         .store
-                        .write(self.cache(kind), &key, current.revision, *object, lease, guard)
+                        .write(&self.cache(kind), &key, current.revision, *object, lease, guard)
                         .await?
                     {
                         Guarded::Swap(Swap::Done(entry)) => {
@@ -120,8 +120,9 @@ impl Registry {
         }
         let mut errors = metadata::validate_update(kind, &object, old);
         if options.subresource.is_none() {
-            errors.extend(kind.strategy.validate(&object));
-            errors.extend(kind.strategy.validate_update(&object, old));
+            errors.extend(kind.strategy.validate_replacement(&object, old));
+        } else if options.subresource == Some(Subresource::Status) {
+            errors.extend(kind.strategy.validate_status_update(&object, old));
         }
         if options.subresource == Some(Subresource::Approval) {
             errors.extend(kind.strategy.validate_approval(&object, old));

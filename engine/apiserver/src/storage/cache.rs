@@ -32,6 +32,8 @@ pub(crate) struct Cache {
     is_running: AtomicBool,
     /// Wakes whoever waits for a change.
     moved: Notify,
+    /// Stops whoever runs it.
+    closing: Notify,
 }
 
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl Cache {
             state: Mutex::new(state),
             is_running: AtomicBool::new(false),
             moved: Notify::new(),
+            closing: Notify::new(),
         }
     }
 
@@ -106,8 +109,23 @@ impl Cache {
         self.is_running.load(Ordering::Relaxed)
     }
 
-    /// Keeps the cache up to date for as long as it is polled.
+    /// Ends it: whoever runs it stops, and watches of it end.
+    pub fn close(&self) {
+        self.locked().listing += 1;
+        self.moved.notify_waiters();
+        self.closing.notify_one();
+    }
+
+    /// Keeps the cache up to date for as long as it is polled, and until it is closed.
     pub async fn run(&self, store: Store) {
+        tokio::select! {
+            biased;
+            () = self.closing.notified() => {}
+            () = self.follow(store) => {}
+        }
+    }
+
+    async fn follow(&self, store: Store) {
         loop {
             let ended = self.list_and_watch(&store).await;
             debug_assert!(ended.is_err(), "a watch ends with an error");
@@ -239,6 +257,12 @@ impl Cache {
         let objects = objects.map(|(_, entry)| entry.clone()).collect();
         let cursor = Cursor { listing: state.listing, number: state.window.end() };
         (objects, state.revision, cursor)
+    }
+
+    /// Changes with every change of the objects.
+    pub fn stamp(&self) -> (u64, u64) {
+        let state = self.locked();
+        (state.listing, state.window.end())
     }
 
     /// The place after the changes up to `revision`.

@@ -1,6 +1,7 @@
 //! The server in process, in virtual time, on a store of one member.
 
 mod access;
+mod custom;
 mod deletion;
 mod every_kind;
 mod hostile;

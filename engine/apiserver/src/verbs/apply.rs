@@ -76,7 +76,9 @@ fn configuration(call: &Call) -> Result<(Value, Vec<String>), Status> {
     if validation == FieldValidation::Strict && !duplicates.is_empty() {
         return Err(Status::bad_request(format!("error strict decoding YAML: {}", duplicates.join(", "))));
     }
-    decode::drop_nulls(&mut config);
+    if call.info.kind.custom.is_none() {
+        decode::drop_nulls(&mut config);
+    }
     let gvk = call.info.kind.gvk();
     let version = config.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if version != gvk.api_version() {
@@ -106,13 +108,14 @@ fn undeclared(call: &Call, gvk: &GroupVersionKind, config: &Value) -> Result<(),
         let what = format!("{namespace}/{name}; {}, Kind={}", gvk.api_version(), gvk.kind);
         Err(Status::failure(500, "", format!("failed to create typed patch object ({what}): {why}")))
     };
-    let unknown = match labkit_api::protobuf::prune_unknown(gvk, &mut config.clone()) {
+    let strategy = call.info.kind.strategy;
+    let unknown = match strategy.coerce(gvk, &mut config.clone()) {
         Ok(unknown) => unknown,
         Err(error) => return refuse(error),
     };
     let path = |unknown: &String| {
         let path = unknown.trim_start_matches("unknown field ").trim_matches('"');
-        let path = managed_fields::path_text(gvk, config, path);
+        let path = managed_fields::path_text(gvk, strategy.field_schema(), config, path);
         format!("{path}: field not declared in schema")
     };
     match unknown.iter().map(path).collect::<Vec<String>>().as_slice() {

@@ -23,7 +23,8 @@ pub(super) async fn create(call: Call) -> Result<Response, Status> {
     let dry_run = call.query.dry_run("CreateOptions")?;
     let validation = FieldValidation::parse(&call.query, "CreateOptions")?;
     let field_manager = FieldManager::of(&call, "CreateOptions")?;
-    let (mut object, warnings) = decode::object(&call.headers, &call.body, &kind.gvk(), validation)?;
+    let (mut object, warnings) =
+        decode::object(&call.headers, &call.body, &kind.gvk(), kind.strategy, validation)?;
     call.check_names(&mut object)?;
     let mut object = kind.strategy.to_stored(object);
     let kind = kind.stored();
@@ -92,7 +93,9 @@ pub(super) async fn evict(call: Call) -> Result<Response, Status> {
 
 fn body(call: &Call, subresource: Subresource) -> Result<Object, Status> {
     let gvk = subresource.gvk(call.info.kind);
-    decode::object(&call.headers, &call.body, &gvk, FieldValidation::Ignore).map(|(object, _)| object)
+    let strategy = call.info.kind.strategy;
+    decode::object(&call.headers, &call.body, &gvk, strategy, FieldValidation::Ignore)
+        .map(|(object, _)| object)
 }
 
 /// `Success`, code 201.

@@ -1,7 +1,7 @@
 //! Who a write is by, as `metadata.managedFields` names them. Counterpart: `managerOrUserAgent`,
 //! `ValidateFieldManager`.
 
-use labkit_api::managed_fields::{self, Writer};
+use labkit_api::managed_fields::{self, FieldSchema, Writer};
 use labkit_api::{GroupVersionKind, ManagedFields, Object, Status, StatusCause, Time};
 
 use crate::field;
@@ -17,6 +17,7 @@ pub(crate) struct FieldManager {
     name: String,
     subresource: &'static str,
     has_status: bool,
+    schema: Option<FieldSchema>,
     now: Time,
 }
 
@@ -35,6 +36,7 @@ impl FieldManager {
             name,
             subresource: call.info.subresource.map_or("", Subresource::name),
             has_status: has_status(call.info.kind),
+            schema: call.info.kind.strategy.field_schema(),
             now: Time::new(call.registry.world.clock().now()),
         })
     }
@@ -44,6 +46,7 @@ impl FieldManager {
             manager: &self.name,
             subresource: self.subresource,
             has_status: self.has_status,
+            schema: self.schema,
             now: self.now,
         }
     }
@@ -56,7 +59,9 @@ impl FieldManager {
 
 /// The managers of what the server makes of its own accord.
 pub(crate) fn own(kind: &Kind, object: &Object, now: Time) -> ManagedFields {
-    let writer = Writer { manager: "kube-apiserver", subresource: "", has_status: has_status(kind), now };
+    let schema = kind.strategy.field_schema();
+    let writer =
+        Writer { manager: "kube-apiserver", subresource: "", has_status: has_status(kind), schema, now };
     managed_fields::update(None, object, writer)
 }
 

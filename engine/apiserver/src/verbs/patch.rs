@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::decode::{self, FieldValidation};
 use crate::duplicates;
 use crate::field;
-use crate::kinds::Subresource;
+use crate::kinds::{Kind, Subresource};
 use crate::registry::update::UpdateOptions;
 use crate::verbs::field_manager::FieldManager;
 use crate::verbs::{Call, apply, json_patch, read, update};
@@ -48,14 +48,14 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
     let mut warnings = Vec::new();
     if subresource == Some(Subresource::Scale) {
         return update::rescale(&call, options, &field_manager, |scale| {
-            patched(&patch, &gvk, scale.clone(), validation).map(|(scale, _)| scale)
+            patched(&patch, kind, &gvk, scale.clone(), validation).map(|(scale, _)| scale)
         })
         .await;
     }
     let state = call.namespace_state().await?;
     let change = |live: &Object| {
         let current = kind.strategy.to_served(live.clone());
-        let (mut object, warned) = patched(&patch, &gvk, current, validation)?;
+        let (mut object, warned) = patched(&patch, kind, &gvk, current, validation)?;
         warnings = warned;
         call.check_names(&mut object)?;
         let mut object = kind.strategy.to_stored(object);
@@ -72,8 +72,12 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
 fn parse(call: &Call) -> Result<Patch, Status> {
     decode::check_size(&call.body)?;
     let content_type = decode::content_type(&call.headers);
-    if !matches!(content_type, JSON | MERGE | STRATEGIC) {
-        return Err(decode::unsupported_media_type(&[JSON, MERGE, STRATEGIC, apply::CONTENT_TYPE]));
+    let is_strategic = call.info.kind.strategy.supports_strategic_merge();
+    if !matches!(content_type, JSON | MERGE) && (content_type != STRATEGIC || !is_strategic) {
+        let all = [JSON, MERGE, STRATEGIC, apply::CONTENT_TYPE];
+        let understood: Vec<&str> =
+            all.into_iter().filter(|name| *name != STRATEGIC || is_strategic).collect();
+        return Err(decode::unsupported_media_type(&understood));
     }
     if content_type == JSON {
         return Ok(Patch { change: Change::Json(json_patch::parse(&call.body)?), duplicates: Vec::new() });
@@ -86,6 +90,7 @@ fn parse(call: &Call) -> Result<Patch, Status> {
 
 fn patched(
     patch: &Patch,
+    kind: &Kind,
     gvk: &GroupVersionKind,
     mut current: Object,
     validation: FieldValidation,
@@ -105,7 +110,7 @@ fn patched(
         Change::Strategic(patch) => labkit_api::canonical::go_text(patch),
         _ => value.to_string(),
     };
-    decode::fields(value, patch.duplicates.clone(), gvk, validation).map_err(|error| {
+    decode::fields(value, patch.duplicates.clone(), gvk, kind.strategy, validation).map_err(|error| {
         let cause = field::invalid("patch", shown.as_str(), &error);
         Status::invalid(&GroupVersionKind::new("", "", ""), "", vec![cause])
     })

@@ -24,7 +24,7 @@ pub(super) async fn get(call: Call) -> Result<Response, Status> {
     let entry =
         call.registry.get(call.info.kind.stored(), &call.info.namespace, &call.info.name, version).await?;
     if call.info.subresource == Some(Subresource::Scale) {
-        let scale = scale::of(&entry.object);
+        let scale = scale::shown(call.info.kind, &entry.object)?;
         return Ok(match presentation.view {
             View::Table => respond::value(StatusCode::OK, &scale::table(&scale, presentation.now)),
             _ => respond::object(call.encoding(), StatusCode::OK, &scale),

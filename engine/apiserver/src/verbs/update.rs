@@ -18,7 +18,7 @@ pub(super) async fn update(call: Call) -> Result<Response, Status> {
     let validation = FieldValidation::parse(&call.query, "UpdateOptions")?;
     let field_manager = FieldManager::of(&call, "UpdateOptions")?;
     let gvk = subresource.map_or_else(|| kind.gvk(), |subresource| subresource.gvk(kind));
-    let (mut object, warnings) = decode::object(&call.headers, &call.body, &gvk, validation)?;
+    let (mut object, warnings) = decode::object(&call.headers, &call.body, &gvk, kind.strategy, validation)?;
     call.check_names(&mut object)?;
     if subresource == Some(Subresource::Scale) {
         return rescale(&call, options, &field_manager, |_| Ok(object.clone())).await;
@@ -47,10 +47,10 @@ pub(super) async fn rescale(
     let kind = call.info.kind;
     let options = UpdateOptions { subresource: None, ..options };
     let apply = |workload: &Object| {
-        let mut scaled = scale::apply(kind, workload, &change(&scale::of(workload))?)?;
+        let mut scaled = scale::apply(kind, workload, &change(&scale::of(kind, workload))?)?;
         field_manager.note(Some(workload), &mut scaled);
         Ok(scaled)
     };
     let entry = call.registry.update(kind, &call.info.namespace, &call.info.name, options, apply).await?;
-    Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(&entry.object)))
+    Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(kind, &entry.object)))
 }

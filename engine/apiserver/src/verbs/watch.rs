@@ -58,7 +58,7 @@ pub(super) async fn watch(call: Call) -> Result<Response, Status> {
     let presentation = call.stream_presentation()?;
     let selection = Selection::parse(call.info.kind, &call.query)?;
     let lifetime = lifetime(&call)?;
-    let cache = call.registry.followed(call.info.kind).await.clone();
+    let cache = call.registry.followed(call.info.kind).await;
     let start = match start(&call, &cache).await {
         Ok(start) => start,
         // A watch from the past is answered, and told within the stream.

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use labkit_api::{Object, ObjectKey, OwnerReference, Resource};
-use labkit_client::{Change, Informer, Kind};
+use labkit_client::{Change, Informer, Kind, ListParams};
 use labkit_sim::RecordId;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -109,7 +109,15 @@ fn typed<K: Kind>(informer: &Informer<K>) -> Box<dyn Feed> {
 }
 
 fn dynamic(context: &Context, resource: &Resource) -> Box<dyn Feed> {
-    let informer = context.informers.dynamic(resource);
+    informed(context.informers.dynamic(resource), resource)
+}
+
+/// The feed of a kind that may go again: its informer goes with it.
+pub(super) fn custom(context: &Context, resource: &Resource) -> Box<dyn Feed> {
+    informed(Informer::start_dynamic(&context.client, resource.clone(), ListParams::default()), resource)
+}
+
+fn informed(informer: Informer<Object>, resource: &Resource) -> Box<dyn Feed> {
     let (api_version, kind) = (resource.gvk.api_version(), resource.gvk.kind.clone());
     let item = move |object: &Object| of_object(object, &api_version, &kind);
     Box::new(Changes { receiver: informer.subscribe(), informer, item: Box::new(item) })

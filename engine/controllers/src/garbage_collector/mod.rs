@@ -3,15 +3,14 @@
 //!
 //! - `graph`: owners and dependents by uid, and what a change of one asks for.
 //! - `feed`: the watches that tell it.
-//!
-//! Kinds are looked up once, when the controller starts: none can come later in this API server.
+//! - `custom`: the kinds that come and go with their definitions.
 
+mod custom;
 mod feed;
 mod graph;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -23,47 +22,43 @@ use serde_json::{Value, json};
 use self::feed::{Feed, News};
 use self::graph::{FOREGROUND, Graph, Item, Node, ORPHAN, Task};
 use crate::context::Context;
-use crate::discovery::{self, Served};
+use crate::discovery;
 use crate::work::{Failed, work};
 
-/// Until discovery has answered.
-const DISCOVERY_RETRY: Duration = Duration::from_secs(1);
-
-/// The kinds whose objects own or are owned in the clusters that are made here. Upstream follows every kind that
-/// discovery names; here a kind that nobody uses costs no watch.
-const FOLLOWED: [(&str, &str); 11] = [
-    ("", "ConfigMap"),
-    ("", "Namespace"),
-    ("", "Node"),
-    ("", "Pod"),
-    ("", "Secret"),
-    ("", "Service"),
-    ("", "ServiceAccount"),
-    ("apps", "Deployment"),
-    ("apps", "ReplicaSet"),
-    ("coordination.k8s.io", "Lease"),
-    ("discovery.k8s.io", "EndpointSlice"),
+/// The kinds whose objects own or are owned in the clusters that are made here: group, kind, plural. Upstream follows
+/// every kind that discovery names; here a kind that nobody uses costs no watch. Custom kinds come to them.
+const FOLLOWED: [(&str, &str, &str); 11] = [
+    ("", "ConfigMap", "configmaps"),
+    ("", "Namespace", "namespaces"),
+    ("", "Node", "nodes"),
+    ("", "Pod", "pods"),
+    ("", "Secret", "secrets"),
+    ("", "Service", "services"),
+    ("", "ServiceAccount", "serviceaccounts"),
+    ("apps", "Deployment", "deployments"),
+    ("apps", "ReplicaSet", "replicasets"),
+    ("coordination.k8s.io", "Lease", "leases"),
+    ("discovery.k8s.io", "EndpointSlice", "endpointslices"),
 ];
 
-fn is_followed(kind: &Served) -> bool {
-    let gvk = &kind.resource.gvk;
-    FOLLOWED.contains(&(gvk.group.as_str(), gvk.kind.as_str()))
+fn followed() -> Vec<Resource> {
+    let resource = |(group, kind, plural): &(&str, &str, &str)| {
+        let scope = if matches!(*kind, "Namespace" | "Node") { Scope::Cluster } else { Scope::Namespaced };
+        Resource { gvk: GroupVersionKind::new(group, "v1", kind), plural: (*plural).to_owned(), scope }
+    };
+    let mut all: Vec<Resource> = FOLLOWED.iter().map(resource).collect();
+    all.sort_by(|left, right| (&left.gvk.group, &left.plural).cmp(&(&right.gvk.group, &right.plural)));
+    all
 }
 
 pub(crate) async fn run(context: Context) {
-    let kinds = loop {
-        match discovery::served(&context.client).await {
-            Ok(kinds) => break kinds,
-            Err(_) => tokio::time::sleep(DISCOVERY_RETRY).await,
-        }
-    };
-    let watched =
-        kinds.iter().filter(|kind| kind.supports(&["list", "watch", "delete"]) && is_followed(kind));
-    let mut feeds: Vec<Box<dyn Feed>> = watched.map(|kind| feed::feed(&context, &kind.resource)).collect();
+    let kinds = followed();
+    let mut feeds: Vec<Box<dyn Feed>> = kinds.iter().map(|kind| feed::feed(&context, kind)).collect();
     join_all(feeds.iter().map(|feed| feed.synced())).await;
-    let resources =
-        kinds.into_iter().map(|Served { resource, .. }| (resource.gvk.clone(), resource)).collect();
-    let collector = Collector { graph: Mutex::default(), resources, queue: WorkQueue::default(), context };
+    let resources = kinds.into_iter().map(|resource| (resource.gvk.clone(), resource)).collect();
+    let (graph, queue) = (Mutex::default(), WorkQueue::default());
+    let collector =
+        Collector { graph, resources: Mutex::new(resources), customs: Mutex::default(), queue, context };
     // The whole graph stands before the first decision.
     for feed in &mut feeds {
         while let Some(news) = feed.waiting() {
@@ -76,13 +71,19 @@ pub(crate) async fn run(context: Context) {
         }
     });
     let workers = collector.context.config.concurrent_gc_syncs;
-    futures::join!(join_all(follow), work(&collector.queue, workers, |task| collector.execute(task)));
+    futures::join!(
+        join_all(follow),
+        custom::follow(&collector),
+        work(&collector.queue, workers, |task| collector.execute(task))
+    );
 }
 
 struct Collector {
     context: Context,
     graph: Mutex<Graph>,
-    resources: BTreeMap<GroupVersionKind, Resource>,
+    resources: Mutex<BTreeMap<GroupVersionKind, Resource>>,
+    /// Those of `resources` that do not understand strategic merge patches.
+    customs: Mutex<BTreeSet<GroupVersionKind>>,
     queue: WorkQueue<Task>,
 }
 
@@ -157,9 +158,9 @@ impl Collector {
 
     /// The object as the API server has it; `None` if it is gone, or another has its name.
     async fn live(&self, item: &Item) -> Result<Option<Object>, Failed> {
-        let resource = self.resource(&item.api_version, &item.kind)?;
+        let resource = self.resource(&item.api_version, &item.kind).await?;
         let namespace = if resource.scope == Scope::Cluster { "" } else { &item.key.namespace };
-        match self.context.client.get(resource, namespace, &item.key.name).await {
+        match self.context.client.get(&resource, namespace, &item.key.name).await {
             Ok(object) if object.metadata.uid == item.uid => Ok(Some(object)),
             Ok(_) => Ok(None),
             Err(error) if error.is_not_found() => Ok(None),
@@ -216,25 +217,36 @@ impl Collector {
         if !circle {
             return Ok(());
         }
+        if self.is_custom(item) {
+            let unblock = |owners: &mut Vec<OwnerReference>| {
+                owners.iter_mut().for_each(|owner| owner.block_owner_deletion = Some(false));
+            };
+            return self.set_owners(item, unblock).await;
+        }
         let unblocked: Vec<Value> =
             item.owners.iter().map(|owner| json!({"uid": owner.uid, "blockOwnerDeletion": false})).collect();
-        self.patch(item, json!({"metadata": {"uid": item.uid, "ownerReferences": unblocked}})).await
+        let patch = json!({"metadata": {"uid": item.uid, "ownerReferences": unblocked}});
+        self.patch(item, PatchKind::Strategic, patch).await
     }
 
     async fn release(&self, item: &Item, owners: &[String]) -> Result<(), Failed> {
+        if self.is_custom(item) {
+            return self.set_owners(item, |all| all.retain(|owner| !owners.contains(&owner.uid))).await;
+        }
         let gone: Vec<Value> = owners.iter().map(|uid| json!({"$patch": "delete", "uid": uid})).collect();
-        self.patch(item, json!({"metadata": {"uid": item.uid, "ownerReferences": gone}})).await
+        let patch = json!({"metadata": {"uid": item.uid, "ownerReferences": gone}});
+        self.patch(item, PatchKind::Strategic, patch).await
     }
 
     async fn delete(&self, item: &Item, live: &Object, policy: &str) -> Result<(), Failed> {
-        let resource = self.resource(&item.api_version, &item.kind)?;
+        let resource = self.resource(&item.api_version, &item.kind).await?;
         let options = DeleteOptions {
             propagation_policy: Some(policy.to_owned()),
             uid: Some(item.uid.clone()),
             resource_version: Some(live.metadata.resource_version.clone()),
             ..Default::default()
         };
-        match self.context.client.delete(resource, &item.key.namespace, &item.key.name, &options).await {
+        match self.context.client.delete(&resource, &item.key.namespace, &item.key.name, &options).await {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }
@@ -258,21 +270,38 @@ impl Collector {
         let left: Vec<&String> = live.metadata.finalizers.iter().filter(|own| *own != finalizer).collect();
         let metadata = json!({"resourceVersion": live.metadata.resource_version, "finalizers": left});
         let patch = json!({"metadata": metadata});
-        let resource = self.resource(&item.api_version, &item.kind)?;
+        self.patch(item, PatchKind::Merge, patch).await
+    }
+
+    async fn patch(&self, item: &Item, kind: PatchKind, patch: Value) -> Result<(), Failed> {
+        let resource = self.resource(&item.api_version, &item.kind).await?;
         let (namespace, name) = (&item.key.namespace, &item.key.name);
-        match self.context.client.patch(resource, namespace, name, None, PatchKind::Merge, patch).await {
+        match self.context.client.patch(&resource, namespace, name, None, kind, patch).await {
             Err(error) if !error.is_not_found() => Err(error.into()),
             _ => Ok(()),
         }
     }
 
-    async fn patch(&self, item: &Item, patch: Value) -> Result<(), Failed> {
-        let resource = self.resource(&item.api_version, &item.kind)?;
-        let (namespace, name) = (&item.key.namespace, &item.key.name);
-        match self.context.client.patch(resource, namespace, name, None, PatchKind::Strategic, patch).await {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(()),
-        }
+    /// Changes the owners of a custom object, whose kind only takes the whole list.
+    async fn set_owners(
+        &self,
+        item: &Item,
+        change: impl FnOnce(&mut Vec<OwnerReference>),
+    ) -> Result<(), Failed> {
+        let Some(live) = self.live(item).await? else { return Ok(()) };
+        let mut owners = live.metadata.owner_references;
+        change(&mut owners);
+        let metadata = json!({"resourceVersion": live.metadata.resource_version, "ownerReferences": owners});
+        self.patch(item, PatchKind::Merge, json!({"metadata": metadata})).await
+    }
+
+    fn is_custom(&self, item: &Item) -> bool {
+        let gvk = GroupVersionKind::parse(&item.api_version, &item.kind);
+        self.customs().contains(&gvk)
+    }
+
+    fn customs(&self) -> std::sync::MutexGuard<'_, BTreeSet<GroupVersionKind>> {
+        self.customs.lock().expect("no panic happens under this lock")
     }
 
     fn report(&self, dependent: &str, owner: &str) {
@@ -295,11 +324,23 @@ impl Collector {
         self.context.event(about, EventType::Warning, "OwnerRefInvalidNamespace", message);
     }
 
-    fn resource(&self, api_version: &str, kind: &str) -> Result<&Resource, Failed> {
+    /// Kinds that are not followed are looked up when an owner names one.
+    async fn resource(&self, api_version: &str, kind: &str) -> Result<Resource, Failed> {
         let gvk = GroupVersionKind::parse(api_version, kind);
+        let known = || self.resources().get(&gvk).cloned();
+        if let Some(resource) = known() {
+            return Ok(resource);
+        }
+        for served in discovery::served(&self.context.client).await? {
+            self.resources().entry(served.resource.gvk.clone()).or_insert(served.resource);
+        }
         let unknown =
             || Failed::Because(format!("no matches for kind \"{kind}\" in version \"{api_version}\""));
-        self.resources.get(&gvk).ok_or_else(unknown)
+        known().ok_or_else(unknown)
+    }
+
+    fn resources(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupVersionKind, Resource>> {
+        self.resources.lock().expect("no panic happens under this lock")
     }
 
     fn node(&self, uid: &str) -> Option<Node> {
