@@ -11,7 +11,7 @@ use labkit_client::Response;
 use serde_json::{Value, json};
 
 use crate::custom::Served;
-use crate::kinds::{KINDS, Kind, group_versions};
+use crate::kinds::{Kind, group_versions};
 use crate::storage::entry::to_json;
 use crate::{negotiate, respond};
 

@@ -11,6 +11,7 @@ use labkit_client::{ApiServers, Body, Client, Transport};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_sim::{Component, Pace, World};
 
+use crate::custom::Served;
 use crate::query::Query;
 use crate::request_info::{self, Target};
 use crate::{Kubelets, LogRequest, Server, ServerConfig};
@@ -89,7 +90,7 @@ pub struct Route {
 pub fn route(method: &str, target: &str) -> Option<Route> {
     let method = http::Method::from_bytes(method.as_bytes()).ok()?;
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    match request_info::parse(&method, path, &Query::parse(Some(query))).ok()? {
+    match request_info::parse(&method, path, &Query::parse(Some(query)), &Served::default()).ok()? {
         Target::Path(_) => None,
         Target::Resource(info) => Some(Route {
             verb: info.verb.as_str(),

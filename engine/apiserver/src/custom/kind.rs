@@ -113,6 +113,7 @@ fn made(spec: &Value, names: &Value, version: &Value, storage_version: &str) -> 
     let paths = list(version, "selectableFields").iter().map(|field| text(field, "jsonPath"));
     let selectable = paths.map(|path| path.trim_start_matches('.').to_owned()).collect();
     Box::leak(Box::new(Kind {
+        review: None,
         group: fixed(group),
         version: fixed(name),
         kind: fixed(kind),

@@ -44,24 +44,25 @@ impl Registry {
             }
             let lost = match step {
                 Step::Wait => return Ok(Deleted::Pending(current)),
-                Step::Remove => match self.store.delete(self.cache(kind), &key, &current).await? {
+                Step::Remove => match self.store.delete(&self.cache(kind), &key, &current).await? {
                     Swap::Done(entry) => return Ok(Deleted::Gone(entry)),
                     Swap::Lost(found) => found,
                 },
                 Step::Mark(object) => {
-                    match self.store.update(self.cache(kind), &key, current.revision, *object, 0).await? {
+                    match self.store.update(&self.cache(kind), &key, current.revision, *object, 0).await? {
                         Swap::Done(entry) => return Ok(Deleted::Pending(entry)),
                         Swap::Lost(found) => found,
                     }
                 }
                 Step::MarkAndRemove(object) => {
-                    match self.store.update(self.cache(kind), &key, current.revision, *object, 0).await? {
+                    match self.store.update(&self.cache(kind), &key, current.revision, *object, 0).await? {
                         Swap::Lost(found) => found,
-                        Swap::Done(marked) => match self.store.delete(self.cache(kind), &key, &marked).await?
-                        {
-                            Swap::Done(entry) => return Ok(Deleted::Gone(entry)),
-                            Swap::Lost(found) => found,
-                        },
+                        Swap::Done(marked) => {
+                            match self.store.delete(&self.cache(kind), &key, &marked).await? {
+                                Swap::Done(entry) => return Ok(Deleted::Gone(entry)),
+                                Swap::Lost(found) => found,
+                            }
+                        }
                     }
                 }
             };

@@ -64,7 +64,7 @@ impl Registry {
                 Changed::Nothing => return Ok(current),
                 Changed::To(object) if options.dry_run => return Ok(Arc::new(dry_entry(*object))),
                 Changed::Removed if options.dry_run => return Ok(current),
-                Changed::Removed => match self.store.delete(self.cache(kind), &key, &current).await? {
+                Changed::Removed => match self.store.delete(&self.cache(kind), &key, &current).await? {
                     Swap::Done(entry) => return Ok(entry),
                     Swap::Lost(found) => found,
                 },

@@ -41,8 +41,9 @@ pub(super) async fn create(call: Call) -> Result<Response, Status> {
 /// A question: answered, not stored.
 async fn answer(call: &Call, review: Review) -> Result<Response, Status> {
     let validation = FieldValidation::parse(&call.query, "CreateOptions")?;
+    let kind = call.info.kind;
     let (mut question, warnings) =
-        decode::object(&call.headers, &call.body, &call.info.kind.gvk(), validation)?;
+        decode::object(&call.headers, &call.body, &kind.gvk(), kind.strategy, validation)?;
     call.check_names(&mut question)?;
     let answer = review(call, question).await?;
     Ok(respond::warn(respond::value(StatusCode::CREATED, &answer), &warnings))

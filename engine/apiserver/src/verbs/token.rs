@@ -22,7 +22,8 @@ const SECONDS_DEFAULT: i64 = 3600;
 pub(super) async fn request(call: Call) -> Result<Response, Status> {
     let gvk = Subresource::Token.gvk(call.info.kind);
     let validation = FieldValidation::parse(&call.query, "CreateOptions")?;
-    let (mut request, warnings) = decode::object(&call.headers, &call.body, &gvk, validation)?;
+    let (mut request, warnings) =
+        decode::object(&call.headers, &call.body, &gvk, call.info.kind.strategy, validation)?;
     call.check_names(&mut request)?;
     let seconds = request.i64_at(&["spec", "expirationSeconds"]).unwrap_or(SECONDS_DEFAULT);
     let causes = validate(seconds);

@@ -19,7 +19,7 @@ fn up(home: &Home, words: &[&str]) -> (Child, Value) {
             return (child, ready);
         }
     }
-    panic!("it ended before it was ready: {text}");
+    panic!("it ended before it was ready: {:?} {text}", child.wait());
 }
 
 #[test]
