@@ -8,6 +8,7 @@
 //! - `verbs`: what each verb does with a request; `watch` streams from the cache.
 //! - `registry`: how objects of any kind come into being, change and go.
 //! - `storage`: keys and values in etcd, and the watch cache of each kind.
+//! - `streams`: what a connection speaks once it is upgraded: exec, attach, port-forward.
 //! - `table`, `respond`, `discovery`, `openapi`, `health`, `paths`: answers.
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
 //!
@@ -39,6 +40,7 @@ mod request_info;
 mod respond;
 pub mod server;
 mod storage;
+mod streams;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -47,5 +49,5 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
-pub use kubelets::{Kubelets, LogRequest};
+pub use kubelets::{KubeletError, Kubelets, LogRequest, SessionRequest};
 pub use server::{Server, ServerConfig, StartError, resources};

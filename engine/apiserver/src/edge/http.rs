@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use labkit_api::UserInfo;
 use labkit_client::link::{HttpRequest, HttpResponse, WatchNote};
 use labkit_client::{Body, Chunk, Request, Response, Transport};
@@ -20,6 +21,7 @@ use warp::filters::path::FullPath;
 use warp::{Filter, Reply};
 
 use crate::decode::BODY_BYTES_MAX;
+use crate::edge::websocket::Offer;
 
 /// What a connection calls.
 pub(super) type Service = BoxCloneSyncService<http::Request<Incoming>, warp::reply::Response, Infallible>;
@@ -32,20 +34,33 @@ struct Edge {
     transport: Transport,
 }
 
+/// What the connection says of a request that came on it.
+struct Connection {
+    user: Option<UserInfo>,
+    /// The connection itself, if the client wants to speak something else on it.
+    upgrade: Option<OnUpgrade>,
+}
+
 /// The transport behind warp.
 pub(super) fn service(world: World, server: Arc<str>, transport: Transport) -> Service {
     let edge = Edge { world, server, transport };
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let filter = warp::method()
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .and(warp::ext::optional::<UserInfo>())
-        .and_then(move |method, path: FullPath, query, headers, body, user| {
-            let edge = edge.clone();
-            async move { Ok::<_, Infallible>(edge.exchange(method, path, query, headers, body, user).await) }
-        });
+    let user = warp::ext::optional::<UserInfo>();
+    let connection =
+        user.and(warp::ext::optional::<OnUpgrade>()).map(|user, upgrade| Connection { user, upgrade });
+    let filter =
+        warp::method()
+            .and(warp::path::full())
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::body::stream())
+            .and(connection)
+            .and_then(move |method, path: FullPath, query, headers, body, connection| {
+                let edge = edge.clone();
+                async move {
+                    Ok::<_, Infallible>(edge.exchange(method, path, query, headers, body, connection).await)
+                }
+            });
     BoxCloneSyncService::new(warp::service(filter.boxed()))
 }
 
@@ -57,8 +72,10 @@ impl Edge {
         query: String,
         headers: HeaderMap,
         body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
-        user: Option<UserInfo>,
+        connection: Connection,
     ) -> warp::reply::Response {
+        let Connection { user, upgrade } = connection;
+        let offer = Offer::of(&headers, upgrade);
         // Streams may last for hours; while other requests are under way, time is not forwarded.
         let streams = query.contains("watch=") || query.contains("follow=");
         let in_flight = (!streams).then(|| self.world.clock().edge_request());
@@ -73,12 +90,12 @@ impl Edge {
         if let Some(user) = user {
             request.extensions_mut().insert(user);
         }
-        let response = self.traced(request, &name).await;
+        let response = self.traced(request, &name, offer).await;
         drop(in_flight);
         response
     }
 
-    async fn traced(self, request: Request, user: &str) -> warp::reply::Response {
+    async fn traced(self, request: Request, user: &str, offer: Offer) -> warp::reply::Response {
         let sent = HttpRequest::of(&request, user);
         let client: Arc<str> = match sent.user_agent.as_str() {
             "" => "client".into(),
@@ -94,11 +111,17 @@ impl Edge {
             let answer = HttpResponse { code: code.as_u16(), kind, method, target, user_agent };
             trace.record_caused(&self.server, &client, Some(id), answer);
         }
-        self.reply(response, client, sent.user_agent)
+        self.reply(response, client, sent.user_agent, offer)
     }
 
-    fn reply(self, response: Response, client: Arc<str>, user_agent: String) -> warp::reply::Response {
-        let (parts, body) = response.into_parts();
+    fn reply(
+        self,
+        response: Response,
+        client: Arc<str>,
+        user_agent: String,
+        offer: Offer,
+    ) -> warp::reply::Response {
+        let (mut parts, body) = response.into_parts();
         let mut reply = match body {
             Body::Full(bytes) => warp::reply::Response::new(bytes.into()),
             Body::Stream(chunks) => {
@@ -107,6 +130,10 @@ impl Edge {
                     Ok::<_, Infallible>(chunk.bytes)
                 });
                 warp::reply::stream(Exclusive(Mutex::new(Box::pin(bytes)))).into_response()
+            }
+            Body::Upgraded(pipe) => {
+                offer.take_up(&mut parts, pipe);
+                warp::reply::Response::default()
             }
         };
         *reply.status_mut() = parts.status;

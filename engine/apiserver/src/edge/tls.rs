@@ -56,7 +56,8 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: Service) 
         let mut service = service.clone();
         async move { tower::Service::call(&mut service, request).await }
     });
-    let connection = Builder::new(InComponent).serve_connection(TokioIo::new(stream), service).await;
+    let connection =
+        Builder::new(InComponent).serve_connection_with_upgrades(TokioIo::new(stream), service).await;
     drop(connection);
 }
 

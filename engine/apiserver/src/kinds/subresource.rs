@@ -11,6 +11,9 @@ pub enum Subresource {
     Binding,
     Eviction,
     Log,
+    Exec,
+    Attach,
+    PortForward,
     Finalize,
 }
 
@@ -22,6 +25,9 @@ impl Subresource {
             Subresource::Binding => "binding",
             Subresource::Eviction => "eviction",
             Subresource::Log => "log",
+            Subresource::Exec => "exec",
+            Subresource::Attach => "attach",
+            Subresource::PortForward => "portforward",
             Subresource::Finalize => "finalize",
         }
     }
@@ -31,6 +37,7 @@ impl Subresource {
             Subresource::Status | Subresource::Scale => &[Verb::Get, Verb::Patch, Verb::Update],
             Subresource::Binding | Subresource::Eviction => &[Verb::Create],
             Subresource::Log => &[Verb::Get],
+            Subresource::Exec | Subresource::Attach | Subresource::PortForward => &[Verb::Create, Verb::Get],
             Subresource::Finalize => &[Verb::Update],
         }
     }
@@ -39,6 +46,9 @@ impl Subresource {
     pub fn gvk(self, kind: &Kind) -> GroupVersionKind {
         match self {
             Subresource::Status | Subresource::Log | Subresource::Finalize => kind.gvk(),
+            Subresource::Exec => GroupVersionKind::new("", "v1", "PodExecOptions"),
+            Subresource::Attach => GroupVersionKind::new("", "v1", "PodAttachOptions"),
+            Subresource::PortForward => GroupVersionKind::new("", "v1", "PodPortForwardOptions"),
             Subresource::Scale => GroupVersionKind::new("autoscaling", "v1", "Scale"),
             Subresource::Binding => GroupVersionKind::new("", "v1", "Binding"),
             Subresource::Eviction => GroupVersionKind::new("policy", "v1", "Eviction"),
