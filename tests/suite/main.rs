@@ -9,6 +9,7 @@ mod invariant_revisions_only_grow;
 mod invariant_watchers_miss_nothing;
 mod kubectl;
 mod kubectl_kinds;
+mod kubectl_streams;
 mod kubectl_writes;
 mod labs;
 mod timed_out_write;
