@@ -117,7 +117,7 @@ impl Forwarder {
 
     /// A new stream; with its counterpart, a new connection.
     async fn open(&mut self, id: u32, headers: &[(String, String)]) -> Going {
-        if id % 2 == 0 || id <= self.last {
+        if id.is_multiple_of(2) || id <= self.last {
             return self.send(spdy::reset(id, Reset::ProtocolError)).await;
         }
         self.last = id;

@@ -373,7 +373,7 @@ impl Shell {
             for (index, part) in word.iter().enumerate() {
                 let piece = match part {
                     Part::Text { text, quoted } => {
-                        let text = if index == 0 && !quoted { self.from_home(text) } else { text.clone() };
+                        let text = if index == 0 && !quoted { self.with_home(text) } else { text.clone() };
                         Piece { text, quoted: *quoted }
                     }
                     Part::Variable { name, default, quoted } => {
@@ -405,7 +405,7 @@ impl Shell {
         .boxed()
     }
 
-    fn from_home(&self, text: &str) -> String {
+    fn with_home(&self, text: &str) -> String {
         let home = || self.at.environment.get("HOME").cloned().unwrap_or_default();
         match text.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => home() + rest,

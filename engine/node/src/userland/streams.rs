@@ -34,6 +34,9 @@ struct Reader {
     rest: BytesMut,
 }
 
+/// Takes what a process writes.
+pub(crate) type Listener = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Where a process writes.
 #[derive(Clone)]
 pub(crate) enum Sink {
@@ -52,7 +55,7 @@ pub(crate) enum Sink {
     /// For `$(...)`.
     Kept(Arc<Mutex<Vec<u8>>>),
     /// The log of a container.
-    Log(Arc<dyn Fn(&[u8]) + Send + Sync>),
+    Log(Listener),
     Null,
 }
 

@@ -214,9 +214,11 @@ impl Parser {
             } else if self.starts(";;") || (self.starts("&") && !self.starts("&&")) {
                 // No jobs here: what would go on behind is refused rather than waited for.
                 return Err(self.unexpected());
-            } else if self.eat(";") || self.eat("\n") {
-                Joint::Always
-            } else if self.peek().is_none() || self.starts(")") || ENDS.iter().any(|word| self.at_word(word))
+            } else if self.eat(";")
+                || self.eat("\n")
+                || self.peek().is_none()
+                || self.starts(")")
+                || ENDS.iter().any(|word| self.at_word(word))
             {
                 Joint::Always
             } else {

@@ -39,7 +39,7 @@ pub(crate) async fn listen(
                         Done::Shown(_) => {}
                         Done::Line { line, .. } => drop(stdin.send(line.into()).await),
                         Done::End => drop(stdin.send(Bytes::new()).await),
-                        Done::Interrupt => drop(interrupts.send_replace(())),
+                        Done::Interrupt => interrupts.send_replace(()),
                     }
                 }
             }
