@@ -8,7 +8,7 @@ use std::time::Duration;
 use labkit_cluster::{Cluster, ClusterSpec, ServeOptions, Served};
 use labkit_sim::{Pace, World, run};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// A client that takes longer than that hangs.
@@ -81,6 +81,21 @@ impl Live {
         let mut command = self.kubectl_command(arguments);
         command.envs(variables.iter().copied());
         finish(command).await
+    }
+
+    /// Runs kubectl with these words, some of which may have blanks, and with that on its stdin.
+    pub async fn kubectl_fed(&self, words: &[&str], stdin: &str) -> Printed {
+        let mut command = self.kubectl_command("");
+        command.args(words);
+        fed(command, stdin).await
+    }
+
+    /// Runs kubectl on a terminal, on which that is typed. What it shows is all in `stdout`.
+    pub async fn kubectl_on_a_terminal(&self, arguments: &str, typed: &str) -> Printed {
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("kubectl {arguments}"), "/dev/null"]);
+        command.env("KUBECONFIG", self.folder.path().join("kubeconfig")).env("HOME", self.folder.path());
+        fed(command, typed).await
     }
 
     /// Runs kubectl, demands success and returns what it printed.
@@ -165,8 +180,23 @@ async fn finish(command: Command) -> Printed {
 
 async fn finish_within(mut command: Command, patience: Duration) -> Printed {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output: Output =
-        tokio::time::timeout(patience, output).await.expect("the client ends").expect("it starts");
+    printed(tokio::time::timeout(patience, output).await.expect("the client ends").expect("it starts"))
+}
+
+/// Runs a client that reads its stdin.
+async fn fed(mut command: Command, stdin: &str) -> Printed {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().expect("the client starts");
+    let mut writer = child.stdin.take().expect("it is piped");
+    let feeding = async {
+        let _it_may_not_read = writer.write_all(stdin.as_bytes()).await;
+        drop(writer);
+    };
+    let both = async { tokio::join!(feeding, child.wait_with_output()).1 };
+    printed(tokio::time::timeout(CLIENT_MAX, both).await.expect("the client ends").expect("it ran"))
+}
+
+fn printed(output: Output) -> Printed {
     Printed {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -187,6 +217,12 @@ impl Lines {
         let mut child = command.spawn().expect("the client starts");
         let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         Lines { _child: child, lines }
+    }
+
+    /// The next line; `None` when the client has ended.
+    pub async fn next(&mut self) -> Option<String> {
+        let line = tokio::time::timeout(CLIENT_MAX, self.lines.next_line()).await;
+        line.expect("the client goes on").expect("its output is text")
     }
 
     /// The next line that contains `part`.

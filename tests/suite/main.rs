@@ -14,6 +14,7 @@ mod kube_client;
 mod kubectl;
 mod kubectl_custom;
 mod kubectl_kinds;
+mod kubectl_streams;
 mod kubectl_table;
 mod kubectl_writes;
 mod labs;

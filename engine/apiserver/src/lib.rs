@@ -11,6 +11,7 @@
 //! - `registry`: how objects of any kind come into being, change and go.
 //! - `endpoint_lease`: the endpoints of `default/kubernetes`, where several servers share a store.
 //! - `storage`: keys and values in etcd, and the watch cache of each kind.
+//! - `streams`: what a connection speaks once it is upgraded: exec, attach, port-forward.
 //! - `table`, `respond`, `finish`, `discovery`, `openapi`, `health`, `paths`: answers.
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
 //!
@@ -48,6 +49,7 @@ mod request_info;
 mod respond;
 pub mod server;
 mod storage;
+mod streams;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -58,6 +60,6 @@ mod tests;
 
 pub use authn::StaticTokens;
 pub use flags::{Access, AuthorizationMode, Flags};
-pub use kubelets::{Kubelets, LogRequest};
+pub use kubelets::{KubeletError, Kubelets, LogRequest, SessionRequest};
 pub use server::{Server, ServerConfig, StartError, resources};
 pub use storage::EtcdClient;

@@ -32,6 +32,11 @@ impl Query {
         self.pairs.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
     }
 
+    /// Every value of that name, in order.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.pairs.iter().filter(|(found, _)| found == name).map(|(_, value)| value.clone()).collect()
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.pairs.iter().any(|(found, _)| found == name)
     }

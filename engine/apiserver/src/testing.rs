@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use labkit_api::{Status, UserInfo};
-use labkit_client::{ApiServers, Body, Client, Transport};
+use labkit_client::{ApiServers, Body, Client, PortRequest, Session, Transport};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_sim::{Component, Pace, World};
+use tokio::sync::mpsc;
 
 use crate::custom::Served;
 use crate::query::Query;
 use crate::request_info::{self, Target};
-use crate::{Kubelets, LogRequest, Server, ServerConfig};
+use crate::{KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest};
 
 /// A world with a store and an API server, and the administrator's client. Clones share it.
 #[derive(Debug, Clone)]
@@ -41,6 +42,29 @@ impl Kubelets for NoLogs {
         let error = Status::internal(format!("no kubelet on {node}"));
         Box::pin(async move { Err(error) })
     }
+
+    fn open_session(
+        &self,
+        node: &str,
+        _: SessionRequest,
+    ) -> BoxFuture<'static, Result<Session, KubeletError>> {
+        let error = no_kubelet(node);
+        Box::pin(async move { Err(error) })
+    }
+
+    fn pod_ports(
+        &self,
+        node: &str,
+        _: &str,
+        _: &str,
+    ) -> BoxFuture<'static, Result<mpsc::Sender<PortRequest>, KubeletError>> {
+        let error = no_kubelet(node);
+        Box::pin(async move { Err(error) })
+    }
+}
+
+fn no_kubelet(node: &str) -> KubeletError {
+    KubeletError::Dial { address: format!("{node}:10250"), why: "connect: connection refused" }
 }
 
 /// Boots both in virtual time, runs the test, and sees that no component had a bug.

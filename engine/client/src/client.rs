@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::Method;
+use http::{HeaderValue, Method};
 use labkit_api::{Object, ObjectList, Resource, Status, UserInfo};
 use labkit_sim::World;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::link::{ApiServers, Link};
 use crate::service::{Body, Response};
+use crate::session::Pipe;
 use crate::watch::WatchStream;
 
 /// Why a request gave no object.
@@ -186,6 +187,7 @@ impl Client {
         match response.into_body() {
             Body::Stream(chunks) => Ok(WatchStream::new(chunks)),
             Body::Full(bytes) => Err(Error::Malformed(String::from_utf8_lossy(&bytes).into_owned())),
+            Body::Upgraded(_) => Err(Error::Malformed("an upgrade that nobody asked for".to_owned())),
         }
     }
 
@@ -276,6 +278,26 @@ impl Client {
         let response = self.link.send(self.request(method, target, body, JSON)).await?;
         let code = response.status().as_u16();
         Ok((code, whole(response.into_body()).await))
+    }
+
+    /// Asks for a connection that speaks `protocol` in WebSocket's messages, such as a pod's `exec`. Its
+    /// messages are not records, and the link's rules do not hold them up.
+    pub async fn upgrade(&self, target: &str, protocol: &str) -> Result<Pipe, Error> {
+        let mut request = self.request(Method::GET, target, None, "");
+        let headers = request.headers_mut();
+        headers.insert(http::header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+        let protocol =
+            HeaderValue::from_str(protocol).map_err(|error| Error::Malformed(error.to_string()))?;
+        headers.insert(http::header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        let response = self.link.send(request).await?;
+        let code = response.status();
+        match response.into_body() {
+            Body::Upgraded(pipe) => Ok(pipe),
+            body => {
+                Err(failure(http::Response::builder().status(code).body(body).expect("a valid code")).await)
+            }
+        }
     }
 
     async fn object(
@@ -372,6 +394,7 @@ async fn whole(body: Body) -> Bytes {
             let parts: Vec<Bytes> = chunks.map(|chunk| chunk.bytes).collect().await;
             parts.concat().into()
         }
+        Body::Upgraded(_) => Bytes::new(),
     }
 }
 

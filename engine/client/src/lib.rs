@@ -4,6 +4,7 @@
 //! - [`client`]: [`Client`], verbs on dynamic [`labkit_api::Object`]s; [`Error`].
 //! - [`typed`]: [`Api`], the same on k8s-openapi's types.
 //! - [`watch`]: [`WatchStream`], the events of one watch request.
+//! - [`session`]: [`Pipe`] and [`Session`], what is said on a connection that was upgraded.
 //! - [`link`]: requests over a link of the world, to whichever API server listens.
 //! - [`informer`]: [`Informer`], a local copy of a collection, kept by list and watch.
 //! - [`leader_election`]: [`Elector`], a Lease as the lock by which one of several replicas acts.
@@ -19,6 +20,7 @@ pub mod leader_election;
 pub mod link;
 pub mod queue;
 pub mod service;
+pub mod session;
 pub mod typed;
 pub mod watch;
 
@@ -29,5 +31,6 @@ pub use leader_election::{Elector, LeaderElection};
 pub use link::{ApiServers, HttpRequest};
 pub use queue::WorkQueue;
 pub use service::{Body, Chunk, Note, Request, Response, Transport};
+pub use session::{Input, Output, Pipe, PortRequest, Served, Session};
 pub use typed::{Api, Kind};
 pub use watch::{WatchEvent, WatchEventKind, WatchStream};

@@ -183,7 +183,7 @@ impl Link {
     fn deliver_stream(&self, server: &Component, response: Response) -> Response {
         let (link, server) = (self.clone(), server.clone());
         response.map(|body| match body {
-            Body::Full(bytes) => Body::Full(bytes),
+            body @ (Body::Full(_) | Body::Upgraded(_)) => body,
             Body::Stream(chunks) => {
                 let delivered = chunks.then(move |chunk| {
                     let (link, server) = (link.clone(), server.clone());

@@ -9,6 +9,8 @@ use futures::Stream;
 use labkit_sim::RecordId;
 use tower::util::BoxCloneSyncService;
 
+use crate::session::Pipe;
+
 /// A request with its whole body. Who makes it is the extension [`labkit_api::UserInfo`], set by whoever
 /// authenticated the connection; without one it is anonymous.
 pub type Request = http::Request<Bytes>;
@@ -24,6 +26,8 @@ pub enum Body {
     Full(Bytes),
     /// A watch, or a log that is followed. Ends when the server ends it or dies.
     Stream(Pin<Box<dyn Stream<Item = Chunk> + Send>>),
+    /// With `101 Switching Protocols`: the messages that follow, both ways.
+    Upgraded(Pipe),
 }
 
 /// A piece of a streamed body: for a watch, one event with its line end.
@@ -53,6 +57,7 @@ impl std::fmt::Debug for Body {
         match self {
             Body::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
             Body::Stream(_) => f.write_str("Stream"),
+            Body::Upgraded(_) => f.write_str("Upgraded"),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - [`cluster`]: [`Cluster`], boot and access.
 //! - [`target`]: [`Target`], components by the names that faults and steps use.
 //! - [`process`]: one API server, controller manager, scheduler or kubelet, and how it is started.
+//! - `kubelet_ports`: how an API server reaches a kubelet: logs, sessions, ports.
 //! - [`balancer`]: how clients find an API server that listens.
 //! - [`faults`]: [`Fault`] and [`Injected`]; one file per fault.
 //! - [`serve`]: sockets for real clients, in wall pace.
@@ -15,6 +16,7 @@
 pub mod balancer;
 pub mod cluster;
 pub mod faults;
+mod kubelet_ports;
 pub mod process;
 pub mod serve;
 pub mod spec;

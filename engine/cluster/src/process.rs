@@ -1,20 +1,19 @@
 //! Starting and ending one component's process.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use futures::future::BoxFuture;
-use labkit_api::{Status, UserInfo};
-use labkit_apiserver::{EtcdClient, Flags, Kubelets, LogRequest, Server, ServerConfig};
-use labkit_client::Body;
+use labkit_api::UserInfo;
+use labkit_apiserver::{EtcdClient, Flags, Server, ServerConfig};
 use labkit_controllers::ControllerManagerConfig;
 use labkit_etcd::grpc;
-use labkit_node::{LogOptions, Machine};
+use labkit_node::Machine;
 use labkit_scheduler::SchedulerConfig;
 use labkit_sim::{Component, ComponentState, World};
 use rand::RngCore;
 
 use crate::cluster::{BootError, Cluster, Inner};
+use crate::kubelet_ports::KubeletPorts;
 use crate::spec::ClusterSpec;
 use crate::target::Target;
 
@@ -147,45 +146,4 @@ fn machine<'a>(cluster: &'a Cluster, node: &str) -> &'a Machine {
 fn identity(component: &Component, index: u8) -> String {
     let suffix = component.random(|rng| rng.next_u64());
     format!("master{}_{suffix:016x}", index + 1)
-}
-
-/// The kubelets' ports, as the API server dials them for logs.
-#[derive(Debug)]
-struct KubeletPorts {
-    /// Weak: the cluster owns the server that owns this.
-    cluster: Weak<Inner>,
-}
-
-impl Kubelets for KubeletPorts {
-    fn container_logs(&self, node: &str, request: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
-        let (inner, node) = (self.cluster.upgrade(), node.to_owned());
-        Box::pin(async move {
-            let inner = inner.ok_or_else(|| Status::internal("the cluster is gone"))?;
-            container_logs(&Cluster { inner }, &node, &request)
-        })
-    }
-}
-
-fn container_logs(cluster: &Cluster, node: &str, request: &LogRequest) -> Result<Body, Status> {
-    let Some(machine) = cluster.inner.machines.get(node) else {
-        return Err(Status::internal(format!("no such host {node}")));
-    };
-    if !is_up(cluster, &Target::Kubelet(node.to_owned())) {
-        let address = machine.config().internal_ip;
-        let path = format!("containerLogs/{}/{}/{}", request.namespace, request.pod, request.container);
-        let message = format!(
-            "Get \"https://{address}:10250/{path}\": dial tcp {address}:10250: connect: connection refused"
-        );
-        return Err(Status::failure(500, "", message));
-    }
-    let options = LogOptions {
-        follow: request.follow,
-        previous: request.previous,
-        tail_lines: request.tail_lines,
-        since_seconds: request.since_seconds,
-        timestamps: request.timestamps,
-    };
-    machine
-        .logs(&request.namespace, &request.pod, &request.container, &options)
-        .map_err(|error| Status::failure(400, "BadRequest", error.to_string()))
 }

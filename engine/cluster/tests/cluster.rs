@@ -215,3 +215,69 @@ fn one_seed_gives_one_timeline() {
     }
     assert_ne!(play(12), first);
 }
+
+/// What an exec's connection says on a channel to its end.
+async fn heard(pipe: &mut labkit_client::Pipe, channel: u8) -> String {
+    let mut text = String::new();
+    while let Some(message) = pipe.receiver.recv().await {
+        if message[0] == channel {
+            text.push_str(&String::from_utf8_lossy(&message[1..]));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_stream_goes_through_the_kubelet_and_its_link() {
+    run(Pace::Virtual, 1, |world| async move {
+        let cluster = Cluster::boot(&world, &ClusterSpec::whole(1, 1)).await.unwrap();
+        let client = cluster.client("kubectl").unwrap();
+        client.create(&resource("apps", "Deployment", "deployments"), &deployment("web", 1)).await.unwrap();
+        ready(&world, &cluster, "web", 1).await;
+        let pods = client.list(&resource("", "Pod", "pods"), &ListParams::default()).await.unwrap();
+        let pod = pods.items[0].metadata.name.clone();
+        let exec = async |command: &str| {
+            let words: Vec<String> = command.split(' ').map(|word| format!("command={word}")).collect();
+            let target = format!(
+                "/api/v1/namespaces/default/pods/{pod}/exec?{}&stdin=true&stdout=true&stderr=true",
+                words.join("&")
+            );
+            client.upgrade(&target, "v5.channel.k8s.io").await.unwrap()
+        };
+        let mut echo = exec("echo hi").await;
+        assert_eq!(heard(&mut echo, 1).await, "hi\n");
+
+        let mut cat = exec("cat").await;
+        let link = Fault::Partition("apiServer/0 | kubelet/worker1".to_owned());
+        let fault = cluster.inject(&link).await.unwrap();
+        let before = world.clock().elapsed();
+        let mut cut = exec("echo hi").await;
+        let why = heard(&mut cut, 3).await;
+        assert!(why.contains("dial tcp 10.0.0.11:10250: i/o timeout"), "{why}");
+        assert_eq!((world.clock().elapsed() - before).as_secs(), 30);
+        fault.heal().await.unwrap();
+        cat.sender.send("\x00late".into()).await.unwrap();
+        cat.sender.send(vec![0xff, 0].into()).await.unwrap();
+        assert_eq!(heard(&mut cat, 1).await, "late");
+
+        let mut sleep = exec("sleep 1000").await;
+        let fault = cluster.inject(&Fault::Kill("kubelet/worker1".to_owned())).await.unwrap();
+        let why = heard(&mut sleep, 3).await;
+        assert!(why.contains("connection reset by peer"), "{why}");
+        let why = heard(&mut exec("true").await, 3).await;
+        assert!(why.contains("dial tcp 10.0.0.11:10250: connect: connection refused"), "{why}");
+        let log = format!("/api/v1/namespaces/default/pods/{pod}/log");
+        let (code, log) = client.raw(http::Method::GET, &log, None).await.unwrap();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        assert!(
+            code == 500 && log.contains("Get \\\"https://10.0.0.11:10250/containerLogs/default/"),
+            "{log}"
+        );
+        fault.heal().await.unwrap();
+        let fault = cluster.inject(&Fault::PowerOff("node/worker1".to_owned())).await.unwrap();
+        let why = heard(&mut exec("true").await, 3).await;
+        assert!(why.contains("connect: no route to host"), "{why}");
+        fault.heal().await.unwrap();
+        assert_eq!(world.bugs(), Vec::<String>::new());
+    });
+}

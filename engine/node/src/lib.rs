@@ -5,6 +5,7 @@
 //! - [`catalogue`]: [`Catalogue`], what each image's containers do.
 //! - [`image_name`]: `nginx` is `docker.io/library/nginx:latest`.
 //! - `program`, `shell`: from an image, a command and arguments to the steps that a container takes.
+//! - `userland`: the shell, the commands and the files that a person finds in a container.
 //! - [`machine`]: [`Machine`], the containers, images and addresses; they survive a stop of the kubelet.
 //! - `kubelet`: [`run_kubelet`]: registers the node, keeps its lease, makes the pods of the API so on the
 //!   machine and reports back.
@@ -12,10 +13,9 @@
 //! Invariants: the kubelet keeps nothing that a restart may not lose; the machine knows nothing of the API.
 //! Nothing polls: a worker sleeps until something happens or until the moment that it computed.
 //!
-//! Absent: volumes, ConfigMaps and Secrets in containers, exec and gRPC probes, exec and attach, hooks,
-//! sidecars, ephemeral containers, readiness gates, active deadlines, admission by the node, static pods,
-//! eviction under pressure, image garbage collection, kube-proxy and DNS. A pod that asks for a volume starts
-//! as if it were mounted.
+//! Absent: volumes, ConfigMaps and Secrets in containers, gRPC probes, hooks, sidecars, ephemeral containers,
+//! readiness gates, active deadlines, admission by the node, static pods, eviction under pressure, image garbage
+//! collection, kube-proxy and DNS. A pod that asks for a volume starts as if it were mounted.
 
 pub mod catalogue;
 pub mod config;
@@ -24,8 +24,9 @@ mod kubelet;
 pub mod machine;
 mod program;
 mod shell;
+mod userland;
 
 pub use catalogue::{Catalogue, Image};
 pub use config::NodeConfig;
 pub use kubelet::run_kubelet;
-pub use machine::{LogError, LogOptions, Machine};
+pub use machine::{LogError, LogOptions, Machine, SessionError, SessionOptions};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::catalogue::{HttpService, Image, OnSigterm};
-use crate::shell;
+use crate::catalogue::{Exits, HttpService, Image, OnSigterm};
+use crate::{shell, userland};
 
 /// A container's process.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,21 @@ pub(crate) fn program(
         }
         None if image.exits.is_some() => Program { steps: vec![Step::SleepForever], ..of_image(image) },
         None => of_image(image),
+    }
+}
+
+/// What a container whose stdin is open runs in its shell; `None` where only the image knows.
+pub(crate) fn listening(image: &Image, command: &[String], arguments: &[String]) -> Option<Vec<String>> {
+    let words: Vec<String> = command.iter().chain(arguments).cloned().collect();
+    match words.as_slice() {
+        // The images that end at once are those of shells: with something to read they read it.
+        [] => image
+            .exits
+            .as_ref()
+            .is_some_and(|exits| *exits == Exits::default())
+            .then(|| vec!["sh".to_owned()]),
+        _ if userland::knows(&words) => Some(words),
+        _ => None,
     }
 }
 

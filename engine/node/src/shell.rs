@@ -43,9 +43,13 @@ fn simple(name: &str, rest: &[String], environment: &BTreeMap<String, String>) -
 }
 
 fn sleep(rest: &[String]) -> Option<Step> {
-    let text = rest.first()?;
+    Some(parse_sleep(rest.first()?)?.map_or(Step::SleepForever, Step::Sleep))
+}
+
+/// `5`, `1.5m`, `infinity`; the last is `Some(None)`.
+pub(crate) fn parse_sleep(text: &str) -> Option<Option<Duration>> {
     if text == "infinity" || text == "inf" {
-        return Some(Step::SleepForever);
+        return Some(None);
     }
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let scale = match unit {
@@ -56,7 +60,7 @@ fn sleep(rest: &[String]) -> Option<Step> {
         _ => return None,
     };
     let number: f64 = text[..text.len() - unit.len()].parse().ok()?;
-    Duration::try_from_secs_f64(number * scale).ok().map(Step::Sleep)
+    Duration::try_from_secs_f64(number * scale).ok().map(Some)
 }
 
 fn script(text: &str, environment: &BTreeMap<String, String>) -> (Vec<Step>, i32) {

@@ -11,6 +11,7 @@ use bytes::{Buf, BytesMut};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use labkit_api::{Status, UserInfo};
 use labkit_client::link::{HttpRequest, HttpResponse, WatchNote};
 use labkit_client::{Body, Chunk, Request, Response, Transport};
@@ -21,6 +22,7 @@ use warp::filters::path::FullPath;
 use warp::{Filter, Reply};
 
 use crate::decode::BODY_BYTES_MAX;
+use crate::edge::websocket::Offer;
 
 /// How long a client may take to send a body: `--request-timeout`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,20 +38,33 @@ struct Edge {
     transport: Transport,
 }
 
+/// What the connection says of a request that came on it.
+struct Connection {
+    user: Option<UserInfo>,
+    /// The connection itself, if the client wants to speak something else on it.
+    upgrade: Option<OnUpgrade>,
+}
+
 /// The transport behind warp.
 pub(super) fn service(world: World, server: Arc<str>, transport: Transport) -> Service {
     let edge = Edge { world, server, transport };
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    let filter = warp::method()
-        .and(warp::path::full())
-        .and(query)
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .and(warp::ext::optional::<UserInfo>())
-        .and_then(move |method, path: FullPath, query, headers, body, user| {
-            let edge = edge.clone();
-            async move { Ok::<_, Infallible>(edge.exchange(method, path, query, headers, body, user).await) }
-        });
+    let user = warp::ext::optional::<UserInfo>();
+    let connection =
+        user.and(warp::ext::optional::<OnUpgrade>()).map(|user, upgrade| Connection { user, upgrade });
+    let filter =
+        warp::method()
+            .and(warp::path::full())
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::body::stream())
+            .and(connection)
+            .and_then(move |method, path: FullPath, query, headers, body, connection| {
+                let edge = edge.clone();
+                async move {
+                    Ok::<_, Infallible>(edge.exchange(method, path, query, headers, body, connection).await)
+                }
+            });
     BoxCloneSyncService::new(warp::service(filter.boxed()))
 }
 
@@ -61,8 +76,10 @@ impl Edge {
         query: String,
         headers: HeaderMap,
         body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send,
-        user: Option<UserInfo>,
+        connection: Connection,
     ) -> warp::reply::Response {
+        let Connection { user, upgrade } = connection;
+        let offer = Offer::of(&headers, upgrade);
         let body = match tokio::time::timeout(BODY_TIMEOUT, read(body)).await {
             Ok(Some(body)) => body,
             Ok(None) => return refused(&crate::decode::too_large()),
@@ -84,12 +101,12 @@ impl Edge {
         if let Some(user) = user {
             request.extensions_mut().insert(user);
         }
-        let response = self.traced(request, &name).await;
+        let response = self.traced(request, &name, offer).await;
         drop(in_flight);
         response
     }
 
-    async fn traced(self, request: Request, user: &str) -> warp::reply::Response {
+    async fn traced(self, request: Request, user: &str, offer: Offer) -> warp::reply::Response {
         let sent = HttpRequest::of(&request, user);
         let client: Arc<str> = match sent.user_agent.as_str() {
             "" => "client".into(),
@@ -105,11 +122,17 @@ impl Edge {
             let answer = HttpResponse { code: code.as_u16(), kind, method, target, user_agent };
             trace.record_caused(&self.server, &client, Some(id), answer);
         }
-        self.reply(response, client, sent.user_agent.into())
+        self.reply(response, client, sent.user_agent.into(), offer)
     }
 
-    fn reply(self, response: Response, client: Arc<str>, user_agent: Arc<str>) -> warp::reply::Response {
-        let (parts, body) = response.into_parts();
+    fn reply(
+        self,
+        response: Response,
+        client: Arc<str>,
+        user_agent: Arc<str>,
+        offer: Offer,
+    ) -> warp::reply::Response {
+        let (mut parts, body) = response.into_parts();
         let mut reply = match body {
             Body::Full(bytes) => warp::reply::Response::new(bytes.into()),
             Body::Stream(chunks) => {
@@ -118,6 +141,10 @@ impl Edge {
                     Ok::<_, Infallible>(chunk.bytes)
                 });
                 warp::reply::stream(Exclusive(Mutex::new(Box::pin(bytes)))).into_response()
+            }
+            Body::Upgraded(pipe) => {
+                offer.take_up(&mut parts, pipe);
+                warp::reply::Response::default()
             }
         };
         *reply.status_mut() = parts.status;

@@ -3,5 +3,6 @@
 
 mod http;
 mod tls;
+mod websocket;
 
 pub use tls::{balance, serve};

@@ -97,7 +97,7 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: Service) 
     let mut builder = Builder::new(InComponent);
     builder = if speaks_http2 { builder.http2_only() } else { builder.http1_only() };
     builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).await;
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
     drop(connection);
 }
 

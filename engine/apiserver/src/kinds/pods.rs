@@ -35,7 +35,15 @@ pub(crate) static KIND: Kind = Kind {
         ),
         wide("Readiness Gates", "If specified, all readiness gates will be evaluated for pod readiness."),
     ],
-    subresources: &[Subresource::Binding, Subresource::Eviction, Subresource::Log, Subresource::Status],
+    subresources: &[
+        Subresource::Attach,
+        Subresource::Binding,
+        Subresource::Eviction,
+        Subresource::Exec,
+        Subresource::Log,
+        Subresource::PortForward,
+        Subresource::Status,
+    ],
     selectable_fields: &[
         "spec.nodeName",
         "spec.restartPolicy",

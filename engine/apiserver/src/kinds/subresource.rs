@@ -11,6 +11,9 @@ pub enum Subresource {
     Binding,
     Eviction,
     Log,
+    Exec,
+    Attach,
+    PortForward,
     Finalize,
     Token,
     Approval,
@@ -24,6 +27,9 @@ impl Subresource {
             Subresource::Binding => "binding",
             Subresource::Eviction => "eviction",
             Subresource::Log => "log",
+            Subresource::Exec => "exec",
+            Subresource::Attach => "attach",
+            Subresource::PortForward => "portforward",
             Subresource::Finalize => "finalize",
             Subresource::Token => "token",
             Subresource::Approval => "approval",
@@ -37,6 +43,7 @@ impl Subresource {
             }
             Subresource::Binding | Subresource::Eviction | Subresource::Token => &[Verb::Create],
             Subresource::Log => &[Verb::Get],
+            Subresource::Exec | Subresource::Attach | Subresource::PortForward => &[Verb::Create, Verb::Get],
             Subresource::Finalize => &[Verb::Update],
         }
     }
@@ -47,6 +54,9 @@ impl Subresource {
             Subresource::Status | Subresource::Log | Subresource::Finalize | Subresource::Approval => {
                 kind.gvk()
             }
+            Subresource::Exec => GroupVersionKind::new("", "v1", "PodExecOptions"),
+            Subresource::Attach => GroupVersionKind::new("", "v1", "PodAttachOptions"),
+            Subresource::PortForward => GroupVersionKind::new("", "v1", "PodPortForwardOptions"),
             Subresource::Scale => GroupVersionKind::new("autoscaling", "v1", "Scale"),
             Subresource::Binding => GroupVersionKind::new("", "v1", "Binding"),
             Subresource::Eviction => GroupVersionKind::new("policy", "v1", "Eviction"),

@@ -16,6 +16,7 @@ mod patches;
 mod protocol;
 mod reads;
 mod replicas;
+mod streams;
 mod watches;
 
 use std::future::Future;
@@ -27,12 +28,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::StreamExt;
 use labkit_api::{Status, UserInfo};
-use labkit_client::{Body, Chunk, Response};
+use labkit_client::{Body, Chunk, Input, Output, PortRequest, Response, Session};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_sim::{Component, Pace, World};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use crate::{Kubelets, LogRequest, Server, ServerConfig};
+use crate::{KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest};
 
 /// Kubelets whose every container has said one line.
 #[derive(Debug)]
@@ -42,6 +44,42 @@ impl Kubelets for OneLiners {
     fn container_logs(&self, node: &str, request: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
         let line = format!("{} on {node}\n", request.container);
         async move { Ok(Body::Full(line.into())) }.boxed()
+    }
+
+    /// A process that says its command and then what it hears.
+    fn open_session(
+        &self,
+        node: &str,
+        request: SessionRequest,
+    ) -> BoxFuture<'static, Result<Session, KubeletError>> {
+        if node != "worker1" {
+            let why = "connect: connection refused";
+            return async move { Err(KubeletError::Dial { address: "10.0.0.12:10250".to_owned(), why }) }
+                .boxed();
+        }
+        async move {
+            let (session, mut process) = Session::pair();
+            labkit_sim::spawn(async move {
+                let words = request.command.unwrap_or_default().join(" ");
+                let _gone = process.output.send(Output::Stdout(words.into())).await;
+                while let Some(Input::Stdin(heard)) = process.input.recv().await {
+                    let _gone = process.output.send(Output::Stdout(heard)).await;
+                }
+                let _gone = process.output.send(Output::End(Ok(3))).await;
+            });
+            Ok(session)
+        }
+        .boxed()
+    }
+
+    fn pod_ports(
+        &self,
+        node: &str,
+        _: &str,
+        _: &str,
+    ) -> BoxFuture<'static, Result<mpsc::Sender<PortRequest>, KubeletError>> {
+        let message = format!("pod not found on {node}");
+        async move { Err(KubeletError::Refused { code: 404, message }) }.boxed()
     }
 }
 
@@ -167,6 +205,7 @@ impl Lab {
         match response.into_body() {
             Body::Stream(chunks) => Events { chunks },
             Body::Full(bytes) => panic!("no stream: {}", String::from_utf8_lossy(&bytes)),
+            Body::Upgraded(_) => panic!("no stream, but an upgrade"),
         }
     }
 }
@@ -204,7 +243,7 @@ impl Events {
 pub(crate) fn whole(response: Response) -> Bytes {
     match response.into_body() {
         Body::Full(bytes) => bytes,
-        Body::Stream(_) => panic!("the answer is a stream"),
+        Body::Stream(_) | Body::Upgraded(_) => panic!("the answer is a stream"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! Counterpart: `k8s.io/apiserver/pkg/endpoints/handlers`.
 
 mod apply;
+mod connect;
 mod create;
 mod delete;
 pub(crate) mod field_manager;
@@ -51,6 +52,9 @@ pub(crate) struct Call {
 pub(crate) async fn dispatch(call: Call) -> Result<Response, Status> {
     match (call.info.verb, call.info.subresource) {
         (Verb::Get, Some(Subresource::Log)) => log::log(call).await,
+        (_, Some(Subresource::Exec | Subresource::Attach | Subresource::PortForward)) => {
+            connect::connect(call).await
+        }
         (Verb::Get, _) => read::get(call).await,
         (Verb::List, _) => read::list(call).await,
         (Verb::Watch, _) => watch::watch(call).await,

@@ -15,8 +15,9 @@ use super::plan::last_run;
 use super::pod_status::Waiting;
 use super::pod_worker::{PodWorker, RELIST};
 use crate::image_name::ImageName;
-use crate::machine::ContainerState;
-use crate::program::program;
+use crate::machine::{ContainerState, Settings};
+use crate::program::{listening, program};
+use crate::userland::PATH_DEFAULT;
 
 /// A container that could not be started now; look again then.
 struct Later(Instant);
@@ -50,25 +51,44 @@ impl PodWorker {
         let own = ContainerRef { name: &container.name, is_init };
         self.respect_restart_backoff(own)?;
         let image = self.ensure_image(container, own).await?;
-        let mut environment: BTreeMap<String, String> = BTreeMap::new();
-        environment.insert("HOSTNAME".to_owned(), self.id.key.name.clone());
-        let declared = container.env.iter().flatten();
-        environment
-            .extend(declared.filter_map(|variable| Some((variable.name.clone(), variable.value.clone()?))));
         let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+        let (command, arguments) = (words(&container.command), words(&container.args));
         let machine = self.kubelet.machine.clone();
-        let program = program(
-            &machine.image(&image),
-            &words(&container.command),
-            &words(&container.args),
-            &environment,
-        );
-        let made = machine.create_container(&self.id, &container.name, &image, program).await;
+        let declared = machine.image(&image);
+        let mut settings = self.settings(container);
+        let program = program(&declared, &command, &arguments, &settings.environment);
+        if container.stdin == Some(true) {
+            settings.listens = listening(&declared, &command, &arguments);
+        }
+        let made = machine.create_container(&self.id, &container.name, &image, (program, settings)).await;
         let Some(id) = made else { return Err(Later(Instant::now() + RELIST)) };
         self.tell(own, Normal, "Created", format!("Created container: {}", container.name));
         machine.start_container(&self.id, &id).await;
         self.tell(own, Normal, "Started", format!("Started container {}", container.name));
         Ok(())
+    }
+
+    /// What the container's processes find.
+    fn settings(&self, container: &Container) -> Settings {
+        let mut environment: BTreeMap<String, String> = BTreeMap::new();
+        environment.insert("PATH".to_owned(), PATH_DEFAULT.to_owned());
+        environment.insert("HOSTNAME".to_owned(), self.id.key.name.clone());
+        environment.insert("HOME".to_owned(), "/root".to_owned());
+        let declared = container.env.iter().flatten();
+        environment
+            .extend(declared.filter_map(|variable| Some((variable.name.clone(), variable.value.clone()?))));
+        let of_pod = self.pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
+        let own = container.security_context.as_ref();
+        let user = own.and_then(|own| own.run_as_user).or(of_pod.and_then(|pod| pod.run_as_user));
+        let group = own.and_then(|own| own.run_as_group).or(of_pod.and_then(|pod| pod.run_as_group));
+        Settings {
+            environment,
+            working_directory: container.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
+            ids: (user.unwrap_or_default(), group.unwrap_or_default()),
+            tty: container.tty == Some(true),
+            listens: None,
+            stdin_once: container.stdin_once == Some(true),
+        }
     }
 
     /// A container that ended waits longer each time before it is started again.

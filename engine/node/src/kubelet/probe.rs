@@ -76,7 +76,7 @@ impl Probed {
         let (mut in_a_row, mut last) = (0, None);
         let mut ready = false;
         loop {
-            let answer = self.probe_once(probe);
+            let answer = self.probe_once(probe).await;
             if let Answer::Failed(why) | Answer::Unknown(why) = &answer {
                 self.unhealthy(kind, &answer, why);
             }
@@ -115,7 +115,10 @@ impl Probed {
         tokio::time::sleep(delay.saturating_sub(age)).await;
     }
 
-    fn probe_once(&self, probe: &Probe) -> Answer {
+    async fn probe_once(&self, probe: &Probe) -> Answer {
+        if let Some(exec) = &probe.exec {
+            return self.exec(exec.command.as_deref().unwrap_or_default(), probe.timeout_seconds).await;
+        }
         let Some(address) = self.address else { return Answer::Unknown("the pod has no address".to_owned()) };
         if let Some(get) = &probe.http_get {
             let Some(port) = self.port(&get.port) else { return no_port(&get.port) };
@@ -137,7 +140,20 @@ impl Probed {
                 Connection::Refused => Answer::Failed(refused(address, port)),
             };
         }
-        Answer::Unknown("this simulated node runs no commands: exec and gRPC probes find nothing".to_owned())
+        Answer::Unknown("gRPC is not spoken on this simulated node".to_owned())
+    }
+
+    /// Runs a command in the container; what it prints is why it failed.
+    async fn exec(&self, command: &[String], timeout_seconds: Option<i32>) -> Answer {
+        let seconds = timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1).max(1);
+        let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
+        let timeout = Duration::from_secs(seconds);
+        match self.machine.exec_sync((uid, &self.id), command, timeout).await {
+            Ok((0, _)) => Answer::Good,
+            Ok((_, printed)) => Answer::Failed(printed),
+            Err(why) if why.starts_with("command timed out") => Answer::Failed(why),
+            Err(why) => Answer::Unknown(format!("rpc error: code = Unknown desc = {why}")),
+        }
     }
 
     /// A port by its number, or by the name that the container gives it.

@@ -7,10 +7,14 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PodStatus;
 use labkit_client::{Body, Chunk};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::Machine;
 
+/// A line that goes on beyond is two, as containerd has it.
+const LINE_MAX: usize = 16 << 10;
+/// Pieces that an attached client may be behind, before it is cut off.
+const BEHIND_MAX: usize = 1024;
 /// The oldest lines go first, as log rotation has it.
 const LINES_MAX: usize = 10_000;
 
@@ -22,6 +26,9 @@ pub struct LogOptions {
     pub previous: bool,
     pub tail_lines: Option<i64>,
     pub since_seconds: Option<i64>,
+    pub since_time: Option<Timestamp>,
+    /// After that many bytes the answer ends.
+    pub limit_bytes: Option<i64>,
     pub timestamps: bool,
 }
 
@@ -47,16 +54,62 @@ pub(super) struct Log {
     /// Changes with each line and with the end of the container.
     changed: watch::Sender<()>,
     ended: bool,
+    /// A line whose end has not come.
+    begun: Vec<u8>,
+    /// Who is attached.
+    listeners: Vec<mpsc::Sender<Bytes>>,
 }
 
 impl Default for Log {
     fn default() -> Log {
-        Log { lines: VecDeque::new(), dropped: 0, changed: watch::Sender::new(()), ended: false }
+        Log {
+            lines: VecDeque::new(),
+            dropped: 0,
+            changed: watch::Sender::new(()),
+            ended: false,
+            begun: Vec::new(),
+            listeners: Vec::new(),
+        }
     }
 }
 
 impl Log {
+    /// A whole line.
     pub fn push(&mut self, at: Timestamp, line: String) {
+        if !self.listeners.is_empty() {
+            self.tell(format!("{line}\n").into());
+        }
+        self.keep(at, line);
+    }
+
+    /// What a process writes, in any pieces.
+    pub fn write(&mut self, at: Timestamp, bytes: &[u8]) {
+        self.tell(Bytes::copy_from_slice(bytes));
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.begun.push(*byte);
+            }
+            if *byte == b'\n' || self.begun.len() >= LINE_MAX {
+                let line = std::mem::take(&mut self.begun);
+                self.keep(at, String::from_utf8_lossy(&line).into_owned());
+            }
+        }
+    }
+
+    /// What is written from now on, until the container ends.
+    pub fn listen(&mut self) -> mpsc::Receiver<Bytes> {
+        let (listener, heard) = mpsc::channel(BEHIND_MAX);
+        if !self.ended {
+            self.listeners.push(listener);
+        }
+        heard
+    }
+
+    fn tell(&mut self, bytes: Bytes) {
+        self.listeners.retain(|listener| listener.try_send(bytes.clone()).is_ok());
+    }
+
+    fn keep(&mut self, at: Timestamp, line: String) {
         if self.lines.len() == LINES_MAX {
             self.lines.pop_front();
             self.dropped += 1;
@@ -65,8 +118,13 @@ impl Log {
         self.changed.send_replace(());
     }
 
-    pub fn end(&mut self) {
+    pub fn end(&mut self, at: Timestamp) {
         self.ended = true;
+        if !self.begun.is_empty() {
+            let line = std::mem::take(&mut self.begun);
+            self.keep(at, String::from_utf8_lossy(&line).into_owned());
+        }
+        self.listeners.clear();
         self.changed.send_replace(());
     }
 
@@ -100,34 +158,41 @@ impl Machine {
         let now = self.world().clock().now();
         let oldest = options
             .since_seconds
-            .and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok());
+            .and_then(|seconds| now.checked_sub(SignedDuration::from_secs(seconds)).ok())
+            .or(options.since_time);
         let missing = || LogError::NoContainer { container: container.to_owned(), pod: pod.to_owned() };
-        let (text, next) = self
+        let (mut text, next) = self
             .with_log(&uid, &id, |log| {
                 let tail = options.tail_lines.and_then(|lines| usize::try_from(lines).ok());
                 let skipped = tail.map_or(0, |tail| log.lines.len().saturating_sub(tail));
                 log.read(log.dropped + skipped, oldest, options.timestamps)
             })
             .ok_or_else(missing)?;
-        if !options.follow {
-            return Ok(Body::Full(Bytes::from(text)));
+        let left = options.limit_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+        if !options.follow || text.len() >= left {
+            // Text is cut anywhere, as upstream cuts it.
+            let mut bytes = std::mem::take(&mut text).into_bytes();
+            bytes.truncate(left);
+            return Ok(Body::Full(Bytes::from(bytes)));
         }
-        Ok(Body::Stream(Box::pin(self.follow(uid, id, text, next, options.timestamps))))
+        Ok(Body::Stream(Box::pin(self.follow(uid, id, (text, next, left), options.timestamps))))
     }
 
     fn follow(
         &self,
         uid: String,
         id: String,
-        first: String,
-        next: usize,
+        first: (String, usize, usize),
         timestamps: bool,
     ) -> impl futures::Stream<Item = Chunk> + Send + use<> {
         let machine = self.clone();
-        futures::stream::unfold((first, next), move |(text, next)| {
+        futures::stream::unfold(first, move |(text, next, left)| {
             let (machine, uid, id) = (machine.clone(), uid.clone(), id.clone());
             async move {
                 let (mut text, mut next) = (text, next);
+                if left == 0 {
+                    return None;
+                }
                 while text.is_empty() {
                     let (fresh, after, ended, mut changed) = machine.with_log(&uid, &id, |log| {
                         let (fresh, after) = log.read(next, None, timestamps);
@@ -141,7 +206,10 @@ impl Machine {
                     }
                     (text, next) = (fresh, after);
                 }
-                Some((Chunk::from(Bytes::from(text)), (String::new(), next)))
+                let mut bytes = text.into_bytes();
+                bytes.truncate(left);
+                let left = left - bytes.len();
+                Some((Chunk::from(Bytes::from(bytes)), (String::new(), next, left)))
             }
         })
     }
@@ -219,6 +287,19 @@ mod tests {
             log.push(Timestamp::UNIX_EPOCH, "new".to_owned());
         }
         assert_eq!(log.read(LINES_MAX + 2, None, false), ("new\n".to_owned(), LINES_MAX + 3));
+    }
+
+    #[test]
+    fn pieces_become_lines_and_are_told_as_they_come() {
+        let mut log = Log::default();
+        let mut heard = log.listen();
+        log.write(Timestamp::UNIX_EPOCH, b"/ # l");
+        log.write(Timestamp::UNIX_EPOCH, b"s\nbin");
+        log.end(Timestamp::UNIX_EPOCH);
+        assert_eq!(log.read(0, None, false).0, "/ # ls\nbin\n");
+        assert_eq!(heard.try_recv().unwrap(), &b"/ # l"[..]);
+        assert_eq!(heard.try_recv().unwrap(), &b"s\nbin"[..]);
+        assert!(heard.try_recv().is_err() && log.listen().try_recv().is_err());
     }
 
     #[test]

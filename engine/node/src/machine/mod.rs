@@ -4,13 +4,16 @@
 //! - `runtime`: what the kubelet asks: sandboxes, images, containers; the CRI's verbs.
 //! - `process`: a container's process, as a task of the component `node/<name>`.
 //! - `log`: what a container printed. `network`: pod addresses, and who answers on them.
+//! - `session`: commands in containers, and who is attached to them. `ports`: connections to a pod's ports.
 //! - `payload`: what the trace says of it.
 
 mod log;
 mod network;
 mod payload;
+mod ports;
 mod process;
 mod runtime;
+mod session;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -25,7 +28,8 @@ use crate::catalogue::Catalogue;
 use crate::config::NodeConfig;
 pub use log::{LogError, LogOptions};
 pub(crate) use network::Connection;
-pub(crate) use runtime::{ContainerState, ContainerView, PodId, PodView, StoredImage};
+pub(crate) use runtime::{ContainerState, ContainerView, PodId, PodView, Settings, StoredImage};
+pub use session::{SessionError, SessionOptions};
 
 /// A handle to a machine. Clones share it. It outlives the kubelet.
 #[derive(Debug, Clone)]

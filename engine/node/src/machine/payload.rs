@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub(super) struct RuntimeRequest {
     /// `RunPodSandbox`, `PullImage`, `CreateContainer`, `StartContainer`, `StopContainer`,
-    /// `RemovePodSandbox`.
+    /// `RemovePodSandbox`, `Exec`, `Attach`, `PortForward`.
     pub verb: &'static str,
     /// `namespace/name`; empty for images.
     pub pod: String,

@@ -10,6 +10,7 @@ use super::payload::ContainerDied;
 use super::runtime::{ContainerState, Signal};
 use crate::catalogue::OnSigterm;
 use crate::program::{Program, Step};
+use crate::userland;
 
 /// SIGKILL: 128 + 9.
 pub(super) const KILLED: i32 = 137;
@@ -22,10 +23,19 @@ pub(super) async fn run(
     program: Program,
     signals: watch::Receiver<Signal>,
 ) {
+    let listening = machine.listening(&uid, &id);
+    // The first process of a container does not notice a signal that it does not handle.
+    let on_sigterm = if listening.is_some() { OnSigterm::Ignores } else { program.on_sigterm };
+    let work = async {
+        match listening {
+            Some((words, at, io)) => userland::run(&words, at, io).await.unwrap_or(127),
+            None => take_steps(&machine, &uid, &id, &program).await,
+        }
+    };
     let code = tokio::select! {
         biased;
-        code = stopped(program.on_sigterm, signals) => code,
-        code = take_steps(&machine, &uid, &id, &program) => code,
+        code = stopped(on_sigterm, signals) => code,
+        code = work => code,
     };
     machine.ended(&uid, &id, code);
 }
@@ -88,7 +98,7 @@ impl Machine {
 }
 
 impl super::State {
-    fn container(&mut self, uid: &str, id: &str) -> Option<&mut super::runtime::Container> {
+    pub(super) fn container(&mut self, uid: &str, id: &str) -> Option<&mut super::runtime::Container> {
         self.pods.get_mut(uid)?.containers.iter_mut().find(|container| container.id == id)
     }
 }
@@ -100,7 +110,7 @@ impl super::runtime::Container {
             let reason = if code == 0 { "Completed" } else { "Error" };
             self.state = ContainerState::Exited { started, finished: now, code, reason };
         }
-        self.log.end();
+        self.log.end(now);
         self.ended.send_replace(true);
     }
 }

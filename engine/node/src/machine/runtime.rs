@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use labkit_api::ObjectKey;
 use labkit_sim::{RecordId, caused_by};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::network::AddressPool;
 use super::payload::RuntimeRequest;
@@ -18,6 +20,7 @@ use super::{Machine, State, digest, hex_id, log, process};
 use crate::catalogue::HttpService;
 use crate::image_name::ImageName;
 use crate::program::Program;
+use crate::userland::Files;
 
 /// How long the registry takes to say that the image on the node is the newest.
 const IMAGE_CHECK: Duration = Duration::from_millis(100);
@@ -56,8 +59,41 @@ pub(super) struct Container {
     pub state: ContainerState,
     pub log: log::Log,
     pub ended: watch::Sender<bool>,
-    signal: watch::Sender<Signal>,
+    pub signal: watch::Sender<Signal>,
     program: Program,
+    pub settings: Settings,
+    pub console: Console,
+    /// Made when somebody looks.
+    pub files: OnceLock<Files>,
+}
+
+/// What a container's processes find: what its pod's spec says of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub environment: BTreeMap<String, String>,
+    pub working_directory: String,
+    /// User and group.
+    pub ids: (i64, i64),
+    pub tty: bool,
+    /// The words of a first process that reads its stdin.
+    pub listens: Option<Vec<String>>,
+    /// Its stdin ends with the first client that leaves.
+    pub stdin_once: bool,
+}
+
+/// What the first process of a container is attached to.
+#[derive(Debug)]
+pub(super) struct Console {
+    pub stdin: Option<mpsc::Sender<Bytes>>,
+    pub heard: Option<mpsc::Receiver<Bytes>>,
+    pub interrupts: watch::Sender<()>,
+}
+
+impl Console {
+    fn new(listens: bool) -> Console {
+        let (stdin, heard) = listens.then(|| mpsc::channel(64)).unzip();
+        Console { stdin, heard, interrupts: watch::Sender::new(()) }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +196,7 @@ impl Machine {
         pod: &PodId,
         name: &str,
         image: &ImageName,
-        program: Program,
+        (program, settings): (Program, Settings),
     ) -> Option<String> {
         self.record("CreateContainer", &pod.key.to_string(), name, &image.to_string());
         tokio::time::sleep(self.inner.config.container_start / 2).await;
@@ -182,6 +218,9 @@ impl Machine {
             ended: watch::Sender::new(false),
             signal: watch::Sender::new(Signal::None),
             program,
+            console: Console::new(settings.listens.is_some()),
+            settings,
+            files: OnceLock::new(),
         });
         Some(id)
     }
@@ -266,7 +305,7 @@ impl Machine {
         Some(container.name.clone())
     }
 
-    fn record(&self, verb: &'static str, pod: &str, container: &str, image: &str) -> RecordId {
+    pub(super) fn record(&self, verb: &'static str, pod: &str, container: &str, image: &str) -> RecordId {
         let request = RuntimeRequest {
             verb,
             pod: pod.to_owned(),
@@ -279,7 +318,7 @@ impl Machine {
 }
 
 /// Signals only grow: who was killed is not asked any more.
-fn raise(sender: &watch::Sender<Signal>, signal: Signal) {
+pub(super) fn raise(sender: &watch::Sender<Signal>, signal: Signal) {
     sender.send_if_modified(|current| {
         let rises = signal > *current;
         *current = signal.max(*current);
@@ -337,7 +376,7 @@ impl Pod {
                 container.state =
                     ContainerState::Exited { started, finished: now, code: 255, reason: "Unknown" };
             }
-            container.log.end();
+            container.log.end(now);
             container.ended.send_replace(true);
         }
     }

@@ -9,3 +9,4 @@ mod node;
 mod pods;
 mod probes;
 mod restarts;
+mod sessions;

@@ -71,17 +71,28 @@ fn a_failing_liveness_probe_restarts_the_container() {
 }
 
 #[test]
-fn a_tcp_probe_dials_and_an_exec_probe_says_that_it_cannot() {
+fn a_tcp_probe_dials_and_an_exec_probe_runs_its_command() {
     lab::run(1, 1, |lab| async move {
         let tcp = |port: i32| json!({"readinessProbe": {"tcpSocket": {"port": port}}});
         lab.container("open", "nginx", tcp(80)).await;
         lab.container("closed", "nginx", tcp(81)).await;
-        lab.container("exec", "nginx", json!({"readinessProbe": {"exec": {"command": ["true"]}}})).await;
+        let exec = |command: &[&str]| json!({"readinessProbe": {"exec": {"command": command}}});
+        lab.container("exec", "nginx", exec(&["true"])).await;
+        lab.container("failing", "nginx", exec(&["cat", "/tmp/healthy"])).await;
+        lab.container("slow", "nginx", exec(&["sleep", "5"])).await;
+        lab.container("absent", "nginx", exec(&["foo"])).await;
         lab.until_ready("open").await;
         tokio::time::sleep(Duration::from_secs(30)).await;
         let ready = async |name: &str| lab.get(name).await["status"]["containerStatuses"][0]["ready"].clone();
-        assert_eq!((ready("closed").await, ready("exec").await), (json!(false), json!(false)));
-        let events = lab.events("exec").await;
-        assert!(events.iter().any(|event| event.contains("runs no commands")), "{events:#?}");
+        assert_eq!((ready("closed").await, ready("exec").await), (json!(false), json!(true)));
+        for (name, expected) in [
+            ("failing", "Readiness probe failed: cat: can't open '/tmp/healthy': No such file or directory"),
+            ("slow", "Readiness probe failed: command timed out after 1s"),
+            ("absent", "exec: \"foo\": executable file not found in $PATH"),
+        ] {
+            assert_eq!(ready(name).await, json!(false));
+            let events = lab.events(name).await;
+            assert!(events.iter().any(|event| event.contains(expected)), "{events:#?}");
+        }
     });
 }
