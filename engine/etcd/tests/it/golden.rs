@@ -259,6 +259,8 @@ fn mask(text: &str) -> String {
         (r"-{2,}", "-"),
         (r#"https?://[^\s,|"\]]+"#, "URL"),
         (r"\b[0-9a-f]{12,16}\b", "ID"),
+        // An id that happens to be short is filled up with a blank.
+        (r" {2,}ID\b", " ID"),
         (r#"("cluster_id|"member_id|"ClusterID|"MemberID|memberID)("?\s?:\s?)\d+"#, "${1}${2}ID"),
         (r"took = \S+", "took = TIME"),
         (r"remaining\(\d+s\)", "remaining(TIME)"),
