@@ -121,7 +121,8 @@ impl Process {
         // Nobody reads a trace here, and it would hold what it tells of.
         world.trace().keep(0);
         let disk = Disk::Directory(Directory::open(&config.data_dir)?);
-        let dials_tls = config.peer_tls.trusted_ca.is_some();
+        let mut urls = config.initial_cluster.values().flatten();
+        let dials_tls = config.peer_tls.trusted_ca.is_some() || urls.any(|url| url.starts_with("https:"));
         let peer_tls = dials_tls.then(|| config.peer_tls.client()).transpose()?;
         let opened = Wal::open(disk.clone()).await?;
         let identified = match opened.as_ref().map(|(wal, _)| wal.identity) {

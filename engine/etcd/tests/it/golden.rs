@@ -7,6 +7,8 @@ use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use labkit_etcd::grpc;
+use labkit_etcd::process::tls::TlsFiles;
+use labkit_etcd::process::{Listeners, MemberConfig, Process};
 use regex::{Captures, Regex};
 use tokio::net::TcpListener;
 
@@ -55,6 +57,8 @@ fn steps(table: &str) -> Vec<Step> {
 /// Who serves.
 enum Driver {
     Ours(Etcd),
+    /// Members as `labkit etcd` runs them: real sockets between them, logs in directories.
+    Processes(World),
     Real(Vec<Child>),
 }
 
@@ -111,6 +115,47 @@ impl Bench {
             served.push((member.name, url));
         }
         Bench::new(Driver::Ours(etcd), served, Bench::directory(&format!("ours{members}")))
+    }
+
+    async fn processes(world: &World, names: &[&str]) -> Bench {
+        let directory = Bench::directory(&format!("processes{}", names.len()));
+        let _ = std::fs::remove_dir_all(&directory);
+        let (mut sockets, mut initial_cluster) = (Vec::new(), BTreeMap::new());
+        let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
+        for name in names {
+            let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            initial_cluster.insert((*name).to_owned(), vec![url(&peer)]);
+            sockets.push((peer, client));
+        }
+        let mut members = Vec::new();
+        for (name, (peer, client)) in names.iter().zip(sockets) {
+            members.push(((*name).to_owned(), url(&client)));
+            let config = MemberConfig {
+                name: (*name).to_owned(),
+                data_dir: directory.join(name),
+                advertise_client_urls: vec![url(&client)],
+                initial_advertise_peer_urls: vec![url(&peer)],
+                initial_cluster: initial_cluster.clone(),
+                initial_cluster_token: "etcd-cluster".to_owned(),
+                joins: false,
+                etcd: EtcdConfig { quota_backend_bytes: QUOTA_BYTES, ..EtcdConfig::default() },
+                peer_tls: TlsFiles::default(),
+            };
+            let (peers, clients) = (vec![(peer, false)], vec![(client, false)]);
+            let listeners = Listeners { peers, clients, client_tls: TlsFiles::default() };
+            let mut process = Process::start(world, config, listeners).await.unwrap();
+            let (world, name) = (world.clone(), (*name).to_owned());
+            labkit_sim::spawn(async move {
+                process.ended().await;
+                world.find(&name).unwrap().kill().await;
+            });
+        }
+        let bench = Bench::new(Driver::Processes(world.clone()), members, directory);
+        while bench.run("etcdctl endpoint health").await.1 != 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bench
     }
 
     async fn real(names: &[&str]) -> Bench {
@@ -222,6 +267,8 @@ impl Bench {
         match &self.driver {
             Driver::Ours(etcd) if pause => etcd.pause(name).unwrap(),
             Driver::Ours(etcd) => etcd.resume(name).unwrap(),
+            Driver::Processes(world) if pause => world.find(name).unwrap().pause(),
+            Driver::Processes(world) => world.find(name).unwrap().resume(),
             Driver::Real(children) => {
                 let number = self.members.iter().position(|(member, _)| member == name).unwrap();
                 let signal = if pause { "-STOP" } else { "-CONT" };
@@ -387,6 +434,20 @@ pub(super) fn with_ours<Fut: Future<Output = ()>>(members: u8, body: impl FnOnce
     }
 }
 
+fn with_processes<Fut: Future<Output = ()>>(names: &[&str], body: impl FnOnce(Bench) -> Fut) {
+    if have("etcdctl", "etcd-client") {
+        labkit_sim::run(Pace::Wall, 1, |world| async move {
+            body(Bench::processes(&world, names).await).await;
+            assert!(world.bugs().is_empty(), "{:?}", world.bugs());
+        });
+    }
+}
+
+/// The API of version 2, which etcd 3.5 has off, is not there.
+fn is_of_version_3(step: &Step) -> bool {
+    !step.command.starts_with("ETCDCTL_API=2") || step.command.contains("--version")
+}
+
 pub(super) fn with_real<Fut: Future<Output = ()>>(names: &[&str], body: impl FnOnce(Bench) -> Fut) {
     if have("etcdctl", "etcd-client") && have("etcd", "etcd-server") {
         labkit_sim::run(Pace::Wall, 1, |_| async move { body(Bench::real(names).await).await });
@@ -395,10 +456,12 @@ pub(super) fn with_real<Fut: Future<Output = ()>>(names: &[&str], body: impl FnO
 
 #[test]
 fn every_command_of_the_table_gives_the_same_with_ours() {
-    // The API of version 2, which etcd 3.5 has off, is not there.
-    let wanted =
-        |step: &Step| !step.command.starts_with("ETCDCTL_API=2") || step.command.contains("--version");
-    with_ours(1, |bench| check_commands(bench, wanted));
+    with_ours(1, |bench| check_commands(bench, is_of_version_3));
+}
+
+#[test]
+fn every_command_of_the_table_gives_the_same_with_a_process() {
+    with_processes(&["default"], |bench| check_commands(bench, is_of_version_3));
 }
 
 #[test]
@@ -414,4 +477,9 @@ fn a_lost_quorum_looks_the_same_with_ours() {
 #[test]
 fn a_lost_quorum_looks_the_same_with_a_real_etcd() {
     with_real(&["alpha", "beta", "gamma"], check_quorum);
+}
+
+#[test]
+fn a_lost_quorum_looks_the_same_with_processes() {
+    with_processes(&["alpha", "beta", "gamma"], check_quorum);
 }

@@ -273,6 +273,12 @@ fn wrong_flags_and_a_directory_in_use_are_refused() {
             refused.to_string(),
             "couldn't find local name \"m9\" in the initial cluster configuration"
         );
+        let without_a_ca = MemberConfig {
+            initial_cluster: BTreeMap::from([("m1".to_owned(), vec!["https://a:1".to_owned()])]),
+            ..founders.config("m1")
+        };
+        let refused = founders.try_start(&world, without_a_ca, listen().await.unwrap()).await.unwrap_err();
+        assert_eq!(refused.to_string(), "https needs a trusted CA to judge peers by");
         let elsewhere = MemberConfig {
             initial_advertise_peer_urls: vec!["http://a:1".to_owned()],
             ..founders.config("m1")
