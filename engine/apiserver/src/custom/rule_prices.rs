@@ -159,7 +159,7 @@ pub(crate) fn judge(schema: &Schema, site: &Site<'_>, costs: &mut Costs) -> Vec<
         return errors;
     }
     let of = type_of(schema, site.is_root);
-    let cardinality = site.cardinality.min(REQUEST_BYTES).max(1.0);
+    let cardinality = site.cardinality.clamp(1.0, REQUEST_BYTES);
     for (index, rule) in schema.rules.iter().enumerate() {
         let path = format!("{}.x-kubernetes-validations[{index}]", site.path);
         let optional = rule.optional_old_self == Some(true);

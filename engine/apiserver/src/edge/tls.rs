@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use labkit_api::UserInfo;
 use labkit_client::Transport;
 use labkit_sim::{Component, World};
@@ -94,10 +94,14 @@ async fn connection(acceptor: TlsAcceptor, stream: TcpStream, service: Service) 
     });
     // Told by ALPN, for a connection that says nothing would be asked forever which of both it speaks.
     let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let mut builder = Builder::new(InComponent);
-    builder = if speaks_http2 { builder.http2_only() } else { builder.http1_only() };
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+    let stream = TokioIo::new(stream);
+    let connection = if speaks_http2 {
+        http2::Builder::new(InComponent).serve_connection(stream, service).await
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+        builder.serve_connection(stream, service).with_upgrades().await
+    };
     drop(connection);
 }
 
