@@ -13,6 +13,10 @@ fn class(home: &Home) {
     class_that_calls(home, 9);
 }
 
+/// A write of a script. The lab kills its leader after a second, and a write that it had just taken fails, as with any
+/// etcd: whoever needs it tries again.
+const PUT: &str = "until etcdctl put door open; do sleep 0.1; done";
+
 /// One of them tries to reach a port of this machine.
 fn class_that_calls(home: &Home, port: u16) {
     vault(home);
@@ -21,9 +25,9 @@ fn class_that_calls(home: &Home, port: u16) {
         let lines: String = text.lines().map(|line| format!("  {line}\n")).collect();
         format!("{HEAD}script: |\n{lines}")
     };
-    let good = "etcdctl put door open\nkubectl create configmap mine --from-literal=a=b\nlabkit answer victim nobody";
-    home.write("class/plays/submission.yaml", script(good));
-    home.write("class/fails/submission.yaml", script("etcdctl put door open\nexit 7\netcdctl del door"));
+    let good = format!("{PUT}\nkubectl create configmap mine --from-literal=a=b\nlabkit answer victim nobody");
+    home.write("class/plays/submission.yaml", script(&good));
+    home.write("class/fails/submission.yaml", script(&format!("{PUT}\nexit 7\netcdctl del door")));
     let steals = format!(
         "etcdctl put door \"$(cat {} /etc/passwd 2>&1)\"\necho x > {}\nrm -rf {} /usr/bin/env\nkill -9 -1",
         outside.display(),
@@ -34,10 +38,8 @@ fn class_that_calls(home: &Home, port: u16) {
     let calls = format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' && etcdctl put door open");
     home.write("class/calls/submission.yaml", script(&calls));
     home.write("class/sleeps/submission.yaml", script("sleep 1000"));
-    home.write(
-        "class/forges/submission.yaml",
-        script("echo 'points: 10' ; labkit() { echo forged; }; etcdctl put door open"),
-    );
+    let forges = format!("echo 'points: 10' ; labkit() {{ echo forged; }}; {PUT}");
+    home.write("class/forges/submission.yaml", script(&forges));
     home.write("class/plain/submission.yaml", HEAD);
 }
 
