@@ -83,7 +83,7 @@ impl Failure {
     /// Reports on stderr.
     pub fn report(&self, screen: &Screen) {
         if screen.json {
-            let places = |d: &Diagnostic| json!({"file": d.file, "line": d.line, "column": d.column, "message": d.message, "help": d.help});
+            let places = |d: &Diagnostic| json!({"file": d.file, "line": d.line, "column": d.column, "message": d.message.for_language(screen.language), "help": d.help.as_ref().map(|help| help.for_language(screen.language))});
             let diagnostics: Vec<_> = self.diagnostics.iter().map(places).collect();
             let error = json!({"message": self.message, "next": self.next, "diagnostics": diagnostics});
             eprintln!("{}", json!({ "error": error }));
@@ -91,9 +91,9 @@ impl Failure {
         }
         for diagnostic in &self.diagnostics {
             if screen.has_color_errors() {
-                eprintln!("{}", diagnostic.render_fancy(screen.width));
+                eprintln!("{}", diagnostic.render_fancy(screen.language, screen.width));
             } else {
-                eprintln!("{}", diagnostic.render_plain());
+                eprintln!("{}", diagnostic.render_plain(screen.language));
             }
         }
         let label = match self.exit {

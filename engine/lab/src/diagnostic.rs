@@ -7,6 +7,8 @@ use std::sync::Arc;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::text::{Language, Text};
+
 /// One problem in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -19,16 +21,16 @@ pub struct Diagnostic {
     /// In bytes of `source`.
     pub span: Range<usize>,
     /// One line.
-    pub message: String,
+    pub message: Text,
     /// The next step to take.
-    pub help: Option<String>,
+    pub help: Option<Text>,
     /// The whole file; empty when it could not be read as text.
     pub source: Arc<str>,
 }
 
 impl Diagnostic {
     /// A problem at a place of a file.
-    pub fn new(file: &str, source: &Arc<str>, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+    pub fn new(file: &str, source: &Arc<str>, span: Range<usize>, message: impl Into<Text>) -> Diagnostic {
         let start = floor_char(source, span.start);
         let end = floor_char(source, span.end.max(start));
         let line_start = source[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -44,18 +46,19 @@ impl Diagnostic {
     }
 
     /// A problem of a file as a whole.
-    pub fn of_file(file: &str, message: impl Into<String>) -> Diagnostic {
+    pub fn of_file(file: &str, message: impl Into<Text>) -> Diagnostic {
         Diagnostic::new(file, &Arc::from(""), 0..0, message)
     }
 
-    pub fn with_help(mut self, help: impl Into<String>) -> Diagnostic {
+    pub fn with_help(mut self, help: impl Into<Text>) -> Diagnostic {
         self.help = Some(help.into());
         self
     }
 
     /// The problem as text without colours: `file:line:column: message`, the line, a caret, the help.
-    pub fn render_plain(&self) -> String {
-        let mut out = format!("{}:{}:{}: {}\n", self.file, self.line, self.column, self.message);
+    pub fn render_plain(&self, language: Language) -> String {
+        let message = self.message.for_language(language);
+        let mut out = format!("{}:{}:{}: {message}\n", self.file, self.line, self.column);
         if let Some(line) = self.source.lines().nth(self.line - 1) {
             let shown = shortened(line, self.column - 1);
             let number = self.line.to_string();
@@ -67,31 +70,31 @@ impl Diagnostic {
             let _ = writeln!(out, " {margin} | {}{}", " ".repeat(shown.before), "^".repeat(carets));
         }
         if let Some(help) = &self.help {
-            let _ = writeln!(out, "   = {help}");
+            let _ = writeln!(out, "   = {}", help.for_language(language));
         }
         out
     }
 
     /// The problem as miette draws it, in colours, `width` columns wide.
-    pub fn render_fancy(&self, width: usize) -> String {
+    pub fn render_fancy(&self, language: Language, width: usize) -> String {
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(width);
         let mut out = String::new();
-        match handler.render_report(&mut out, &Drawn::of(self)) {
+        match handler.render_report(&mut out, &Drawn::of(self, language)) {
             Ok(()) => out,
-            Err(fmt::Error) => self.render_plain(),
+            Err(fmt::Error) => self.render_plain(language),
         }
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message.en)
     }
 }
 
 /// All problems as text without colours.
-pub fn render_plain(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.iter().map(Diagnostic::render_plain).collect()
+pub fn render_plain(diagnostics: &[Diagnostic], language: Language) -> String {
+    diagnostics.iter().map(|diagnostic| diagnostic.render_plain(language)).collect()
 }
 
 struct Shown {
@@ -140,19 +143,26 @@ fn floor_char(text: &str, mut index: usize) -> usize {
 struct Drawn {
     message: String,
     help: Option<String>,
+    label: &'static str,
     span: Range<usize>,
     source: Option<NamedSource<Arc<str>>>,
 }
 
 impl Drawn {
-    fn of(diagnostic: &Diagnostic) -> Drawn {
+    fn of(diagnostic: &Diagnostic, language: Language) -> Drawn {
         let source = (!diagnostic.source.is_empty())
             .then(|| NamedSource::new(diagnostic.file.clone(), diagnostic.source.clone()));
+        let message = diagnostic.message.for_language(language);
         let message = match source {
-            Some(_) => diagnostic.message.clone(),
-            None => format!("{}: {}", diagnostic.file, diagnostic.message),
+            Some(_) => message.to_owned(),
+            None => format!("{}: {message}", diagnostic.file),
         };
-        Drawn { message, help: diagnostic.help.clone(), span: diagnostic.span.clone(), source }
+        let help = diagnostic.help.as_ref().map(|help| help.for_language(language).to_owned());
+        let label = match language {
+            Language::En => "here",
+            Language::Ko => "여기",
+        };
+        Drawn { message, help, label, span: diagnostic.span.clone(), source }
     }
 }
 
@@ -176,7 +186,11 @@ impl miette::Diagnostic for Drawn {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         self.source.as_ref()?;
         let length = self.span.len().max(1);
-        Some(Box::new(std::iter::once(LabeledSpan::new(Some("here".to_owned()), self.span.start, length))))
+        Some(Box::new(std::iter::once(LabeledSpan::new(
+            Some(self.label.to_owned()),
+            self.span.start,
+            length,
+        ))))
     }
 }
 
@@ -190,8 +204,8 @@ mod tests {
         let start = source.find("enn").unwrap();
         let diagnostic = Diagnostic::new("lab.yaml", &source, start..start + 3, "unknown field `enn`");
         let expected = "lab.yaml:1:17: unknown field `enn`\n 1 | title: {ko: 리더, enn: x}\n   |                   ^^^\n";
-        assert_eq!(diagnostic.render_plain(), expected);
-        assert!(diagnostic.render_fancy(80).contains("unknown field"));
+        assert_eq!(diagnostic.render_plain(Language::En), expected);
+        assert!(diagnostic.render_fancy(Language::En, 80).contains("unknown field"));
     }
 
     #[test]
@@ -199,6 +213,6 @@ mod tests {
         let source: Arc<str> = "리".into();
         assert_eq!(Diagnostic::new("a", &source, 1..2, "x").column, 1);
         assert_eq!(Diagnostic::new("a", &source, 99..100, "x").column, 2);
-        assert!(Diagnostic::of_file("a", "x").render_fancy(80).contains("a: x"));
+        assert!(Diagnostic::of_file("a", "x").render_fancy(Language::Ko, 80).contains("a: x"));
     }
 }

@@ -1,12 +1,15 @@
 //! Objects of the cluster, as lab files name them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use labkit_api::{GroupVersionKind, Resource};
 use labkit_cluster::client::{Client, Error, ListParams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::document::{list_of, suggestion};
+use crate::text::{Text, text};
 
 /// An object, or with selectors instead of a name the list of those that they select.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,7 +39,7 @@ pub struct ObjectRef {
 }
 
 impl ObjectRef {
-    pub(crate) fn resource(&self) -> Result<Resource, String> {
+    pub(crate) fn resource(&self) -> Result<Resource, Text> {
         resource(&self.kind, self.api_version.as_deref())
     }
 
@@ -101,7 +104,7 @@ impl ObjectRef {
 }
 
 /// The resource of a kind that this engine serves.
-pub(crate) fn resource(kind: &str, api_version: Option<&str>) -> Result<Resource, String> {
+pub(crate) fn resource(kind: &str, api_version: Option<&str>) -> Result<Resource, Text> {
     let wanted = api_version.map(|version| GroupVersionKind::parse(version, kind));
     let served = labkit_cluster::resources();
     let found = served.iter().find(|resource| match &wanted {
@@ -109,13 +112,22 @@ pub(crate) fn resource(kind: &str, api_version: Option<&str>) -> Result<Resource
         None => resource.gvk.kind == kind,
     });
     found.cloned().ok_or_else(|| {
-        let kinds: BTreeMap<&str, ()> =
-            served.iter().map(|resource| (resource.gvk.kind.as_str(), ())).collect();
-        let near = crate::document::did_you_mean(kind, kinds.keys().copied());
-        match near {
-            Some(near) if near != kind => format!("no kind `{kind}`; did you mean `{near}`?"),
-            _ => format!("no kind `{kind}`; there are {}", crate::document::list_of(kinds.keys().copied())),
+        let (mut kinds, mut versions) = (BTreeSet::new(), Vec::new());
+        for resource in &served {
+            kinds.insert(resource.gvk.kind.as_str());
+            versions.extend((resource.gvk.kind == kind).then(|| resource.gvk.api_version()));
         }
+        if versions.is_empty() {
+            let help = suggestion(kind, kinds);
+            return text!("no kind `{kind}`; {help}", "종류 `{kind}` 은(는) 없습니다. {help}", help);
+        }
+        let version = api_version.unwrap_or_default();
+        let served = list_of(versions.iter().map(String::as_str));
+        text!(
+            "no kind `{kind}` of `{version}`; it is served as {served}",
+            "`{version}` 의 종류 `{kind}` 은(는) 없습니다. 제공하는 버전: {served}",
+            served
+        )
     })
 }
 

@@ -8,9 +8,10 @@ use labkit_cluster::timeline::timeline_of;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::document::{did_you_mean, list_of};
+use crate::document::suggestion;
 use crate::report::{FaultReport, story};
 use crate::run::{GRADER, Run};
+use crate::text::{Text, text};
 
 /// How many messages are given back, the latest.
 const KEPT_MAX: usize = 1500;
@@ -34,12 +35,17 @@ pub enum Wanted {
 
 impl Wanted {
     /// `pod/web`, `Pod/web` or `pods/web`; `key/NAME` is a key of the store, as is what begins with a slash.
-    pub fn parse(text: &str) -> Result<Wanted, String> {
+    pub fn parse(text: &str) -> Result<Wanted, Text> {
         if text.starts_with('/') {
             return Ok(Wanted::Key(text.to_owned()));
         }
         let parts = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty());
-        let (kind, name) = parts.ok_or_else(|| format!("`{text}` names no object: write KIND/NAME"))?;
+        let (kind, name) = parts.ok_or_else(|| {
+            text!(
+                "`{text}` names no object: write KIND/NAME",
+                "`{text}`: 객체 이름이 아닙니다. KIND/NAME 으로 쓰세요"
+            )
+        })?;
         if kind == "key" {
             return Ok(Wanted::Key(name.to_owned()));
         }
@@ -51,11 +57,8 @@ impl Wanted {
         let resource = found.cloned().ok_or_else(|| {
             let kinds: BTreeSet<String> =
                 served.iter().map(|resource| resource.gvk.kind.to_ascii_lowercase()).collect();
-            let kinds = || kinds.iter().map(String::as_str);
-            match did_you_mean(&kind, kinds()) {
-                Some(near) => format!("no kind `{kind}`; did you mean `{near}`?"),
-                None => format!("no kind `{kind}`; there are {}", list_of(kinds())),
-            }
+            let help = suggestion(&kind, kinds.iter().map(String::as_str));
+            text!("no kind `{kind}`; {help}", "종류 `{kind}` 은(는) 없습니다. {help}", help)
         })?;
         Ok(Wanted::Object { resource, name: name.to_owned() })
     }
@@ -237,7 +240,7 @@ mod tests {
 
     #[test]
     fn what_names_no_object_is_refused_with_the_next_step() {
-        let refusal = |text: &str| Wanted::parse(text).unwrap_err();
+        let refusal = |text: &str| Wanted::parse(text).unwrap_err().en;
         assert!(refusal("web").contains("KIND/NAME"));
         assert!(refusal("pod/").contains("KIND/NAME"));
         assert!(refusal("pdo/web").contains("did you mean `pod"));

@@ -25,7 +25,7 @@ use crate::report::{CheckReport, FaultReport, Report, Verdict};
 use crate::run::{Run, Watch};
 use crate::steps::Step;
 use crate::submission::Submission;
-use crate::text::Text;
+use crate::text::{Text, text};
 
 pub use snapshot::Snapshot;
 
@@ -302,14 +302,16 @@ impl Session {
     }
 
     /// Answers a question of the lab.
-    pub fn answer(&self, id: &str, value: Value) -> Result<(), String> {
+    pub fn answer(&self, id: &str, value: Value) -> Result<(), Text> {
         let checks = self.lab().tasks.iter().flat_map(|task| &task.checks);
         let ids: Vec<&str> =
             checks.filter_map(|check| check.answer.as_ref()).map(|answer| answer.id.as_str()).collect();
         if !ids.contains(&id) {
-            return Err(format!(
-                "this lab asks for no answer `{id}`; it asks for {}",
-                crate::document::list_of(ids)
+            let ids = crate::document::list_of(ids);
+            return Err(text!(
+                "this lab asks for no answer `{id}`; it asks for {ids}",
+                "이 실습은 답 `{id}` 을(를) 묻지 않습니다. 묻는 것: {ids}",
+                ids
             ));
         }
         self.inner.run.answer(id, value);

@@ -8,6 +8,8 @@ use labkit_api::duration::{format_duration, parse_duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::{Text, text};
+
 /// The longest span that a lab file may name: a month of virtual time would keep a grader busy for minutes.
 pub const SPAN_MAX: Duration = Duration::from_secs(2 * 3600);
 
@@ -16,13 +18,18 @@ pub const SPAN_MAX: Duration = Duration::from_secs(2 * 3600);
 pub struct Span(pub Duration);
 
 impl Span {
-    pub fn parse(text: &str) -> Result<Span, String> {
-        let duration = parse_duration(text)
-            .map_err(|_| format!("`{text}` is no duration; write it as `500ms`, `40s` or `1m30s`"))?;
+    pub fn parse(text: &str) -> Result<Span, Text> {
+        let duration = parse_duration(text).map_err(|_| {
+            text!(
+                "`{text}` is no duration; write it as `500ms`, `40s` or `1m30s`",
+                "`{text}`: 시간 길이가 아닙니다. `500ms`, `40s`, `1m30s` 처럼 씁니다"
+            )
+        })?;
+        let longest = format_duration(SPAN_MAX);
         match duration > SPAN_MAX {
-            true => Err(format!(
-                "{text} is longer than {}, the longest that a lab may name",
-                format_duration(SPAN_MAX)
+            true => Err(text!(
+                "{text} is longer than {longest}, the longest that a lab may name",
+                "{text}: 실습에 쓸 수 있는 가장 긴 시간인 {longest} 보다 깁니다"
             )),
             false => Ok(Span(duration)),
         }
@@ -46,11 +53,14 @@ pub struct Rate {
 }
 
 impl Rate {
-    pub fn parse(text: &str) -> Result<Rate, String> {
+    pub fn parse(text: &str) -> Result<Rate, Text> {
         let number = text.strip_suffix("/s").and_then(|number| number.parse().ok());
         match number {
             Some(per_second @ 1..=1000) => Ok(Rate { per_second }),
-            _ => Err(format!("`{text}` is no rate; write it as `100/s`, from 1/s to 1000/s")),
+            _ => Err(text!(
+                "`{text}` is no rate; write it as `100/s`, from 1/s to 1000/s",
+                "`{text}`: 빈도가 아닙니다. `100/s` 처럼 1/s 부터 1000/s 까지 씁니다"
+            )),
         }
     }
 
@@ -77,7 +87,7 @@ macro_rules! text_of {
         impl<'de> Deserialize<'de> for $Type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$Type, D::Error> {
                 let text = Cow::<'_, str>::deserialize(deserializer)?;
-                $Type::parse(&text).map_err(serde::de::Error::custom)
+                $Type::parse(&text).map_err(|error| serde::de::Error::custom(error.en))
             }
         }
 
@@ -107,9 +117,9 @@ mod tests {
     #[test]
     fn spans_are_bounded_and_rates_too() {
         assert_eq!(Span::parse("1m30s").unwrap().0.as_secs(), 90);
-        assert!(Span::parse("3h").unwrap_err().contains("longest"));
+        assert!(Span::parse("3h").unwrap_err().en.contains("longest"));
         assert_eq!(
-            Span::parse("soon").unwrap_err(),
+            Span::parse("soon").unwrap_err().en,
             "`soon` is no duration; write it as `500ms`, `40s` or `1m30s`"
         );
         assert_eq!(Rate::parse("100/s").unwrap().interval(), Duration::from_millis(10));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::text::{Text, text};
+
 /// A text cut at its templates.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
@@ -13,7 +15,7 @@ pub(crate) enum Piece {
 }
 
 /// Cuts a text; an opening `${` without its end is an error.
-pub(crate) fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+pub(crate) fn pieces(text: &str) -> Result<Vec<Piece>, Text> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
@@ -21,7 +23,9 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece>, String> {
             pieces.push(Piece::Plain(rest[..start].to_owned()));
         }
         let inner = &rest[start + 2..];
-        let end = closing(inner).ok_or_else(|| format!("`{text}`: a `${{` without its `}}`"))?;
+        let end = closing(inner).ok_or_else(|| {
+            text!("`{text}`: a `${{` without its `}}`", "`{text}`: `${{` 를 닫는 `}}` 가 없습니다")
+        })?;
         pieces.push(Piece::Expression(inner[..end].trim().to_owned()));
         rest = &inner[end + 1..];
     }
@@ -49,7 +53,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// Whether every template of a text is well formed CEL.
-pub(crate) fn check(text: &str) -> Result<(), String> {
+pub(crate) fn check(text: &str) -> Result<(), Text> {
     for piece in pieces(text)? {
         if let Piece::Expression(expression) = piece {
             labkit_expr::Environment::new().compile(&expression).map_err(|error| error.to_string())?;

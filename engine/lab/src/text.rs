@@ -45,6 +45,17 @@ pub struct Text {
     pub ko: String,
 }
 
+/// A text of two formats; what is named after them is a [`Text`], of which each language takes its own.
+macro_rules! text {
+    ($en:literal, $ko:literal $(, $part:ident)*) => {
+        $crate::text::Text {
+            en: { $(let $part = &$part.en;)* format!($en) },
+            ko: { $(let $part = &$part.ko;)* format!($ko) },
+        }
+    };
+}
+pub(crate) use text;
+
 impl From<String> for Text {
     fn from(text: String) -> Text {
         Text::plain(text)
@@ -54,6 +65,13 @@ impl From<String> for Text {
 impl From<&str> for Text {
     fn from(text: &str) -> Text {
         Text::plain(text)
+    }
+}
+
+/// In English, for where one language is spoken.
+impl From<Text> for String {
+    fn from(text: Text) -> String {
+        text.en
     }
 }
 

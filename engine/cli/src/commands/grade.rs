@@ -218,10 +218,10 @@ fn grade_all(
     let work = Work::of_steps(&quiet, open.len() as u64);
     let done = AtomicUsize::new(0);
     let rows: Mutex<(Vec<Option<Graded>>, Option<String>)> = Mutex::new((vec![None; open.len()], None));
-    Pool::new(global, arguments).grade(open, jobs, &interrupted, &|index, told| {
+    Pool::new(screen.language, global, arguments).grade(open, jobs, &interrupted, &|index, told| {
         let submitted = &open[index];
         let (graded, report) = match told {
-            Told::Report(report) => (Graded::of(&report, Ended::Graded, Vec::new()), report),
+            Told::Report(report, problems) => (Graded::of(&report, Ended::Graded, problems), report),
             Told::Nothing(outcome, problems) => {
                 let report = empty(&found.folder.lab, submitted.seed, &submitted.student);
                 (Graded::of(&report, outcome, problems), Box::new(report))

@@ -45,8 +45,7 @@ pub fn step(screen: &Screen, arguments: &StepArguments) -> Outcome {
 fn millis(screen: &Screen, text: &str) -> Result<u64, Failure> {
     let span = Span::parse(text.strip_prefix('+').unwrap_or(text));
     let span = span.map_err(|message| {
-        let message = say!(screen.language, "{message}", "`{text}` 은(는) 시간이 아닙니다");
-        Failure::usage(message).next(say!(
+        Failure::usage(message.for_language(screen.language)).next(say!(
             screen.language,
             "labkit step, or labkit step 200ms",
             "labkit step, 또는 labkit step 200ms"

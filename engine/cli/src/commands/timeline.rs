@@ -44,7 +44,7 @@ pub fn run(screen: &Screen, arguments: &TimelineArguments) -> Outcome {
 
 fn wanted(screen: &Screen, text: &str) -> Result<Wanted, Failure> {
     Wanted::parse(text).map_err(|message| {
-        let message = say!(screen.language, "{message}", "`{text}` 은(는) 객체의 이름이 아닙니다: {message}");
+        let message = message.for_language(screen.language);
         let next = say!(
             screen.language,
             "labkit timeline --object pod/web, or key/NAME for a key of etcd",

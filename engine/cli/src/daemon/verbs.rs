@@ -37,7 +37,7 @@ pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> 
         Request::Hint {} => value(hint(live)),
         Request::Answer { id, value: given } => {
             live.session.answer(&id, given).map_err(|error| {
-                Failure::usage(error).next(said(
+                Failure::usage(error.for_language(live.order.language)).next(said(
                     live,
                     "labkit answer lists the questions",
                     "질문 목록: labkit answer",

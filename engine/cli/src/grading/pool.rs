@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use labkit_lab::{Outcome, Report};
+use labkit_lab::{Language, Outcome, Report};
 use nix::sys::signal::Signal;
 
 use super::class::Submitted;
 use super::protocol::{ANSWER_MAX, Answer, Order};
-use super::sandbox::Sandbox;
+use super::sandbox::{Played, Sandbox};
 use crate::arguments::{Global, GradeArguments};
 use crate::failure::Failure;
+use crate::screen::say;
 
 /// How often a waiting grader looks whether it was interrupted.
 const LOOK: Duration = Duration::from_millis(50);
@@ -29,7 +30,8 @@ const LAST_WORDS: usize = 4096;
 /// What became of a submission.
 #[derive(Debug)]
 pub enum Told {
-    Report(Box<Report>),
+    /// A report, and what its script said last if that failed.
+    Report(Box<Report>, Vec<String>),
     /// No report: why, and how that counts.
     Nothing(Outcome, Vec<String>),
 }
@@ -37,6 +39,7 @@ pub enum Told {
 /// How worker processes are started and bounded.
 #[derive(Debug)]
 pub struct Pool {
+    language: Language,
     arguments: Vec<String>,
     course: Option<std::path::PathBuf>,
     memory_mib: u64,
@@ -50,9 +53,11 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub fn new(global: &Global, arguments: &GradeArguments) -> Pool {
+    pub fn new(language: Language, global: &Global, arguments: &GradeArguments) -> Pool {
         let number = |number: u64| number.to_string();
         let words = [
+            "--lang",
+            language.code(),
             "grade-worker",
             &arguments.lab,
             "--memory",
@@ -61,6 +66,7 @@ impl Pool {
             &number(arguments.time_limit),
         ];
         Pool {
+            language,
             arguments: words.map(str::to_owned).to_vec(),
             course: global.course.clone(),
             memory_mib: arguments.memory,
@@ -70,7 +76,7 @@ impl Pool {
             ),
             renewed_after: arguments.renewed_after,
             replay_only: arguments.replay_only,
-            sandbox: arguments.allow_scripts.then(|| Sandbox::new(global, arguments)),
+            sandbox: arguments.allow_scripts.then(|| Sandbox::new(language, global, arguments)),
         }
     }
 
@@ -115,7 +121,7 @@ impl Pool {
         submitted: &Submitted,
         interrupted: &AtomicBool,
     ) -> Result<Option<Told>, Failure> {
-        let mut played = None;
+        let (mut played, mut problems) = (None, Vec::new());
         loop {
             let mut own = match worker.take().filter(|worker| worker.graded < self.renewed_after) {
                 Some(own) => own,
@@ -136,7 +142,10 @@ impl Pool {
                 Heard::Answer(Answer::Script(script)) if played.is_none() => {
                     *worker = Some(own);
                     match self.play(&script, submitted, interrupted) {
-                        Some(Ok(text)) => played = Some(text),
+                        Some(Ok(done)) => {
+                            played = Some(done.submission);
+                            problems.extend(done.problem);
+                        }
                         Some(Err((outcome, problem))) => {
                             return Ok(Some(Told::Nothing(outcome, vec![problem])));
                         }
@@ -147,11 +156,16 @@ impl Pool {
                 Heard::Answer(answer) => {
                     own.graded += 1;
                     *worker = Some(own);
-                    return Ok(Some(told(answer)));
+                    return Ok(Some(self.told(answer, problems)));
                 }
                 Heard::Interrupted => return Ok(None),
                 Heard::TimedOut => {
-                    let message = format!("no answer within {} s", self.patience.as_secs());
+                    let seconds = self.patience.as_secs();
+                    let message = say!(
+                        self.language,
+                        "no answer within {seconds} s",
+                        "{seconds}초 안에 답이 없었습니다"
+                    );
                     return Ok(Some(Told::Nothing(Outcome::OverLimit, vec![message])));
                 }
                 Heard::Gone => own.end(),
@@ -171,44 +185,71 @@ impl Pool {
         script: &str,
         submitted: &Submitted,
         interrupted: &AtomicBool,
-    ) -> Option<Result<String, (Outcome, String)>> {
+    ) -> Option<Result<Played, (Outcome, String)>> {
         let Some(sandbox) = &self.sandbox else {
-            let problem = "it is a script, and scripts are run only with --allow-scripts";
-            return Some(Err((Outcome::Refused, problem.to_owned())));
+            let problem = say!(
+                self.language,
+                "it is a script, and scripts are run only with --allow-scripts",
+                "스크립트입니다. 스크립트는 --allow-scripts 가 있어야 실행합니다"
+            );
+            return Some(Err((Outcome::Refused, problem)));
         };
         sandbox.play(script, &submitted.student, interrupted)
     }
 
     fn cause(&self, death: &Death) -> (Outcome, String) {
         let says = |text: &str| death.last_words.contains(text);
+        let (seconds, mib) = (self.seconds, self.memory_mib);
+        let over = |message: String| (Outcome::OverLimit, message);
         match death.signal {
-            Some(signal) if signal == Signal::SIGXCPU as i32 => {
-                (Outcome::OverLimit, format!("it used more than {} s of processor time", self.seconds))
-            }
-            _ if says("memory allocation of") => {
-                (Outcome::OverLimit, format!("it used more than {} MiB of memory", self.memory_mib))
-            }
-            Some(signal) if signal == Signal::SIGKILL as i32 => {
-                (Outcome::OverLimit, "the system killed it: the machine may be out of memory".to_owned())
-            }
-            _ if says("overflowed its stack") => {
-                (Outcome::OverLimit, "it is nested deeper than the grader's stack".to_owned())
-            }
+            Some(signal) if signal == Signal::SIGXCPU as i32 => over(say!(
+                self.language,
+                "it used more than {seconds} s of processor time",
+                "CPU 시간을 {seconds}초 넘게 썼습니다"
+            )),
+            _ if says("memory allocation of") => over(say!(
+                self.language,
+                "it used more than {mib} MiB of memory",
+                "메모리를 {mib} MiB 넘게 썼습니다"
+            )),
+            Some(signal) if signal == Signal::SIGKILL as i32 => over(say!(
+                self.language,
+                "the system killed it: the machine may be out of memory",
+                "시스템이 종료시켰습니다. 컴퓨터의 메모리가 부족할 수 있습니다"
+            )),
+            _ if says("overflowed its stack") => over(say!(
+                self.language,
+                "it is nested deeper than the grader's stack",
+                "채점기의 스택보다 깊이 중첩되었습니다"
+            )),
             _ => {
                 let last = death.last_words.lines().last().unwrap_or_default();
-                (Outcome::EngineBug, format!("the grading process died: {}; {last}", death.status))
+                let status = death.status;
+                let message = say!(
+                    self.language,
+                    "the grading process died: {status}; {last}",
+                    "채점 프로세스가 죽었습니다: {status}; {last}"
+                );
+                (Outcome::EngineBug, message)
             }
         }
     }
-}
 
-fn told(answer: Answer) -> Told {
-    match answer {
-        Answer::Report(report) => Told::Report(report),
-        Answer::Refused(problems) => Told::Nothing(Outcome::Refused, problems),
-        Answer::Panicked(message) => Told::Nothing(Outcome::EngineBug, vec![message]),
-        Answer::Ready | Answer::Script(_) => {
-            Told::Nothing(Outcome::EngineBug, vec!["the grading process lost its place".to_owned()])
+    fn told(&self, answer: Answer, problems: Vec<String>) -> Told {
+        match answer {
+            Answer::Report(report) => Told::Report(report, problems),
+            Answer::Refused(of_it) => {
+                Told::Nothing(Outcome::Refused, problems.into_iter().chain(of_it).collect())
+            }
+            Answer::Panicked(message) => Told::Nothing(Outcome::EngineBug, vec![message]),
+            Answer::Ready | Answer::Script(_) => {
+                let message = say!(
+                    self.language,
+                    "the grading process lost its place",
+                    "채점 프로세스가 순서를 잃었습니다"
+                );
+                Told::Nothing(Outcome::EngineBug, vec![message])
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use labkit_lab::Outcome;
+use labkit_lab::{Language, Outcome};
 use tempfile::NamedTempFile;
 
 use crate::arguments::{Global, GradeArguments};
@@ -36,19 +36,33 @@ const NO_FOLDER: i32 = 90;
 const NO_LAB: i32 = 91;
 
 /// What runs in the sandbox: the lab, the script in it, and then the submission on stdout. A script that fails has
-/// done what it did until then.
+/// done what it did until then; how it ended is told on stderr.
 const PLAY: &str = r#"
 mkdir -p /tmp/home /tmp/work && cd /tmp/work || exit 90
 labkit start "$LAB" --student "$STUDENT" >/tmp/start.log 2>&1 || { tail -n 3 /tmp/start.log >&2; exit 91; }
 . /tmp/home/.local/state/labkit/*/env
-sh /opt/labkit/script </dev/null >/dev/null 2>&1
+sh /opt/labkit/script </dev/null >/tmp/script.log 2>&1
+code=$?
+last=$(tail -c 2000 /tmp/script.log | tail -n 3)
+: >/tmp/script.log
 labkit submit --out /tmp/out >/tmp/submit.log 2>&1 || { tail -n 3 /tmp/submit.log >&2; exit 92; }
+[ "$code" -eq 0 ] || printf '%s\n%s\n' "$code" "$last" >&2
 cat /tmp/out/submission.yaml
 "#;
+
+/// What a script came to.
+#[derive(Debug)]
+pub struct Played {
+    /// The text of a submission.yaml.
+    pub submission: String,
+    /// How the script ended, if it failed.
+    pub problem: Option<String>,
+}
 
 /// How scripts are run and bounded.
 #[derive(Debug)]
 pub struct Sandbox {
+    language: Language,
     lab: String,
     /// What has to be seen within, and where: the course, and a lab that is named by its path.
     folders: Vec<(PathBuf, String)>,
@@ -101,7 +115,7 @@ fn system() -> Vec<&'static str> {
 }
 
 impl Sandbox {
-    pub fn new(global: &Global, arguments: &GradeArguments) -> Sandbox {
+    pub fn new(language: Language, global: &Global, arguments: &GradeArguments) -> Sandbox {
         let mut folders = Vec::new();
         let course = course::folder(global).ok().flatten().and_then(|folder| folder.canonicalize().ok());
         folders.extend(course.map(|folder| (folder, "/tmp/work/labs".to_owned())));
@@ -112,7 +126,7 @@ impl Sandbox {
             folders.push((path, format!("/tmp/work/{name}")));
             lab = format!("./{name}");
         }
-        Sandbox { lab, folders, seconds: arguments.time_limit, memory_mib: arguments.memory }
+        Sandbox { language, lab, folders, seconds: arguments.time_limit, memory_mib: arguments.memory }
     }
 
     /// The submission that came of a script, or why there is none; nothing when interrupted.
@@ -121,12 +135,18 @@ impl Sandbox {
         script: &str,
         student: &str,
         interrupted: &AtomicBool,
-    ) -> Option<Result<String, (Outcome, String)>> {
+    ) -> Option<Result<Played, (Outcome, String)>> {
         let bug = |what: String| Some(Err((Outcome::EngineBug, what)));
         // The file stays until the sandbox ends, which has it bound.
         let (mut child, _script) = match self.start(script, student) {
             Ok(started) => started,
-            Err(error) => return bug(format!("the sandbox did not start: {error}")),
+            Err(error) => {
+                return bug(say!(
+                    self.language,
+                    "the sandbox did not start: {error}",
+                    "샌드박스가 시작되지 않았습니다: {error}"
+                ));
+            }
         };
         let mut stdout = child.stdout.take().expect("it was asked for").take(PLAYED_MAX + 1);
         let mut stderr = child.stderr.take().expect("it was asked for").take(4096);
@@ -158,29 +178,60 @@ impl Sandbox {
             };
             let (out, err) = (out.join().ok()?.unwrap_or_default(), err.join().ok()?);
             let Some(status) = status else {
-                let message = format!("its script did not end within {} s", self.patience().as_secs());
+                let seconds = self.patience().as_secs();
+                let message = say!(
+                    self.language,
+                    "its script did not end within {seconds} s",
+                    "스크립트가 {seconds}초 안에 끝나지 않았습니다"
+                );
                 let told = Some(Err((Outcome::OverLimit, message)));
                 return told.filter(|_| !interrupted.load(Ordering::Relaxed));
             };
             match status.code() {
                 Some(0) => {}
                 Some(NO_FOLDER | NO_LAB) => {
-                    return bug(format!("the lab did not start in the sandbox: {err}"));
+                    return bug(say!(
+                        self.language,
+                        "the lab did not start in the sandbox: {err}",
+                        "샌드박스에서 실습이 시작되지 않았습니다: {err}"
+                    ));
                 }
                 _ => {
-                    let message =
-                        format!("its script ended the lab, or spoiled what it needs ({status}): {err}");
+                    let message = say!(
+                        self.language,
+                        "its script ended the lab, or spoiled what it needs ({status}): {err}",
+                        "스크립트가 실습을 끝냈거나 실습에 필요한 것을 망가뜨렸습니다({status}): {err}"
+                    );
                     return Some(Err((Outcome::Refused, message)));
                 }
             }
             match String::from_utf8(out) {
-                Ok(text) if text.len() as u64 <= PLAYED_MAX => Some(Ok(text)),
-                _ => Some(Err((
-                    Outcome::Refused,
-                    "its script led to a submission of more than 1 MiB".to_owned(),
-                ))),
+                Ok(text) if text.len() as u64 <= PLAYED_MAX => {
+                    Some(Ok(Played { submission: text, problem: self.ended(&err) }))
+                }
+                _ => {
+                    let message = say!(
+                        self.language,
+                        "its script led to a submission of more than 1 MiB",
+                        "스크립트로 만들어진 제출물이 1 MiB 보다 큽니다"
+                    );
+                    Some(Err((Outcome::Refused, message)))
+                }
             }
         })
+    }
+
+    /// How a script failed: the first line of `told` is its exit code, the others are what it printed last.
+    fn ended(&self, told: &str) -> Option<String> {
+        let (code, last) = told.split_once('\n').unwrap_or((told, ""));
+        let code: u8 = code.parse().ok()?;
+        let last: String =
+            last.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
+        Some(say!(
+            self.language,
+            "its script failed with exit code {code}: {last}",
+            "스크립트가 종료 코드 {code} 로 실패했습니다: {last}"
+        ))
     }
 
     /// Real time, of which a script may use four times as much as of the processor's.

@@ -25,9 +25,13 @@ fn class_that_calls(home: &Home, port: u16) {
         let lines: String = text.lines().map(|line| format!("  {line}\n")).collect();
         format!("{HEAD}script: |\n{lines}")
     };
-    let good = format!("{PUT}\nkubectl create configmap mine --from-literal=a=b\nlabkit answer victim nobody");
+    let good =
+        format!("{PUT}\nkubectl create configmap mine --from-literal=a=b\nlabkit answer victim nobody");
     home.write("class/plays/submission.yaml", script(&good));
-    home.write("class/fails/submission.yaml", script(&format!("{PUT}\nexit 7\netcdctl del door")));
+    home.write(
+        "class/fails/submission.yaml",
+        script(&format!("{PUT}\necho farewell >&2\nexit 7\netcdctl del door")),
+    );
     let steals = format!(
         "etcdctl put door \"$(cat {} /etc/passwd 2>&1)\"\necho x > {}\nrm -rf {} /usr/bin/env\nkill -9 -1",
         outside.display(),
@@ -104,6 +108,11 @@ fn a_script_plays_the_lab_and_reaches_nothing_else() {
         of("plays")
     );
     assert_eq!(of("fails")["points"], 2, "what was done before it failed counts: {}", of("fails"));
+    assert_eq!(
+        of("fails")["problems"],
+        serde_json::json!(["its script failed with exit code 7: OK\nfarewell"])
+    );
+    assert_eq!(of("plays")["problems"], serde_json::json!([]));
     assert_eq!(of("forges")["points"], 2, "{}", of("forges"));
     for student in ["steals", "calls", "sleeps", "plain"] {
         assert_eq!(of(student)["points"], 0, "{}", of(student));

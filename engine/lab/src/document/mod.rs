@@ -5,5 +5,5 @@ mod suggest;
 mod tree;
 
 pub(crate) use schema::Checker;
-pub(crate) use suggest::{did_you_mean, list_of};
+pub(crate) use suggest::{list_of, suggestion};
 pub(crate) use tree::{Document, PROBLEMS_MAX, Part, excess};

@@ -7,21 +7,27 @@ use serde_json::{Map, Value};
 use super::suggest::{did_you_mean, list_of};
 use super::tree::{Document, PROBLEMS_MAX, Part};
 use crate::diagnostic::Diagnostic;
+use crate::text::{Text, text};
 
 /// The keyword by which a schema says that exactly one of these fields is set.
 const ONE_OF_FIELDS: &str = "x-one-of-fields";
 
-type Check = fn(&str) -> Result<(), String>;
+type Check = fn(&str) -> Result<(), Text>;
 
 /// Formats of strings: how each is checked.
 const FORMATS: &[(&str, Check)] = &[
     ("duration", |text| match text.starts_with("${") {
-        true => Err(format!("`{text}` names no variant of this lab")),
+        true => {
+            Err(text!("`{text}` names no variant of this lab", "`{text}`: 이 실습에 그런 변형이 없습니다"))
+        }
         false => crate::span::Span::parse(text).map(drop),
     }),
     ("rate", |text| crate::span::Rate::parse(text).map(drop)),
     ("cel", |text| {
-        labkit_expr::Environment::new().compile(text).map(drop).map_err(|error| error.to_string())
+        labkit_expr::Environment::new()
+            .compile(text)
+            .map(drop)
+            .map_err(|error| Text::plain(error.to_string()))
     }),
     ("command", |text| crate::words::split(text).map(drop)),
     ("template", crate::template::check),
@@ -60,7 +66,7 @@ impl Checker {
         let pointer = error.instance_path().as_str();
         let name = named(pointer);
         let found = described(error.instance());
-        let at = |part, message: String| document.problem(pointer, part, message);
+        let at = |part, message: Text| document.problem(pointer, part, message);
         let problem = match error.kind() {
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
                 return self.explain_branches(document, error, context, problems);
@@ -72,31 +78,36 @@ impl Checker {
             ValidationErrorKind::Required { property } => {
                 let property = property.as_str().unwrap_or_default();
                 let description = self.sibling(error, &["properties", property, "description"]);
-                let problem = at(Part::Key, format!("`{property}` is missing"));
+                let problem = at(Part::Key, text!("`{property}` is missing", "`{property}` 이(가) 없습니다"));
                 match description.and_then(Value::as_str).and_then(|text| text.lines().next()) {
                     Some(description) => problem.with_help(format!("`{property}`: {description}")),
                     None => problem,
                 }
             }
             ValidationErrorKind::Type { kind } => {
-                at(Part::Value, format!("{name}expected {}, found {found}", self.expected_type(error, kind)))
+                at(Part::Value, mismatch(&name, self.expected_type(error, kind), found))
             }
             ValidationErrorKind::Constant { expected_value } => {
-                at(Part::Value, format!("{name}expected {}, found {found}", described(expected_value)))
+                at(Part::Value, mismatch(&name, described(expected_value), found))
             }
             ValidationErrorKind::Enum { options } => {
                 if let Some([only]) = options.as_array().map(Vec::as_slice) {
-                    return problems
-                        .push(at(Part::Value, format!("{name}expected {}, found {found}", described(only))));
+                    return problems.push(at(Part::Value, mismatch(&name, described(only), found)));
                 }
                 let options: Vec<&str> =
                     options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let known = list_of(options.clone());
                 let problem = at(
                     Part::Value,
-                    format!("{name}found {found}; expected one of {}", list_of(options.clone())),
+                    text!(
+                        "{name}found {found}; expected one of {known}",
+                        "{name}있는 것은 {found}. 다음 중 하나여야 합니다: {known}",
+                        found,
+                        known
+                    ),
                 );
                 match error.instance().as_str().and_then(|text| did_you_mean(text, options)) {
-                    Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+                    Some(near) => problem.with_help(text!("did you mean `{near}`?", "`{near}` 인가요?")),
                     None => problem,
                 }
             }
@@ -104,19 +115,46 @@ impl Checker {
                 let text = error.instance().as_str().unwrap_or_default();
                 let why =
                     FORMATS.iter().find(|(name, _)| name == format).and_then(|(_, check)| check(text).err());
-                at(Part::Value, format!("{name}{}", why.unwrap_or_else(|| format!("{found} is no {format}"))))
+                let why = why.unwrap_or_else(|| {
+                    text!("{found} is no {format}", "{found} 은(는) {format} 이(가) 아닙니다", found)
+                });
+                at(Part::Value, text!("{name}{why}", "{name}{why}", why))
             }
             ValidationErrorKind::Pattern { .. } => {
                 let hint = self.sibling(error, &["description"]).and_then(Value::as_str).unwrap_or_default();
-                let problem = at(Part::Value, format!("{name}{found} is not of the expected form"));
+                let problem = at(
+                    Part::Value,
+                    text!(
+                        "{name}{found} is not of the expected form",
+                        "{name}{found} 은(는) 정해진 형식이 아닙니다",
+                        found
+                    ),
+                );
                 if hint.is_empty() { problem } else { problem.with_help(hint) }
             }
-            ValidationErrorKind::MinItems { .. } => {
-                at(Part::Key, format!("{name}the list is empty; at least one is needed"))
+            ValidationErrorKind::MinItems { .. } => at(
+                Part::Key,
+                text!(
+                    "{name}the list is empty; at least one is needed",
+                    "{name}목록이 비어 있습니다. 적어도 하나가 필요합니다"
+                ),
+            ),
+            ValidationErrorKind::Minimum { limit } => {
+                at(Part::Value, text!("{name}{error}", "{name}{limit} 이상이어야 합니다"))
             }
-            ValidationErrorKind::MinLength { .. } => at(Part::Value, format!("{name}the text is empty")),
-            ValidationErrorKind::Custom { message, .. } => at(Part::Key, message.clone()),
-            _ => at(Part::Value, format!("{name}{error}")),
+            ValidationErrorKind::Maximum { limit } => {
+                at(Part::Value, text!("{name}{error}", "{name}{limit} 이하여야 합니다"))
+            }
+            ValidationErrorKind::MinLength { .. } => {
+                at(Part::Value, text!("{name}the text is empty", "{name}텍스트가 비어 있습니다"))
+            }
+            ValidationErrorKind::Custom { message, .. } => {
+                let told = self.sibling(error, &[]).and_then(Value::as_object).and_then(|parent| {
+                    OneOfFields::new(parent, parent.get(ONE_OF_FIELDS)?).problem(error.instance())
+                });
+                at(Part::Key, told.unwrap_or_else(|| Text::plain(message.clone())))
+            }
+            _ => at(Part::Value, Text::plain(format!("{name}{error}"))),
         };
         problems.push(problem);
     }
@@ -145,11 +183,9 @@ impl Checker {
                         ValidationErrorKind::Type { kind } => Some(self.expected_type(error, kind)),
                         _ => None,
                     });
-                let mut types: Vec<String> = types.collect();
+                let mut types: Vec<Text> = types.collect();
                 types.dedup();
-                let name = named(here);
-                let message =
-                    format!("{name}expected {}, found {}", types.join(" or "), described(error.instance()));
+                let message = mismatch(&named(here), either(&types), described(error.instance()));
                 problems.push(document.problem(here, Part::Value, message));
             }
         }
@@ -159,15 +195,19 @@ impl Checker {
         let known = self.sibling(error, &["properties"]).and_then(Value::as_object);
         let known: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
         let help = match did_you_mean(field, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", list_of(known)),
+            Some(near) => text!("did you mean `{near}`?", "`{near}` 인가요?"),
+            None => {
+                let known = list_of(known);
+                text!("known here: {known}", "여기에 쓸 수 있는 것: {known}", known)
+            }
         };
         let pointer =
             format!("{}/{}", error.instance_path().as_str(), field.replace('~', "~0").replace('/', "~1"));
-        document.problem(&pointer, Part::Key, format!("unknown field `{field}`")).with_help(help)
+        let message = text!("unknown field `{field}`", "모르는 필드 `{field}`");
+        document.problem(&pointer, Part::Key, message).with_help(help)
     }
 
-    fn expected_type(&self, error: &ValidationError<'_>, kind: &TypeKind) -> String {
+    fn expected_type(&self, error: &ValidationError<'_>, kind: &TypeKind) -> Text {
         let names: Vec<String> = match kind {
             TypeKind::Single(kind) => vec![kind.to_string()],
             TypeKind::Multiple(kinds) => kinds.iter().map(|kind| kind.to_string()).collect(),
@@ -176,18 +216,21 @@ impl Checker {
             "object" => {
                 let fields = self.sibling(error, &["properties"]).and_then(Value::as_object);
                 match fields.filter(|fields| fields.len() <= 8) {
-                    Some(fields) => format!("a mapping with {}", list_of(fields.keys().map(String::as_str))),
-                    None => "a mapping".to_owned(),
+                    Some(fields) => {
+                        let fields = list_of(fields.keys().map(String::as_str));
+                        text!("a mapping with {fields}", "매핑({fields})", fields)
+                    }
+                    None => Text::new("a mapping", "매핑"),
                 }
             }
-            "array" => "a list".to_owned(),
-            "string" => "text".to_owned(),
-            "integer" => "a whole number".to_owned(),
-            "number" => "a number".to_owned(),
-            "boolean" => "true or false".to_owned(),
-            other => other.to_owned(),
+            "array" => Text::new("a list", "목록"),
+            "string" => Text::new("text", "텍스트"),
+            "integer" => Text::new("a whole number", "정수"),
+            "number" => Text::new("a number", "수"),
+            "boolean" => Text::new("true or false", "true 또는 false"),
+            other => Text::plain(other),
         });
-        names.collect::<Vec<_>>().join(" or ")
+        either(&names.collect::<Vec<_>>())
     }
 
     /// What stands beside the keyword that failed.
@@ -207,17 +250,44 @@ fn named(pointer: &str) -> String {
     }
 }
 
-fn described(value: &Value) -> String {
+fn mismatch(name: &str, expected: Text, found: Text) -> Text {
+    text!(
+        "{name}expected {expected}, found {found}",
+        "{name}필요한 것은 {expected}, 있는 것은 {found}",
+        expected,
+        found
+    )
+}
+
+fn either(texts: &[Text]) -> Text {
+    let joined = |separator: &str| Text::joined(texts, separator);
+    Text { en: joined(" or ").en, ko: joined(" 또는 ").ko }
+}
+
+fn described(value: &Value) -> Text {
     match value {
-        Value::Null => "nothing".to_owned(),
-        Value::Bool(value) => format!("`{value}`"),
-        Value::Number(number) => format!("the number {number}"),
+        Value::Null => Text::new("nothing", "빈 값"),
+        Value::Bool(value) => Text::plain(format!("`{value}`")),
+        Value::Number(number) => text!("the number {number}", "수 {number}"),
         Value::String(text) if text.chars().count() > 40 => {
-            format!("`{}…`", text.chars().take(40).collect::<String>())
+            Text::plain(format!("`{}…`", text.chars().take(40).collect::<String>()))
         }
-        Value::String(text) => format!("`{text}`"),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a mapping".to_owned(),
+        Value::String(text) => Text::plain(format!("`{text}`")),
+        Value::Array(_) => Text::new("a list", "목록"),
+        Value::Object(_) => Text::new("a mapping", "매핑"),
+    }
+}
+
+/// What schemas call the things that have exactly one verb.
+fn in_korean(what: &str) -> &str {
+    match what {
+        "step" => "단계",
+        "fault" => "장애",
+        "check" => "검사",
+        "answer" => "답",
+        "variant" => "변형",
+        "entry of keys" => "keys 항목",
+        other => other,
     }
 }
 
@@ -244,31 +314,39 @@ impl OneOfFields {
         }
     }
 
-    fn problem(&self, instance: &Value) -> Option<String> {
+    fn problem(&self, instance: &Value) -> Option<Text> {
         let fields = instance.as_object()?;
         let set: Vec<&str> =
             self.names.iter().map(String::as_str).filter(|name| fields.contains_key(*name)).collect();
+        let what = Text::new(&self.what, in_korean(&self.what));
         match set.as_slice() {
             [_] => None,
             [] if fields.keys().any(|field| !self.known.contains(field)) => None,
-            [] => Some(format!(
-                "this {} does nothing; it needs one of {}",
-                self.what,
-                list_of(self.names.iter().map(String::as_str))
-            )),
-            several => Some(format!(
-                "this {} has {} verbs, {}; expected one of them",
-                self.what,
-                several.len(),
-                list_of(several.iter().copied())
-            )),
+            [] => {
+                let names = list_of(self.names.iter().map(String::as_str));
+                Some(text!(
+                    "this {what} does nothing; it needs one of {names}",
+                    "하는 일이 없는 {what}입니다. 다음 중 하나가 필요합니다: {names}",
+                    what,
+                    names
+                ))
+            }
+            several => {
+                let (count, names) = (several.len(), list_of(several.iter().copied()));
+                Some(text!(
+                    "this {what} has {count} verbs, {names}; expected one of them",
+                    "{what} 하나에 동사가 {count}개 있습니다: {names}. 하나만 써야 합니다",
+                    what,
+                    names
+                ))
+            }
         }
     }
 }
 
 impl<'i> Keyword<'i> for OneOfFields {
     fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
-        self.problem(instance).map_or(Ok(()), |message| Err(ValidationError::custom(message)))
+        self.problem(instance).map_or(Ok(()), |message| Err(ValidationError::custom(message.en)))
     }
 
     fn is_valid(&self, instance: &'i Value) -> bool {

@@ -1,5 +1,7 @@
 //! What the author may have meant.
 
+use crate::text::{Text, text};
+
 /// Bytes of the longest word that may be a slip of the pen.
 const NAME_MAX: usize = 64;
 
@@ -15,16 +17,33 @@ pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
     scored.filter(|(distance, _)| *distance <= near).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
 }
 
+/// The candidate that may have been meant, or all there are.
+pub(crate) fn suggestion<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Text {
+    match did_you_mean(word, candidates.clone()) {
+        Some(near) => text!("did you mean `{near}`?", "`{near}` 인가요?"),
+        None => {
+            let known = list_of(candidates);
+            text!("there are {known}", "있는 것: {known}", known)
+        }
+    }
+}
+
 /// "`a`, `b` and `c`"; at most a dozen of them.
-pub(crate) fn list_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn list_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Text {
     const SHOWN_MAX: usize = 16;
     let names: Vec<&str> = names.into_iter().collect();
     let quoted: Vec<String> = names.iter().take(SHOWN_MAX).map(|name| format!("`{name}`")).collect();
     match (quoted.as_slice(), names.len()) {
-        ([], _) => "none".to_owned(),
-        ([one], _) => one.clone(),
-        (shown, all) if all > SHOWN_MAX => format!("{} and {} more", shown.join(", "), all - SHOWN_MAX),
-        ([first @ .., last], _) => format!("{} and {last}", first.join(", ")),
+        ([], _) => Text::new("none", "없음"),
+        ([one], _) => Text::plain(one.clone()),
+        (shown, all) if all > SHOWN_MAX => {
+            let (shown, more) = (shown.join(", "), all - SHOWN_MAX);
+            text!("{shown} and {more} more", "{shown} 외 {more}개")
+        }
+        ([first @ .., last], _) => {
+            let first = first.join(", ");
+            text!("{first} and {last}", "{first}, {last}")
+        }
     }
 }
 
@@ -64,7 +83,7 @@ mod tests {
 
     #[test]
     fn lists_read_as_prose() {
-        assert_eq!(list_of(["a", "b", "c"]), "`a`, `b` and `c`");
-        assert_eq!(list_of([]), "none");
+        assert_eq!(list_of(["a", "b", "c"]), Text::new("`a`, `b` and `c`", "`a`, `b`, `c`"));
+        assert_eq!(list_of([]).en, "none");
     }
 }

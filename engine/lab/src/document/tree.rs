@@ -11,6 +11,7 @@ use saphyr_parser::{Event, Parser, Span};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Diagnostic;
+use crate::text::{Text, text};
 
 /// Bytes of the largest file that is read.
 const SIZE_MAX: usize = 1 << 20;
@@ -69,11 +70,16 @@ impl Document {
     /// Reads the one document of a file. The problems are all that can be told before a schema is known.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Document, Vec<Diagnostic>> {
         if bytes.len() > SIZE_MAX {
-            let size =
-                format!("the file has {} KiB; at most {} KiB are read", bytes.len() >> 10, SIZE_MAX >> 10);
-            return Err(vec![
-                Diagnostic::of_file(file, size).with_help("move data that is not the lab's own out of it"),
-            ]);
+            let (size, most) = (bytes.len() >> 10, SIZE_MAX >> 10);
+            let size = text!(
+                "the file has {size} KiB; at most {most} KiB are read",
+                "파일이 {size} KiB 입니다. {most} KiB 까지만 읽습니다"
+            );
+            let help = Text::new(
+                "move data that is not the lab's own out of it",
+                "실습의 것이 아닌 데이터는 파일 밖으로 옮기세요",
+            );
+            return Err(vec![Diagnostic::of_file(file, size).with_help(help)]);
         }
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
@@ -120,7 +126,7 @@ impl Document {
         span
     }
 
-    pub fn problem(&self, pointer: &str, part: Part, message: impl Into<String>) -> Diagnostic {
+    pub fn problem(&self, pointer: &str, part: Part, message: impl Into<Text>) -> Diagnostic {
         Diagnostic::new(&self.file, &self.source, self.locate(pointer, part), message)
     }
 }
@@ -142,11 +148,16 @@ impl Node {
 
 /// What there is too much of in a YAML text of any number of documents: the bounds of a manifest. A text that is no
 /// YAML is its reader's to refuse.
-pub(crate) fn excess(text: &str) -> Option<String> {
+pub(crate) fn excess(text: &str) -> Option<Text> {
     let mut anchors: BTreeMap<usize, usize> = BTreeMap::new();
     let mut open: Vec<(usize, usize)> = Vec::new();
     let mut total = 0_usize;
-    let too_deep = || format!("nested more than {MANIFEST_DEPTH_MAX} levels deep");
+    let too_deep = || {
+        text!(
+            "nested more than {MANIFEST_DEPTH_MAX} levels deep",
+            "{MANIFEST_DEPTH_MAX}단계보다 깊이 중첩되었습니다"
+        )
+    };
     for event in Parser::new_from_str(text) {
         let (event, _) = match event {
             Ok(event) => event,
@@ -183,7 +194,10 @@ pub(crate) fn excess(text: &str) -> Option<String> {
             return Some(too_deep());
         }
         if total > MANIFEST_VALUES_MAX {
-            return Some(format!("more than {MANIFEST_VALUES_MAX} values once aliases are expanded"));
+            return Some(text!(
+                "more than {MANIFEST_VALUES_MAX} values once aliases are expanded",
+                "별칭을 펼치면 값이 {MANIFEST_VALUES_MAX}개가 넘습니다"
+            ));
         }
     }
     None
@@ -197,8 +211,10 @@ fn first_line(source: &str, span: Range<usize>) -> Range<usize> {
 fn not_utf8(file: &str, bytes: &[u8], valid_up_to: usize) -> Diagnostic {
     // What is readable up to there, so that the line can be shown.
     let source: Arc<str> = String::from_utf8_lossy(bytes).into();
-    let message = format!("byte 0x{:02x} is not UTF-8", bytes[valid_up_to]);
-    Diagnostic::new(file, &source, valid_up_to..valid_up_to + 1, message).with_help("save the file as UTF-8")
+    let byte = bytes[valid_up_to];
+    let message = text!("byte 0x{byte:02x} is not UTF-8", "바이트 0x{byte:02x} 은(는) UTF-8 이 아닙니다");
+    let help = Text::new("save the file as UTF-8", "파일을 UTF-8 로 저장하세요");
+    Diagnostic::new(file, &source, valid_up_to..valid_up_to + 1, message).with_help(help)
 }
 
 /// A collection that is being read.
@@ -258,7 +274,13 @@ impl<'a> Reader<'a> {
                 Event::DocumentStart(_) => {
                     documents += 1;
                     if documents > 1 {
-                        self.problem(bytes, "a second document begins here; expected one per file");
+                        self.problem(
+                            bytes,
+                            Text::new(
+                                "a second document begins here; expected one per file",
+                                "여기서 두 번째 문서가 시작됩니다. 파일 하나에 문서 하나여야 합니다",
+                            ),
+                        );
                         return None;
                     }
                 }
@@ -282,16 +304,22 @@ impl<'a> Reader<'a> {
             if self.open.len() > DEPTH_MAX || self.values > VALUES_MAX {
                 let bytes = self.bytes(&span);
                 let message = match self.values > VALUES_MAX {
-                    true => format!("more than {VALUES_MAX} values once aliases are expanded"),
-                    false => format!("nested more than {DEPTH_MAX} levels deep"),
+                    true => text!(
+                        "more than {VALUES_MAX} values once aliases are expanded",
+                        "별칭을 펼치면 값이 {VALUES_MAX}개가 넘습니다"
+                    ),
+                    false => text!(
+                        "nested more than {DEPTH_MAX} levels deep",
+                        "{DEPTH_MAX}단계보다 깊이 중첩되었습니다"
+                    ),
                 };
-                self.problem(bytes, &message);
+                self.problem(bytes, message);
                 return None;
             }
         }
         let empty = matches!(&self.root, None | Some(Node { kind: Kind::Scalar(Value::Null), .. }));
         if empty && self.problems.is_empty() {
-            self.problem(0..0, "the file is empty");
+            self.problem(0..0, Text::new("the file is empty", "파일이 비어 있습니다"));
         }
         self.root.take()
     }
@@ -332,7 +360,11 @@ impl<'a> Reader<'a> {
     fn alias(&mut self, anchor: usize, span: Range<usize>) {
         match self.anchors.get(&anchor) {
             None => {
-                self.problem(span.clone(), "an alias within its own anchor");
+                let message = Text::new(
+                    "an alias within its own anchor",
+                    "앵커 안에서 자기 자신을 가리키는 별칭입니다",
+                );
+                self.problem(span.clone(), message);
                 self.complete(Node { span, values: 1, kind: Kind::Scalar(Value::Null) }, 0);
             }
             // Counted before it is copied, so that nested aliases cannot grow without bound.
@@ -363,7 +395,10 @@ impl<'a> Reader<'a> {
                     Some(key) => {
                         if let Some(earlier) = open.keys.insert(key.clone(), node.span.start) {
                             let line = self.source[..earlier].matches('\n').count() + 1;
-                            let message = format!("duplicate key `{key}`; it is already at line {line}");
+                            let message = text!(
+                                "duplicate key `{key}`; it is already at line {line}",
+                                "키 `{key}` 이(가) 중복입니다. {line}번째 줄에 이미 있습니다"
+                            );
                             self.problems.push(Diagnostic::new(
                                 self.file,
                                 self.source,
@@ -375,7 +410,7 @@ impl<'a> Reader<'a> {
                     }
                     None => {
                         open.key = Some((String::new(), node.span.clone()));
-                        self.problem(node.span, "a key must be text");
+                        self.problem(node.span, Text::new("a key must be text", "키는 텍스트여야 합니다"));
                     }
                 },
                 Some((key, key_span)) => {
@@ -389,8 +424,10 @@ impl<'a> Reader<'a> {
 
     fn refuse_tag(&mut self, tag: Option<&Tag>, span: &Range<usize>) {
         if let Some(tag) = tag {
-            let message = format!("tags such as `{}{}` are not used here", tag.handle, tag.suffix);
-            self.problem(span.clone(), &message);
+            let tag = format!("{}{}", tag.handle, tag.suffix);
+            let message =
+                text!("tags such as `{tag}` are not used here", "여기서는 `{tag}` 같은 태그를 쓰지 않습니다");
+            self.problem(span.clone(), message);
         }
     }
 
@@ -404,16 +441,19 @@ impl<'a> Reader<'a> {
                 && number <= tab + 2
                 && let Some(column) = indent.find('\t')
             {
-                let message = "a tab in the indentation; YAML is indented with spaces";
+                let message = Text::new(
+                    "a tab in the indentation; YAML is indented with spaces",
+                    "들여쓰기에 탭이 있습니다. YAML 은 공백으로 들여씁니다",
+                );
                 self.problem(offset + column..offset + column + 1, message);
                 return;
             }
             offset += line.len();
         }
-        self.problem(at..at + 1, &format!("not YAML: {info}"));
+        self.problem(at..at + 1, text!("not YAML: {info}", "YAML 이 아닙니다: {info}"));
     }
 
-    fn problem(&mut self, span: Range<usize>, message: &str) {
+    fn problem(&mut self, span: Range<usize>, message: Text) {
         self.problems.push(Diagnostic::new(self.file, self.source, span, message));
     }
 
@@ -449,10 +489,10 @@ mod tests {
             format!("a0: &a0 [x, x]\n{}", (1..levels).map(level).collect::<String>())
         };
         assert_eq!(excess(&bomb(4)), None);
-        assert!(excess(&bomb(12)).unwrap().contains("aliases"));
-        assert!(excess(&"{a: ".repeat(100_000)).unwrap().contains("levels deep"));
+        assert!(excess(&bomb(12)).unwrap().en.contains("aliases"));
+        assert!(excess(&"{a: ".repeat(100_000)).unwrap().en.contains("levels deep"));
         let long = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 18), "*a, ".repeat(1000));
-        assert!(excess(&long).unwrap().contains("aliases"));
+        assert!(excess(&long).unwrap().en.contains("aliases"));
         assert_eq!(excess(&format!("---\n{}", "a: {b: [c, d]}\n---\n".repeat(1000))), None);
         assert_eq!(excess("a: [b"), None, "no YAML");
     }

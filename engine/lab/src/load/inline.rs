@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{Document, PROBLEMS_MAX, Part};
 use crate::files::Files;
 use crate::steps::{Manifest, manifest_documents};
+use crate::text::{Text, text};
 
 /// Verbs whose value is a [`Manifest`].
 const WITH_MANIFEST: [&str; 3] = ["apply", "create", "replace"];
@@ -33,7 +34,10 @@ pub(super) fn files(
                 }
                 if objects > OBJECTS_MAX || problems.len() >= PROBLEMS_MAX {
                     if objects > OBJECTS_MAX {
-                        let message = format!("with this one there are more than {OBJECTS_MAX} objects");
+                        let message = text!(
+                            "with this one there are more than {OBJECTS_MAX} objects",
+                            "이것까지 객체가 {OBJECTS_MAX}개가 넘습니다"
+                        );
                         problems.push(document.problem(&pointer, Part::Key, message));
                     }
                     return (value, problems);
@@ -54,15 +58,15 @@ fn inline(
     problems: &mut Vec<Diagnostic>,
 ) -> usize {
     let mut at = format!("{pointer}/manifest");
-    let mut refuse = |at: &str, message: String| {
+    let mut refuse = |at: &str, message: Text| {
         problems.push(document.problem(at, Part::Value, message));
         0
     };
     if let Some(file) = step["file"].as_str().map(str::to_owned) {
         at = format!("{pointer}/file");
-        match text_of(files, folder, &file)
-            .and_then(|text| manifest_documents(&text).map_err(|error| format!("`{file}`: {error}")))
-        {
+        match text_of(files, folder, &file).and_then(|text| {
+            manifest_documents(&text).map_err(|error| text!("`{file}`: {error}", "`{file}`: {error}", error))
+        }) {
             Ok(objects) if objects.len() > OBJECTS_MAX => return objects.len(),
             Ok(objects) => step["manifest"] = Value::Array(objects),
             Err(message) => return refuse(&at, message),
@@ -73,22 +77,28 @@ fn inline(
         return 1;
     }
     let manifest: Result<Manifest, _> = serde_json::from_value(step.clone());
-    match manifest.map_err(|error| error.to_string()).and_then(|manifest| manifest.items()) {
-        Ok(items) if items.is_empty() => refuse(&at, "there is no object in it".to_owned()),
+    match manifest.map_err(|error| Text::plain(error.to_string())).and_then(|manifest| manifest.items()) {
+        Ok(items) if items.is_empty() => {
+            refuse(&at, Text::new("there is no object in it", "객체가 하나도 없습니다"))
+        }
         Ok(items) => items.len(),
         Err(error) => refuse(&at, error),
     }
 }
 
 /// The text of a file of the folder.
-fn text_of(files: &dyn Files, folder: &str, file: &str) -> Result<String, String> {
+fn text_of(files: &dyn Files, folder: &str, file: &str) -> Result<String, Text> {
     if file.starts_with('/') || file.split('/').any(|part| part == "..") {
-        return Err(format!("`{file}` is not within the lab's folder"));
+        return Err(text!(
+            "`{file}` is not within the lab's folder",
+            "`{file}` 은(는) 실습 폴더 안에 있지 않습니다"
+        ));
     }
-    let bytes =
-        files.read(&join(folder, file)).map_err(|error| format!("`{file}` cannot be read: {error}"))?;
+    let bytes = files.read(&join(folder, file)).map_err(|error| {
+        text!("`{file}` cannot be read: {error}", "`{file}` 을(를) 읽을 수 없습니다: {error}")
+    })?;
     if bytes.len() > 1 << 20 {
-        return Err(format!("`{file}` is larger than 1 MiB"));
+        return Err(text!("`{file}` is larger than 1 MiB", "`{file}` 은(는) 1 MiB 보다 큽니다"));
     }
-    String::from_utf8(bytes).map_err(|_| format!("`{file}` is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| text!("`{file}` is not UTF-8", "`{file}` 은(는) UTF-8 이 아닙니다"))
 }

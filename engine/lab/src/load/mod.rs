@@ -20,7 +20,7 @@ use crate::files::Files;
 use crate::lab::Lab;
 use crate::submission::Submission;
 use crate::template;
-use crate::text::Language;
+use crate::text::{Language, Text, text};
 use crate::variants::{self, Variant};
 
 use reader::{Kind, Loaded};
@@ -115,13 +115,11 @@ pub fn load_course(files: &dyn Files) -> Result<LoadedCourse, Vec<Diagnostic>> {
     });
     for (pointer, path) in paths {
         if let Err(error) = files.read(&join(path, "lab.yaml")) {
-            let message = format!("there is no lab in {path}: {error}");
-            problems.push(
-                loaded
-                    .document
-                    .problem(&pointer, Part::Value, message)
-                    .with_help("a lab is a folder with a lab.yaml"),
-            );
+            let message = text!("there is no lab in {path}: {error}", "{path} 에 실습이 없습니다: {error}");
+            problems.push(loaded.document.problem(&pointer, Part::Value, message).with_help(Text::new(
+                "a lab is a folder with a lab.yaml",
+                "실습은 lab.yaml 이 있는 폴더입니다",
+            )));
             continue;
         }
         match load_lab(files, path) {

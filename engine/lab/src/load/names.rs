@@ -6,9 +6,10 @@ use regex::Regex;
 
 use super::submissions::answer_ids;
 use crate::cel::Cel;
-use crate::document::{did_you_mean, list_of};
+use crate::document::suggestion;
 use crate::lab::Lab;
 use crate::run::VARIABLES;
+use crate::text::{Text, text};
 
 /// The names that expressions of a lab may use.
 pub(super) struct Names {
@@ -33,20 +34,21 @@ impl Names {
     }
 
     /// What is wrong with an expression: it does not compile, or names what is not there.
-    pub fn problem_of(&self, source: &str, bound: &[&String], more_faults: &[String]) -> Option<String> {
+    pub fn problem_of(&self, source: &str, bound: &[&String], more_faults: &[String]) -> Option<Text> {
         let cel = match Cel::compile(source) {
             Ok(cel) => cel,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return Some(Text::plain(error.to_string())),
         };
         let known = || VARIABLES.iter().copied().chain(bound.iter().map(|name| name.as_str()));
         for name in cel.expression().variables() {
             if !known().any(|known| known == name) && !is_bound(source, name) {
-                let near = did_you_mean(name, known().chain(self.variants.iter().map(String::as_str)));
-                let help = near.map_or_else(
-                    || format!("there are {}", list_of(known())),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Some(format!("no variable `{name}`; {help}"));
+                let known: Vec<&str> = known().chain(self.variants.iter().map(String::as_str)).collect();
+                let help = suggestion(name, known.iter().copied());
+                return Some(text!(
+                    "no variable `{name}`; {help}",
+                    "변수 `{name}` 은(는) 없습니다. {help}",
+                    help
+                ));
             }
         }
         let faults: Vec<&str> = self.faults.iter().chain(more_faults).map(String::as_str).collect();
@@ -60,12 +62,12 @@ impl Names {
                 _ => &answers,
             };
             if !known.contains(&name) {
-                let near = did_you_mean(name, known.iter().copied());
-                let help = near.map_or_else(
-                    || format!("there are {}", list_of(known.iter().copied())),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Some(format!("no `{of}.{name}`; {help}"));
+                let help = suggestion(name, known.iter().copied());
+                return Some(text!(
+                    "no `{of}.{name}`; {help}",
+                    "`{of}.{name}` 은(는) 없습니다. {help}",
+                    help
+                ));
             }
         }
         None

@@ -11,6 +11,7 @@ use crate::document::{Checker, Document, Part};
 use crate::files::Files;
 use crate::schema;
 use crate::template;
+use crate::text::text;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +50,9 @@ pub(super) fn read_with<T: DeserializeOwned>(
     kind: Kind,
     variants: impl FnOnce(&Value) -> BTreeMap<String, Value>,
 ) -> Result<Loaded<T>, Vec<Diagnostic>> {
-    let bytes = files
-        .read(path)
-        .map_err(|error| vec![Diagnostic::of_file(path, format!("cannot be read: {error}"))])?;
+    let bytes = files.read(path).map_err(|error| {
+        vec![Diagnostic::of_file(path, text!("cannot be read: {error}", "읽을 수 없습니다: {error}"))]
+    })?;
     let document = Document::parse(path, &bytes)?;
     let value = document.value();
     let mut drawn = value.clone();

@@ -8,10 +8,10 @@ use regex::Regex;
 
 use super::join;
 use crate::diagnostic::Diagnostic;
-use crate::document::{did_you_mean, list_of};
+use crate::document::{list_of, suggestion};
 use crate::files::Files;
 use crate::lab::Lab;
-use crate::text::Language;
+use crate::text::{Language, Text, text};
 
 /// Directives that stand alone.
 const ALONE: [&str; 4] = ["diagram", "objectives", "results", "timeline"];
@@ -46,8 +46,13 @@ pub(super) fn load(
     for language in Language::ALL {
         let path = join(folder, file_name(language));
         match files.read(&path).map(String::from_utf8) {
-            Err(error) => problems.push(Diagnostic::of_file(&path, format!("cannot be read: {error}"))),
-            Ok(Err(_)) => problems.push(Diagnostic::of_file(&path, "is not UTF-8")),
+            Err(error) => problems.push(Diagnostic::of_file(
+                &path,
+                text!("cannot be read: {error}", "읽을 수 없습니다: {error}"),
+            )),
+            Ok(Err(_)) => {
+                problems.push(Diagnostic::of_file(&path, Text::new("is not UTF-8", "UTF-8 이 아닙니다")))
+            }
             Ok(Ok(text)) => {
                 problems.extend(check(&path, &text, lab));
                 problems.extend(dead_links(files, folder, &path, &text));
@@ -73,46 +78,55 @@ fn check(path: &str, text: &str, lab: &Lab) -> Vec<Diagnostic> {
         }
         for directive in DIRECTIVE.captures_iter(line) {
             let whole = directive.get(0).expect("group 0 is the match");
-            let mut problem = |message: String| {
+            let mut problem = |message: Text| {
                 let problem =
                     Diagnostic::new(path, &source, start + whole.start()..start + whole.end(), message);
                 problems.push(problem);
             };
             let (name, argument) = (&directive[1], directive.get(2).map(|argument| argument.as_str()));
             match argument {
-                _ if line.trim() != whole.as_str() => {
-                    problem("a directive stands on a line of its own".to_owned())
-                }
+                _ if line.trim() != whole.as_str() => problem(Text::new(
+                    "a directive stands on a line of its own",
+                    "지시어는 한 줄에 홀로 씁니다",
+                )),
                 Some(task) if OF_TASK.contains(&name) => {
                     if tasks().any(|id| id == task) {
                         named.extend((name == "task").then(|| task.to_owned()));
                     } else {
-                        let near =
-                            did_you_mean(task, tasks()).map(|near| format!("; did you mean `{near}`?"));
-                        problem(format!(
-                            "the lab has no task `{task}`{}",
-                            near.unwrap_or_else(|| format!("; it has {}", list_of(tasks())))
+                        let help = suggestion(task, tasks());
+                        problem(text!(
+                            "the lab has no task `{task}`; {help}",
+                            "실습에 과제 `{task}` 이(가) 없습니다. {help}",
+                            help
                         ));
                     }
                 }
-                None if OF_TASK.contains(&name) => {
-                    problem(format!("`{name}` needs the id of a task: {{{{{name} ID}}}}"))
-                }
-                None if ALONE.contains(&name) => {}
-                Some(_) if ALONE.contains(&name) => problem(format!("`{name}` stands without an argument")),
-                _ => problem(format!(
-                    "no directive `{name}`; there are {}",
-                    list_of(OF_TASK.into_iter().chain(ALONE))
+                None if OF_TASK.contains(&name) => problem(text!(
+                    "`{name}` needs the id of a task: {{{{{name} ID}}}}",
+                    "`{name}` 에는 과제의 id 가 필요합니다: {{{{{name} ID}}}}"
                 )),
+                None if ALONE.contains(&name) => {}
+                Some(_) if ALONE.contains(&name) => problem(text!(
+                    "`{name}` stands without an argument",
+                    "`{name}` 에는 인자를 쓰지 않습니다"
+                )),
+                _ => {
+                    let known = list_of(OF_TASK.into_iter().chain(ALONE));
+                    problem(text!(
+                        "no directive `{name}`; there are {known}",
+                        "지시어 `{name}` 은(는) 없습니다. 있는 것: {known}",
+                        known
+                    ));
+                }
             }
         }
     }
     for task in tasks().filter(|task| !named.contains(*task)) {
         let end = text.len();
-        let message = format!("the task `{task}` has no place here");
+        let message = text!("the task `{task}` has no place here", "과제 `{task}` 의 자리가 없습니다");
         problems.push(
             Diagnostic::new(path, &source, end..end, message)
-                .with_help(format!("add a line {{{{task {task}}}}}")),
+                .with_help(text!("add a line {{{{task {task}}}}}", "{{{{task {task}}}}} 줄을 넣으세요")),
         );
     }
     problems
@@ -128,12 +142,17 @@ fn dead_links(files: &dyn Files, folder: &str, path: &str, text: &str) -> Vec<Di
         for link in LINK.captures_iter(&line) {
             let target = link.get(1).expect("the group is not optional");
             let problem = match target.as_str().split(['#', '?']).next().unwrap_or_default() {
-                "" if target.is_empty() => Some("the link leads nowhere".to_owned()),
+                "" if target.is_empty() => {
+                    Some(Text::new("the link leads nowhere", "링크에 목적지가 없습니다"))
+                }
                 "" => None,
                 file if file.contains(':') || file.starts_with('/') => None,
-                file => within(folder, file)
-                    .filter(|file| files.read(file).is_err())
-                    .map(|file| format!("the link leads to {file}, which is not there")),
+                file => within(folder, file).filter(|file| files.read(file).is_err()).map(|file| {
+                    text!(
+                        "the link leads to {file}, which is not there",
+                        "링크가 가리키는 {file} 이(가) 없습니다"
+                    )
+                }),
             };
             let place = start + target.start()..start + target.end();
             problems.extend(problem.map(|message| Diagnostic::new(path, &source, place, message)));

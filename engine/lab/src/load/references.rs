@@ -13,13 +13,14 @@ use super::submissions::{answer_ids, has_template};
 use crate::cel::Condition;
 use crate::course::Course;
 use crate::diagnostic::Diagnostic;
-use crate::document::{Document, PROBLEMS_MAX, Part, did_you_mean, list_of};
+use crate::document::{Document, PROBLEMS_MAX, Part, list_of, suggestion};
 use crate::faults::FaultSpec;
 use crate::lab::{Lab, Task};
 use crate::objects::ObjectRef;
 use crate::run::VARIABLES;
 use crate::steps::{Step, write_of};
 use crate::submission::Submission;
+use crate::text::{Text, text};
 
 /// Collects the problems of one document.
 struct Finder<'a> {
@@ -38,7 +39,7 @@ pub(super) fn of_course(loaded: &Loaded<Course>) -> Vec<Diagnostic> {
                 problems.push(loaded.document.problem(
                     &pointer,
                     Part::Value,
-                    format!("`{name}` is there already"),
+                    text!("`{name}` is there already", "`{name}` 은(는) 이미 있습니다"),
                 ));
             }
         };
@@ -72,9 +73,13 @@ pub(super) fn of_submission(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagn
         problems: Vec::new(),
     };
     if submission.lab != lab.metadata.name {
+        let (theirs, ours) = (&submission.lab, &lab.metadata.name);
         finder.say(
             "/lab",
-            format!("this is for the lab `{}`, not for `{}`", submission.lab, lab.metadata.name),
+            text!(
+                "this is for the lab `{theirs}`, not for `{ours}`",
+                "이것은 `{ours}` 이(가) 아니라 실습 `{theirs}` 의 제출물입니다"
+            ),
         );
     }
     finder.steps("/steps", &submission.steps, Some(lab));
@@ -97,7 +102,7 @@ pub(super) fn of_submission(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagn
 }
 
 impl Finder<'_> {
-    fn say(&mut self, pointer: &str, message: impl Into<String>) {
+    fn say(&mut self, pointer: &str, message: impl Into<Text>) {
         if self.problems.len() >= PROBLEMS_MAX {
             return;
         }
@@ -108,12 +113,10 @@ impl Finder<'_> {
         if self.problems.len() >= PROBLEMS_MAX {
             return;
         }
-        let help = match did_you_mean(name, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", list_of(known.iter().copied())),
-        };
-        self.problems
-            .push(self.document.problem(pointer, part, format!("no {what} `{name}`")).with_help(help));
+        let what = thing(what);
+        let message = text!("no {what} `{name}`", "{what} `{name}` 이(가) 없습니다", what);
+        let help = suggestion(name, known.iter().copied());
+        self.problems.push(self.document.problem(pointer, part, message).with_help(help));
     }
 
     fn unique<'a>(&mut self, what: &str, ids: impl Iterator<Item = (String, &'a str)>) {
@@ -121,7 +124,15 @@ impl Finder<'_> {
         for (pointer, id) in ids {
             if let Some(earlier) = seen.get(id) {
                 let line = self.document.problem(earlier, Part::Value, "").line;
-                self.say(&pointer, format!("the {what} `{id}` is there already, at line {line}"));
+                let what = thing(what);
+                self.say(
+                    &pointer,
+                    text!(
+                        "the {what} `{id}` is there already, at line {line}",
+                        "{what} `{id}` 은(는) {line}번째 줄에 이미 있습니다",
+                        what
+                    ),
+                );
             } else {
                 seen.insert(id, pointer);
             }
@@ -131,11 +142,12 @@ impl Finder<'_> {
     fn lab(&mut self, lab: &Lab, value: &Value, folder: &str) {
         let name = folder.rsplit('/').next().unwrap_or_default();
         if !name.is_empty() && name != lab.metadata.name {
+            let called = &lab.metadata.name;
             self.say(
                 "/metadata/name",
-                format!(
-                    "the lab is called `{}`, its folder `{name}`; they must be the same",
-                    lab.metadata.name
+                text!(
+                    "the lab is called `{called}`, its folder `{name}`; they must be the same",
+                    "실습의 이름은 `{called}`, 폴더는 `{name}` 입니다. 둘은 같아야 합니다"
                 ),
             );
         }
@@ -178,10 +190,19 @@ impl Finder<'_> {
             if variant.duration.is_some_and(|[low, high]| low > high)
                 || variant.integer.is_some_and(|[low, high]| low > high)
             {
-                self.say(&pointer, format!("`{name}`: the first end is above the second"));
+                self.say(
+                    &pointer,
+                    text!("`{name}`: the first end is above the second", "`{name}`: 시작이 끝보다 큽니다"),
+                );
             }
             if VARIABLES.contains(&name.as_str()) || name == "n" {
-                self.say(&pointer, format!("`{name}` has a meaning of its own; choose another name"));
+                self.say(
+                    &pointer,
+                    text!(
+                        "`{name}` has a meaning of its own; choose another name",
+                        "`{name}` 은(는) 따로 뜻이 있는 이름입니다. 다른 이름을 쓰세요"
+                    ),
+                );
             }
         }
     }
@@ -199,10 +220,12 @@ impl Finder<'_> {
                 true => self.names.problem_of(&expression, &[], &[]),
                 false => {
                     let variants: Vec<&str> = self.names.variants.iter().map(String::as_str).collect();
-                    let near = did_you_mean(&expression, variants.iter().copied())
-                        .map(|near| format!("; did you mean `{near}`?"));
-                    let help = near.unwrap_or_else(|| format!("; there are {}", list_of(variants)));
-                    Some(format!("no variant `{expression}`{help}"))
+                    let help = suggestion(&expression, variants.iter().copied());
+                    Some(text!(
+                        "no variant `{expression}`; {help}",
+                        "변형 `{expression}` 은(는) 없습니다. {help}",
+                        help
+                    ))
                 }
             };
             if let Some(problem) = problem {
@@ -220,9 +243,11 @@ impl Finder<'_> {
                     let allowed: Vec<&str> =
                         lab.submission.allow.iter().map(String::as_str).chain(["answer"]).collect();
                     if !allowed.contains(&verb) {
-                        let message = format!(
-                            "this lab does not allow `{verb}` in a submission; it allows {}",
-                            list_of(allowed)
+                        let allowed = list_of(allowed);
+                        let message = text!(
+                            "this lab does not allow `{verb}` in a submission; it allows {allowed}",
+                            "이 실습의 제출물에는 `{verb}` 을(를) 쓸 수 없습니다. 쓸 수 있는 것: {allowed}",
+                            allowed
                         );
                         self.problems.push(self.document.problem(
                             &format!("{at}/{verb}"),
@@ -237,7 +262,11 @@ impl Finder<'_> {
                     if let Some(fault) =
                         step.fault.as_ref().filter(|fault| self.names.faults.contains(&fault.id))
                     {
-                        let message = format!("`{}` is a fault of the lab; choose another id", fault.id);
+                        let id = &fault.id;
+                        let message = text!(
+                            "`{id}` is a fault of the lab; choose another id",
+                            "`{id}` 은(는) 실습의 장애입니다. 다른 id 를 쓰세요"
+                        );
                         self.say(&format!("{at}/fault/id"), message);
                     }
                     if let Some(answer) =
@@ -247,9 +276,10 @@ impl Finder<'_> {
                         self.unknown(&format!("{at}/answer/id"), Part::Value, "answer", &answer.id, &answers);
                     }
                 }
-                None if step.task.is_some() => {
-                    self.say(&format!("{at}/task"), "setup comes before all tasks")
-                }
+                None if step.task.is_some() => self.say(
+                    &format!("{at}/task"),
+                    Text::new("setup comes before all tasks", "setup 은 모든 과제보다 먼저입니다"),
+                ),
                 None => {}
             }
             self.step(&at, step);
@@ -259,7 +289,11 @@ impl Finder<'_> {
     fn step(&mut self, at: &str, step: &Step) {
         if let Some(fault) = &step.fault {
             if fault.at.is_some() || fault.when.is_some() {
-                self.say(&format!("{at}/fault"), "a fault that is a step strikes when the step is done; `at` and `when` go with a task's faults");
+                let message = Text::new(
+                    "a fault that is a step strikes when the step is done; `at` and `when` go with a task's faults",
+                    "단계로 쓴 장애는 그 단계를 할 때 일어납니다. `at` 과 `when` 은 과제의 장애에 씁니다",
+                );
+                self.say(&format!("{at}/fault"), message);
             }
             self.fault_times(&format!("{at}/fault"), fault);
         }
@@ -268,9 +302,20 @@ impl Finder<'_> {
         }
         if let Some(load) = &step.load {
             match &step.id {
-                None => self.say(at, "a load needs an id, by which checks name it"),
-                Some(id) if TAKEN.is_match(id) => self
-                    .say(&format!("{at}/id"), format!("`{id}` is the name of a component; choose another")),
+                None => self.say(
+                    at,
+                    Text::new(
+                        "a load needs an id, by which checks name it",
+                        "부하에는 검사가 부를 id 가 필요합니다",
+                    ),
+                ),
+                Some(id) if TAKEN.is_match(id) => self.say(
+                    &format!("{at}/id"),
+                    text!(
+                        "`{id}` is the name of a component; choose another",
+                        "`{id}` 은(는) 컴포넌트의 이름입니다. 다른 이름을 쓰세요"
+                    ),
+                ),
                 Some(_) => {}
             }
             if let Err(message) = write_of(&load.etcdctl.replace("${n}", "1")) {
@@ -278,7 +323,10 @@ impl Finder<'_> {
             } else if !load.etcdctl.contains("${n}") {
                 self.say(
                     &format!("{at}/load/etcdctl"),
-                    "every write would be the same; put ${n} into its key or value",
+                    Text::new(
+                        "every write would be the same; put ${n} into its key or value",
+                        "모든 쓰기가 같아집니다. 키나 값에 ${n} 을 넣으세요",
+                    ),
                 );
             }
         }
@@ -304,7 +352,11 @@ impl Finder<'_> {
         for (index, fault) in task.faults.iter().enumerate() {
             let at = format!("{at}/faults/{index}");
             if fault.at.is_none() && fault.when.is_none() {
-                self.say(&at, "when does it strike? add `at: 3s`, or `when:` and a condition");
+                let message = Text::new(
+                    "when does it strike? add `at: 3s`, or `when:` and a condition",
+                    "언제 일어납니까? `at: 3s`, 또는 `when:` 과 조건을 넣으세요",
+                );
+                self.say(&at, message);
             }
             if let Some(when) = &fault.when {
                 self.condition(&format!("{at}/when"), when);
@@ -325,7 +377,10 @@ impl Finder<'_> {
                     match checks.contains(&id.as_str()) {
                         true => self.say(
                             &pointer,
-                            format!("`{id}` stands below; `after` names checks that stand above"),
+                            text!(
+                                "`{id}` stands below; `after` names checks that stand above",
+                                "`{id}` 은(는) 아래에 있습니다. `after` 에는 위에 있는 검사를 적습니다"
+                            ),
                         ),
                         false => self.unknown(&pointer, Part::Value, "check", id, &checks),
                     }
@@ -344,23 +399,36 @@ impl Finder<'_> {
         ];
         let set: Vec<&str> = timings.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
         if set.len() > 1 {
-            self.say(at, format!("{} exclude each other", list_of(set)));
+            let set = list_of(set);
+            self.say(at, text!("{set} exclude each other", "{set} 은(는) 함께 쓸 수 없습니다", set));
         }
         if let Some(resource) = &check.resource {
             if resource.of.name.is_none() {
-                self.say(&format!("{at}/resource/of"), "the check names no object: add `name:`");
+                let message = Text::new(
+                    "the check names no object: add `name:`",
+                    "검사가 가리키는 객체가 없습니다. `name:` 을 넣으세요",
+                );
+                self.say(&format!("{at}/resource/of"), message);
             }
             if resource.absent && resource.object.is_some() {
-                self.say(&format!("{at}/resource"), "`absent` and `object` exclude each other");
+                self.say(&format!("{at}/resource"), exclusive("absent", "object"));
             }
             self.object(&format!("{at}/resource/of"), &resource.of);
         }
         if let Some(count) = &check.count {
             if count.is.is_none() && count.at_least.is_none() && count.at_most.is_none() {
-                self.say(&format!("{at}/count"), "how many? add `is`, `atLeast` or `atMost`");
+                let message = Text::new(
+                    "how many? add `is`, `atLeast` or `atMost`",
+                    "몇 개입니까? `is`, `atLeast`, `atMost` 중 하나를 넣으세요",
+                );
+                self.say(&format!("{at}/count"), message);
             }
             if count.of.name.is_some() {
-                self.say(&format!("{at}/count/of"), "what has a name is not counted; use `resource`");
+                let message = Text::new(
+                    "what has a name is not counted; use `resource`",
+                    "이름이 있는 것은 세지 않습니다. `resource` 를 쓰세요",
+                );
+                self.say(&format!("{at}/count/of"), message);
             }
             self.object(&format!("{at}/count/of"), &count.of);
         }
@@ -374,7 +442,11 @@ impl Finder<'_> {
             self.condition(&format!("{at}/cel"), &cel.0);
         }
         if check.live && check.answer.is_none() {
-            self.say(&format!("{at}/live"), "only an answer is judged by the live run");
+            let message = Text::new(
+                "only an answer is judged by the live run",
+                "실제 진행으로 판정하는 것은 답뿐입니다",
+            );
+            self.say(&format!("{at}/live"), message);
         }
         if let Some(answer) = &check.answer {
             for (name, condition) in [("equals", &answer.equals), ("oneOf", &answer.one_of)] {
@@ -392,7 +464,7 @@ impl Finder<'_> {
 
     fn fault_times(&mut self, at: &str, fault: &FaultSpec) {
         if fault.lasts.is_some() && fault.heal_at.is_some() {
-            self.say(at, "`for` and `healAt` exclude each other");
+            self.say(at, exclusive("for", "healAt"));
         }
     }
 
@@ -431,9 +503,32 @@ impl Finder<'_> {
 
     fn api_server(&mut self, at: &str) {
         if !self.has_api_server {
-            self.say(at, "this lab boots no API server: add `apiServer: {}` to its cluster");
+            let message = Text::new(
+                "this lab boots no API server: add `apiServer: {}` to its cluster",
+                "이 실습에는 API 서버가 없습니다. cluster 에 `apiServer: {}` 를 넣으세요",
+            );
+            self.say(at, message);
         }
     }
+}
+
+/// What a lab gives ids to.
+fn thing(what: &str) -> Text {
+    let in_korean = match what {
+        "answer" => "답",
+        "check" => "검사",
+        "fault" => "장애",
+        "load" => "부하",
+        "step" => "단계",
+        "task" => "과제",
+        "verb" => "동사",
+        other => other,
+    };
+    Text::new(what, in_korean)
+}
+
+fn exclusive(one: &str, other: &str) -> Text {
+    text!("`{one}` and `{other}` exclude each other", "`{one}` 과(와) `{other}` 은(는) 함께 쓸 수 없습니다")
 }
 
 /// Names in the world that a load may not take.

@@ -12,6 +12,7 @@ use crate::document::Part;
 use crate::files::Files;
 use crate::lab::Lab;
 use crate::submission::Submission;
+use crate::text::Text;
 use crate::{checks, template};
 
 /// Whose submission is read.
@@ -52,7 +53,11 @@ pub(super) fn load_own(
     for (name, submission) in &wrong {
         if submission.expect.is_none() {
             let path = join(folder, &format!("wrong/{name}/submission.yaml"));
-            problems.push(Diagnostic::of_file(&path, "`expect` is missing: a wrong submission says what it fails, as expect: {fails: [task/check]}"));
+            let message = Text::new(
+                "`expect` is missing: a wrong submission says what it fails, as expect: {fails: [task/check]}",
+                "`expect` 가 없습니다. 틀린 제출물은 무엇을 틀리는지 expect: {fails: [task/check]} 로 적습니다",
+            );
+            problems.push(Diagnostic::of_file(&path, message));
         }
     }
     Some((start?, solution?, wrong))
@@ -85,10 +90,14 @@ fn bad_script(loaded: &Loaded<Submission>, author: Author) -> Option<Diagnostic>
     let submission = &loaded.typed;
     submission.script.as_ref()?;
     let problem = match author {
-        Author::Course => "a course's own submission has no script; write what it does as steps",
-        Author::Student if !submission.steps.is_empty() => {
-            "a submission has steps or a script, not both; what the script does becomes its steps"
-        }
+        Author::Course => Text::new(
+            "a course's own submission has no script; write what it does as steps",
+            "과정의 제출물에는 script 를 쓰지 않습니다. 하는 일을 steps 로 적으세요",
+        ),
+        Author::Student if !submission.steps.is_empty() => Text::new(
+            "a submission has steps or a script, not both; what the script does becomes its steps",
+            "제출물에는 steps 와 script 중 하나만 씁니다. 스크립트가 한 일이 steps 가 됩니다",
+        ),
         Author::Student => return None,
     };
     Some(loaded.document.problem("/script", Part::Key, problem))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Step, StepResult, StepVerb};
 use crate::run::Run;
 use crate::span::{Rate, Span};
+use crate::text::{Text, text};
 use crate::words;
 
 /// `load: {rate: 100/s, etcdctl: "put seq ${n}"}`
@@ -39,16 +40,19 @@ fn five_seconds() -> Span {
 
 impl LoadStep {
     /// The key and the value of write number `n`. The loader has seen that it is a `put`.
-    pub(crate) fn write(&self, n: u32) -> Result<(String, String), String> {
+    pub(crate) fn write(&self, n: u32) -> Result<(String, String), Text> {
         write_of(&self.etcdctl.replace("${n}", &n.to_string()))
     }
 }
 
 /// The key and the value of `put KEY VALUE`.
-pub(crate) fn write_of(command: &str) -> Result<(String, String), String> {
+pub(crate) fn write_of(command: &str) -> Result<(String, String), Text> {
     match words::split(command)?.as_slice() {
         [put, key, value] if put == "put" => Ok((key.clone(), value.clone())),
-        _ => Err(format!("a load writes with `put KEY VALUE`, not with `{command}`")),
+        _ => Err(text!(
+            "a load writes with `put KEY VALUE`, not with `{command}`",
+            "부하는 `put KEY VALUE` 로 씁니다. `{command}` 로는 쓰지 못합니다"
+        )),
     }
 }
 

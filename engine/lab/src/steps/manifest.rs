@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::objects::{namespace, resource};
+use crate::text::{Text, text};
 
 /// The objects: written here, or the name of a file beside this one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,22 +65,28 @@ pub(crate) fn printed(resource: &Resource, name: &str) -> String {
 
 impl Manifest {
     /// The objects, in order.
-    pub(crate) fn items(&self) -> Result<Vec<Item>, String> {
+    pub(crate) fn items(&self) -> Result<Vec<Item>, Text> {
+        let file = self.file.as_deref().unwrap_or_default();
         let value = self
             .manifest
             .as_ref()
-            .ok_or_else(|| format!("the file {} was not loaded", self.file.as_deref().unwrap_or_default()))?;
+            .ok_or_else(|| text!("the file {file} was not loaded", "파일 {file} 을(를) 읽지 않았습니다"))?;
         documents(value)?.into_iter().map(|value| self.item(value)).collect()
     }
 
-    fn item(&self, value: Value) -> Result<Item, String> {
-        let mut object =
-            Object::from_value(value).map_err(|error| format!("not an object of Kubernetes: {error}"))?;
+    fn item(&self, value: Value) -> Result<Item, Text> {
+        let mut object = Object::from_value(value).map_err(|error| {
+            text!("not an object of Kubernetes: {error}", "쿠버네티스 객체가 아닙니다: {error}")
+        })?;
         if object.kind.is_empty() || object.api_version.is_empty() {
-            return Err("an object needs apiVersion and kind".to_owned());
+            return Err(Text::new(
+                "an object needs apiVersion and kind",
+                "객체에는 apiVersion 과 kind 가 있어야 합니다",
+            ));
         }
         if object.metadata.name.is_empty() && object.metadata.generate_name.is_empty() {
-            return Err(format!("this {} has no metadata.name", object.kind));
+            let kind = &object.kind;
+            return Err(text!("this {kind} has no metadata.name", "이 {kind} 에 metadata.name 이 없습니다"));
         }
         let resource = resource(&object.kind, Some(&object.api_version))?;
         let named = Some(object.metadata.namespace.as_str()).filter(|name| !name.is_empty());
@@ -97,7 +104,7 @@ impl Manifest {
 }
 
 /// The documents of a manifest's value: an object, a list of objects, a `List`, or text.
-pub(crate) fn documents(value: &Value) -> Result<Vec<Value>, String> {
+pub(crate) fn documents(value: &Value) -> Result<Vec<Value>, Text> {
     let flat = match value {
         Value::String(text) => documents_of(text)?,
         Value::Array(items) => items.clone(),
@@ -112,12 +119,12 @@ pub(crate) fn documents(value: &Value) -> Result<Vec<Value>, String> {
 }
 
 /// The documents of a YAML text; empty ones are skipped.
-pub(crate) fn documents_of(text: &str) -> Result<Vec<Value>, String> {
+pub(crate) fn documents_of(text: &str) -> Result<Vec<Value>, Text> {
     if let Some(excess) = crate::document::excess(text) {
         return Err(excess);
     }
     let parsed = serde_yaml::Deserializer::from_str(text).map(Value::deserialize);
     let parsed: Result<Vec<Value>, _> = parsed.collect();
-    let documents = parsed.map_err(|error| format!("not YAML: {error}"))?;
+    let documents = parsed.map_err(|error| text!("not YAML: {error}", "YAML 이 아닙니다: {error}"))?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }

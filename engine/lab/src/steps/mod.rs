@@ -24,6 +24,7 @@ use futures::future::BoxFuture;
 use crate::faults::FaultSpec;
 use crate::run::Run;
 use crate::span::Span;
+use crate::text::Text;
 use crate::verbs::verbs;
 
 pub use answer::AnswerStep;
@@ -62,6 +63,12 @@ impl From<String> for StepFailure {
 impl From<&str> for StepFailure {
     fn from(error: &str) -> StepFailure {
         error.to_owned().into()
+    }
+}
+
+impl From<Text> for StepFailure {
+    fn from(error: Text) -> StepFailure {
+        error.en.into()
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use labkit_lab::{Diagnostic, Files, MemoryFiles, load_course, load_lab, load_submission, render_plain};
+use labkit_lab::{
+    Diagnostic, Files, Language, MemoryFiles, load_course, load_lab, load_submission, render_plain,
+};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
@@ -33,7 +35,8 @@ fn problems_with(path: &str, bytes: Vec<u8>) -> Vec<Diagnostic> {
 
 #[test]
 fn the_good_lab_is_good() {
-    let lab = load_lab(&good(), "good").unwrap_or_else(|problems| panic!("{}", render_plain(&problems)));
+    let lab = load_lab(&good(), "good")
+        .unwrap_or_else(|problems| panic!("{}", render_plain(&problems, Language::En)));
     assert_eq!(lab.lab.points_max(), 2);
     let problems = labkit_lab::lint_lab(&lab, 2).problems;
     let problems: Vec<&str> = problems.iter().map(|problem| problem.en.as_str()).collect();
@@ -57,13 +60,17 @@ fn each_bad_file_gives_its_report() {
         };
         let problems = problems_with(path, std::fs::read(&case).unwrap());
         assert!(!problems.is_empty(), "{name}");
-        let golden = case.with_file_name(format!("{name}.txt"));
-        let report = render_plain(&problems);
-        if std::env::var_os("LABKIT_BLESS").is_some() {
-            std::fs::write(&golden, &report).unwrap();
+        for (language, golden) in
+            [(Language::En, format!("{name}.txt")), (Language::Ko, format!("{name}.ko.txt"))]
+        {
+            let golden = case.with_file_name(golden);
+            let report = render_plain(&problems, language);
+            if std::env::var_os("LABKIT_BLESS").is_some() {
+                std::fs::write(&golden, &report).unwrap();
+            }
+            let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+            assert_eq!(report, expected, "{name} in {language}");
         }
-        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
-        assert_eq!(report, expected, "{name}");
     }
 }
 
@@ -91,9 +98,9 @@ fn a_courses_mistakes_are_told_with_those_of_its_labs() {
 #[track_caller]
 fn check_bytes(bytes: impl Into<Vec<u8>>, expected: &str) {
     let problems = problems_with("lab.yaml", bytes.into());
-    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.en.as_str()).collect();
     assert!(messages.iter().any(|message| message.contains(expected)), "{messages:?}");
-    problems.iter().for_each(|problem| drop(problem.render_fancy(100)));
+    problems.iter().for_each(|problem| drop(problem.render_fancy(Language::Ko, 100)));
 }
 
 #[test]
@@ -148,9 +155,9 @@ fn a_script_stands_alone_and_is_a_students() {
     };
     assert_eq!(read("script: kubectl get pods\n").unwrap().script.as_deref(), Some("kubectl get pods"));
     let both = read("script: x\nsteps: [{wait: 5s}]\n").unwrap_err();
-    assert!(both[0].message.contains("not both"), "{both:?}");
+    assert!(both[0].message.en.contains("not both"), "{both:?}");
     let own = problems_with("solution/submission.yaml", format!("{head}script: x\n").into_bytes());
-    assert!(own.iter().any(|problem| problem.message.contains("no script")), "{own:?}");
+    assert!(own.iter().any(|problem| problem.message.en.contains("no script")), "{own:?}");
 }
 
 #[test]
@@ -159,7 +166,8 @@ fn line_ends_of_windows_are_line_ends() {
     for bytes in files.0.values_mut() {
         *bytes = String::from_utf8(bytes.clone()).unwrap().replace('\n', "\r\n").into_bytes();
     }
-    let windows = load_lab(&files, "good").unwrap_or_else(|problems| panic!("{}", render_plain(&problems)));
+    let windows = load_lab(&files, "good")
+        .unwrap_or_else(|problems| panic!("{}", render_plain(&problems, Language::En)));
     let unix = load_lab(&good(), "good").unwrap();
     assert_eq!(windows.lab, unix.lab);
     let report = |lab| labkit_lab::grade(lab, &lab.solution, &labkit_lab::GradeOptions::default()).to_json();
@@ -167,7 +175,11 @@ fn line_ends_of_windows_are_line_ends() {
     let broken =
         String::from_utf8(good().0["good/lab.yaml"].clone()).unwrap().replace('\n', "\r\n") + "extra: 1\r\n";
     let problems = problems_with("lab.yaml", broken.into_bytes());
-    assert!(problems[0].line > 5 && !render_plain(&problems).contains('\r'), "{}", render_plain(&problems));
+    assert!(
+        problems[0].line > 5 && !render_plain(&problems, Language::En).contains('\r'),
+        "{}",
+        render_plain(&problems, Language::En)
+    );
 }
 
 #[test]
@@ -178,7 +190,7 @@ fn every_truncation_of_a_good_file_is_read_or_refused() {
         files.0.insert("good/lab.yaml".into(), whole[..length].to_vec());
         if let Err(problems) = load_lab(&files, "good") {
             assert!(!problems.is_empty());
-            assert!(!render_plain(&problems).is_empty());
+            assert!(!render_plain(&problems, Language::En).is_empty());
         }
     }
 }

@@ -55,7 +55,7 @@ fn a_live_session_grades_to_the_same_marks_when_it_is_exported() {
             session.answer("leader", json!(leader)).unwrap();
             session.answer("outage", json!(format!("{outage}ms"))).unwrap();
             session.answer("term", json!(99)).unwrap();
-            assert!(session.answer("leder", json!("x")).unwrap_err().contains("`leader`"));
+            assert!(session.answer("leder", json!("x")).unwrap_err().en.contains("`leader`"));
             (session.check().await, session.export().await)
         }
     });

@@ -9,7 +9,9 @@ mod verbs;
 
 use std::path::{Path, PathBuf};
 
-use labkit_lab::{Files, GradeOptions, LabFolder, MemoryFiles, Report, grade, load_lab, render_plain};
+use labkit_lab::{
+    Files, GradeOptions, LabFolder, Language, MemoryFiles, Report, grade, load_lab, render_plain,
+};
 
 /// A folder on disk.
 struct Folder(PathBuf);
@@ -31,7 +33,8 @@ impl Files for Folder {
 /// A lab of the course.
 fn lab(path: &str) -> LabFolder {
     let labs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../labs");
-    load_lab(&Folder(labs), path).unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems)))
+    load_lab(&Folder(labs), path)
+        .unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems, Language::En)))
 }
 
 /// A lab made on the spot: its cluster, setup and tasks, with `steps` as its solution; all in YAML.
@@ -56,7 +59,7 @@ fn made(cluster: &str, setup: &str, tasks: &str, steps: &str) -> LabFolder {
         ("solution/submission.yaml", submission(steps)),
     ];
     let files = MemoryFiles(files.map(|(path, text)| (path.to_owned(), text.into_bytes())).into());
-    load_lab(&files, "").unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems)))
+    load_lab(&files, "").unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems, Language::En)))
 }
 
 /// Grades the solution of a lab that was made on the spot.
