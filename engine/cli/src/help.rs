@@ -2,6 +2,7 @@
 //! language.
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use clap::{Arg, ArgAction, ColorChoice, Command, CommandFactory, FromArgMatches};
 use labkit_lab::Language;
@@ -11,6 +12,7 @@ use crate::failure::Exit;
 use crate::screen::{Screen, language, pad, say, wrap};
 
 mod korean;
+mod korean_errors;
 
 /// The commands by who uses them, in the order in which they are used.
 const GROUPS: &[(&str, &str, &[&str])] = &[
@@ -132,8 +134,15 @@ pub fn parse(arguments: Vec<OsString>) -> Result<(Arguments, Screen), Exit> {
     let matches = command(&screen).try_get_matches_from(arguments);
     let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
     let arguments = parsed.map_err(|error| {
+        let in_korean = match screen.language {
+            Language::Ko => korean_errors::report(&error, &screen),
+            Language::En => None,
+        };
         // Nobody is left to be told when the reader is gone.
-        let _ = error.print();
+        let _ = match in_korean {
+            Some(report) => write!(std::io::stderr(), "{report}"),
+            None => error.print(),
+        };
         if error.exit_code() == 0 { Exit::Passed } else { Exit::Usage }
     })?;
     Ok((arguments, screen))
