@@ -19,6 +19,7 @@ const FORMATS: &[(&str, Check)] = &[
         true => Err(format!("`{text}` names no variant of this lab")),
         false => crate::span::Span::parse(text).map(drop),
     }),
+    ("offset", |text| crate::span::Offset::parse(text).map(drop)),
     ("rate", |text| crate::span::Rate::parse(text).map(drop)),
     ("cel", |text| {
         labkit_expr::Environment::new().compile(text).map(drop).map_err(|error| error.to_string())
