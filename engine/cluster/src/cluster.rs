@@ -61,8 +61,11 @@ pub(crate) struct Inner {
     pub balancer: Balancer,
     pub machines: BTreeMap<String, Machine>,
     pub decisions: Decisions,
-    pub targets: Vec<Target>,
+    /// Those of the boot.
+    pub booted: Vec<Target>,
     pub serving: Mutex<Option<Serving>>,
+    /// Set while the messages between the store's members are held.
+    pub held: Mutex<Option<labkit_sim::RuleId>>,
 }
 
 impl Cluster {
@@ -82,7 +85,7 @@ impl Cluster {
             None => Some(Etcd::boot(world, etcd_config(spec)).await),
         };
         let machines = machines(world, spec);
-        let targets = targets(spec, etcd.as_ref());
+        let booted = targets(spec, etcd.as_ref());
         let inner = Inner {
             world: world.clone(),
             spec: spec.clone(),
@@ -90,11 +93,12 @@ impl Cluster {
             balancer: Balancer::default(),
             machines,
             decisions: Decisions::default(),
-            targets,
+            booted,
             serving: Mutex::default(),
+            held: Mutex::default(),
         };
         let cluster = Cluster { inner: Arc::new(inner) };
-        for target in &cluster.inner.targets {
+        for target in &cluster.inner.booted {
             // Members are up already; a machine's power is on, and its kubelet is a target of its own.
             if !matches!(target, Target::Etcd(_) | Target::Node(_)) {
                 process::start(&cluster, target).await?;
@@ -148,9 +152,12 @@ impl Cluster {
         self.inner.machines.get(node)
     }
 
-    /// Every component that was booted, in the order of the boot.
-    pub fn targets(&self) -> &[Target] {
-        &self.inner.targets
+    /// Every component: the store's members as of now, and whatever else was booted, in the order of the boot.
+    pub fn targets(&self) -> Vec<Target> {
+        let members = self.inner.etcd.as_ref().map_or_else(Vec::new, Etcd::members);
+        let members = members.into_iter().map(|member| Target::Etcd(member.name));
+        let others = self.inner.booted.iter().filter(|target| !matches!(target, Target::Etcd(_)));
+        members.chain(others.cloned()).collect()
     }
 
     /// Every component with its present state.
@@ -168,7 +175,7 @@ impl Cluster {
                 role: member.filter(|member| member.is_leader).map(|_| "leader"),
             }
         };
-        self.inner.targets.iter().map(info).collect()
+        self.targets().iter().map(info).collect()
     }
 
     /// Waits until every node is Ready and, if there is somebody to say so, fit for pods.

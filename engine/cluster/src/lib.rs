@@ -7,6 +7,7 @@
 //! - `kubelet_ports`: how an API server reaches a kubelet: logs, sessions, ports.
 //! - [`balancer`]: how clients find an API server that listens.
 //! - [`faults`]: [`Fault`] and [`Injected`]; one file per fault.
+//! - [`slow_motion`]: Raft, one message at a time.
 //! - [`serve`]: sockets for real clients, in wall pace.
 //! - [`timeline`]: the trace, one line per message, for people.
 //!
@@ -19,6 +20,7 @@ pub mod faults;
 mod kubelet_ports;
 pub mod process;
 pub mod serve;
+pub mod slow_motion;
 pub mod spec;
 pub mod target;
 pub mod timeline;
@@ -26,6 +28,7 @@ pub mod timeline;
 pub use cluster::{BootError, Cluster, ComponentInfo};
 pub use faults::{Fault, FaultError, Injected};
 pub use serve::{ServeError, ServeOptions, Served};
+pub use slow_motion::{RaftMember, RaftMessage, RaftStep, RaftView, SlowMotionError};
 pub use spec::{ClusterSpec, SpecProblem};
 pub use target::Target;
 pub use timeline::TimelineEntry;

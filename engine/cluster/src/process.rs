@@ -22,7 +22,7 @@ pub(crate) async fn start(cluster: &Cluster, target: &Target) -> Result<(), Boot
     match target {
         Target::Etcd(member) => {
             cluster.etcd().start(member).await.expect("targets are members");
-            Ok(())
+            cluster.open_added_member(member).await
         }
         Target::ApiServer(index) => start_api_server(cluster, *index).await,
         Target::ControllerManager(index) => {

@@ -131,8 +131,7 @@ impl Cluster {
             0 | 1 => None,
             _ => Some(self.open_balancer(options.secure_port.unwrap_or(0)).await?),
         };
-        let targets = self.inner.targets.clone();
-        for target in &targets {
+        for target in &self.targets() {
             match target {
                 Target::Etcd(member) => {
                     let wanted = options.etcd_ports.get(member).copied().unwrap_or(0);
@@ -196,6 +195,12 @@ impl Cluster {
             Some(port) => self.open_api_server(index, port).await,
             None => Ok(()),
         }
+    }
+
+    /// Opens the port of a member that was added since, if members have ports here.
+    pub(crate) async fn open_added_member(&self, member: &str) -> Result<(), BootError> {
+        let is_new = self.serving().as_ref().is_some_and(|serving| !serving.etcd_ports.contains_key(member));
+        if is_new { self.open_etcd(member, 0).await } else { Ok(()) }
     }
 
     /// Opens a member's port for good: while the member is down, connections to it are closed at once.

@@ -35,6 +35,17 @@ pub struct EtcdConfig {
     pub snapshot_count: u64,
     /// `--quota-backend-bytes`: 2 GiB. A store that has grown to it raises the alarm NOSPACE.
     pub quota_backend_bytes: i64,
+    /// `--auto-compaction-mode` and `--auto-compaction-retention`: off.
+    pub auto_compaction: Option<AutoCompaction>,
+}
+
+/// What of its history a store forgets by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoCompaction {
+    /// What is older.
+    Periodic(Duration),
+    /// All but the newest so many revisions.
+    Revision(i64),
 }
 
 impl Default for EtcdConfig {
@@ -45,6 +56,7 @@ impl Default for EtcdConfig {
             election_timeout: Duration::from_millis(1000),
             snapshot_count: 100_000,
             quota_backend_bytes: 2 * 1024 * 1024 * 1024,
+            auto_compaction: None,
         }
     }
 }
@@ -59,8 +71,13 @@ pub struct MemberStatus {
     pub is_leader: bool,
     /// The name of the leader that it knows.
     pub leader: Option<String>,
+    /// What Raft has it for: `leader`, `follower`, `candidate` or `learner`; `down` when it was killed.
+    pub role: &'static str,
     pub term: u64,
+    /// The last index of its log.
     pub raft_index: u64,
+    /// Up to where it knows the log to be committed.
+    pub commit_index: u64,
     pub applied_index: u64,
     pub revision: i64,
     pub db_size: i64,
@@ -188,7 +205,12 @@ impl Cluster {
         let host = peer_urls.first().map_or("", |url| host_of(url));
         let mut peers = self.all_peers();
         let taken = host.is_empty() || peers.iter().any(|peer| !peer.removed && *peer.name == *host);
-        let name = if taken { format!("{id:x}").into() } else { host.into() };
+        let name: Arc<str> = if taken { format!("{id:x}").into() } else { host.into() };
+        if !self.is_distributed() {
+            // A new member begins on an empty disk, also under the name of one that was removed.
+            let disk = self.world.disk(&name);
+            disk.files("").iter().for_each(|file| disk.remove(file));
+        }
         peers.push(Peer { id, name, founder: false, removed: false });
     }
 
@@ -251,16 +273,23 @@ impl Cluster {
             self.world.trace().record(&peer.name, &peer.name, Message::Repair { file, offset, bytes });
         }
         let machine = Machine::open(member.clone(), disk).await?;
+        let log = found.log.gauges();
         let raft = component.run(async {
             let links = Links { cluster: self.clone(), member: member.clone() };
             Raft::new(peer.id, Arc::new(raft::config(&self.config)), links, found.log, machine).await
         });
-        member.set_raft(raft.await?);
+        member.set_raft(raft.await?, log);
         let handle = member.clone();
         component.spawn(async move { handle.follow_raft().await });
         component.spawn(election::run(self.clone(), member.clone()));
         component.spawn(server::expire_leases(self.clone(), member.clone()));
         component.spawn(server::notify_progress(member.clone()));
+        if self.config.auto_compaction.is_some() {
+            component.spawn(server::compact_by_itself(self.clone(), member.clone()));
+        }
+        if !self.is_distributed() {
+            component.spawn(server::compare_clocks(self.clone(), member.clone()));
+        }
         if !peer.founder && !self.is_distributed() {
             component.spawn(server::publish(self.clone(), member.clone()));
         }
@@ -353,8 +382,10 @@ impl Etcd {
                 state: ComponentState::Killed,
                 is_leader: false,
                 leader: None,
+                role: "down",
                 term: 0,
                 raft_index: 0,
+                commit_index: 0,
                 applied_index: 0,
                 revision: 0,
                 db_size: 0,
@@ -367,8 +398,10 @@ impl Etcd {
             state: member.component.state(),
             is_leader: status.leader == id,
             leader: member.leader().id.map(|leader| self.cluster.name_of(leader).to_string()),
+            role: member.role(),
             term: status.raft_term,
             raft_index: status.raft_index,
+            commit_index: member.commit_index(),
             applied_index: status.raft_applied_index,
             revision: status.header.revision,
             db_size: status.db_size,

@@ -7,6 +7,7 @@
 //! - [`cluster`]: [`Etcd`], the members together: boot, faults, status.
 //! - [`client`], [`watch`]: the way in for components of the same process.
 //! - [`ctl`]: etcdctl's commands over that client.
+//! - `ids`: ids of members and clusters.
 //! - `mvcc`, `lease`: the replicated state, pure.
 //! - `raft`, `election`: openraft on the world's disks and links, with etcd's election rules.
 //! - [`wal`]: a member's log and snapshots as bytes, on the world's disks or in a directory.
@@ -31,6 +32,7 @@ mod election;
 pub mod error;
 #[cfg(feature = "grpc")]
 pub mod grpc;
+mod ids;
 mod lease;
 mod member;
 mod mvcc;
@@ -46,7 +48,7 @@ pub mod watch;
 pub use admin::*;
 pub use api::*;
 pub use client::Client;
-pub use cluster::{Etcd, EtcdConfig, MemberStatus};
+pub use cluster::{AutoCompaction, Etcd, EtcdConfig, MemberStatus};
 pub use error::{Code, EtcdError, UnknownMember};
 pub use server::VERSION;
 pub use watch::Watcher;

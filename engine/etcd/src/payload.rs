@@ -9,6 +9,7 @@
 //! | `InstallSnapshot` | `term` `lastIndex` `offset` `bytes`; its `...Response`: `term` |
 //! | `TimeoutNow` | `term`: the leader asks a follower to stand for election at once |
 //! | `Exit` | `reason`; a member to itself, when it cannot go on |
+//! | `ClockDrift` | `peer` `driftMs` `warning`; a member to itself, when its date and a peer's differ by more than a second |
 //! | `Repair` | `file` `offset` `bytes`; a member to itself, when the last record of its log was cut short |
 //! | `Propose` | `request` `key`: a follower hands a change to the leader |
 //! | `ReadIndex` | none; its `...Response`: `index` |
@@ -85,6 +86,11 @@ pub(crate) enum Message {
     /// At a member, to itself: it cannot go on.
     Exit {
         reason: String,
+    },
+    /// At a member, to itself: its date and a peer's differ by more than a second.
+    ClockDrift {
+        peer: Arc<str>,
+        drift_ms: i64,
     },
     /// At a member, to itself: it has cut a record off that was not written to its end.
     Repair {
@@ -170,6 +176,7 @@ impl Payload for Message {
             Message::BecomeLeader { .. } => "BecomeLeader",
             Message::TimeoutNow { .. } => "TimeoutNow",
             Message::Exit { .. } => "Exit",
+            Message::ClockDrift { .. } => "ClockDrift",
             Message::Repair { .. } => "Repair",
             Message::Propose { .. } => "Propose",
             Message::ReadIndex => "ReadIndex",
@@ -207,6 +214,9 @@ impl Payload for Message {
             | Message::BecomeLeader { term }
             | Message::TimeoutNow { term } => json!({"term": term}),
             Message::Exit { reason } => json!({"reason": reason}),
+            Message::ClockDrift { peer, drift_ms } => {
+                json!({"peer": **peer, "driftMs": drift_ms, "warning": "prober found high clock drift"})
+            }
             Message::Repair { file, offset, bytes } => {
                 json!({"file": file, "offset": offset, "bytes": bytes})
             }

@@ -25,6 +25,8 @@ pub(crate) enum Call {
     AppendEntries(AppendEntriesRequest<TypeConfig>),
     InstallSnapshot(InstallSnapshotRequest<TypeConfig>),
     Vote(VoteRequest<u64>),
+    /// From a candidate to whom the leader hands over.
+    TransferVote(VoteRequest<u64>),
     PreVote {
         term: u64,
         last_log_id: Option<LogId>,
@@ -119,13 +121,13 @@ pub(crate) async fn answer(
             Ok(response) => Reply::InstallSnapshot(Ok(response)),
             Err(error) => Reply::InstallSnapshot(Err(error.into_api_error()?)),
         },
-        Call::Vote(rpc) => Reply::Vote(network::vote_at(member, rpc).await.ok()?),
+        Call::Vote(rpc) => Reply::Vote(network::vote_at(member, rpc, false).await.ok()?),
+        Call::TransferVote(rpc) => Reply::Vote(network::vote_at(member, rpc, true).await.ok()?),
         Call::PreVote { term, last_log_id } => {
             Reply::PreVote(election::would_vote_at(member, term, last_log_id))
         }
         Call::TimeoutNow => {
-            // A member whose Raft has ended cannot be elected.
-            let _ = member.raft().trigger().elect().await;
+            member.campaign_for_transfer().await;
             Reply::Taken
         }
         Call::Propose(proposal) => {

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use labkit_cluster::{Cluster, TimelineEntry};
-use labkit_sim::Seed;
+use labkit_cluster::{Cluster, RaftView, TimelineEntry};
+use labkit_sim::{RecordId, Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ use crate::past::{self, History, Past};
 use crate::query::{Query, Wanted};
 use crate::report::{CheckReport, FaultReport, Report, Verdict};
 use crate::run::{Run, Watch};
-use crate::steps::Step;
+use crate::steps::{Raft, Step};
 use crate::submission::Submission;
 use crate::text::{Text, text};
 
@@ -62,6 +62,8 @@ struct State {
     hints: BTreeSet<usize>,
     setup_trouble: Vec<String>,
     faults: u32,
+    /// Time stands because messages are held.
+    stopped_for_messages: bool,
 }
 
 /// A check of a task that is done, which must go on to hold.
@@ -295,10 +297,47 @@ impl Session {
     /// Does a step and notes it for the export; returns what it printed.
     async fn act(&self, step: Step) -> Result<String, String> {
         let (_, verb) = step.verb();
-        let at = self.inner.run.now();
+        let (at, after) = self.moment();
         let printed = verb.run(&self.inner.run, &step).await.map_err(|failure| failure.error)?;
-        self.inner.recorder.note(at, step);
+        self.inner.recorder.note(at, after, step);
         Ok(printed)
+    }
+
+    /// Now, and the newest record.
+    fn moment(&self) -> (Duration, RecordId) {
+        (self.inner.run.now(), self.cluster().world().trace().last_id())
+    }
+
+    /// The store in slow motion. Time stands while messages are held.
+    pub async fn raft(&self, raft: Raft) -> Result<RaftView, String> {
+        if raft == Raft::Hold && !self.cluster().holds_messages() {
+            self.stop_for_messages().await;
+        }
+        let (at, after) = self.moment();
+        let view = raft.perform(&self.inner.run).await;
+        if view.is_ok() {
+            self.inner.recorder.note(at, after, Step { raft: Some(raft), ..Step::default() });
+        }
+        let stopped_for_them = !self.cluster().holds_messages() && {
+            let mut state = self.locked();
+            std::mem::take(&mut state.stopped_for_messages)
+        };
+        if stopped_for_them {
+            self.thaw().await;
+        }
+        self.inner.run.beat();
+        view
+    }
+
+    /// The members, and what is on the way between them.
+    pub fn raft_view(&self) -> Result<RaftView, String> {
+        self.cluster().raft_view().map_err(|error| error.to_string())
+    }
+
+    /// Stops the lab's time until the messages are let go, unless it stands already.
+    async fn stop_for_messages(&self) {
+        let stopped = self.freeze().await;
+        self.locked().stopped_for_messages = stopped;
     }
 
     /// Answers a question of the lab.

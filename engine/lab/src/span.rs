@@ -46,6 +46,32 @@ impl fmt::Display for Span {
     }
 }
 
+/// A duration, or one the other way: `10m`, `-30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offset {
+    pub by: Span,
+    pub is_back: bool,
+}
+
+impl Offset {
+    pub fn parse(text: &str) -> Result<Offset, Text> {
+        let (is_back, span) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text.strip_prefix('+').unwrap_or(text)),
+        };
+        match Span::parse(span)? {
+            Span(Duration::ZERO) => Err(text!("`{text}` is no difference", "`{text}`: 차이가 없습니다")),
+            by => Ok(Offset { by, is_back }),
+        }
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.is_back { "-" } else { "" }, self.by)
+    }
+}
+
 /// So many per second, such as `100/s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -108,6 +134,7 @@ macro_rules! text_of {
 }
 
 text_of!(Span, "duration");
+text_of!(Offset, "offset");
 text_of!(Rate, "rate");
 
 #[cfg(test)]
@@ -121,6 +148,15 @@ mod tests {
         assert_eq!(
             Span::parse("soon").unwrap_err().en,
             "`soon` is no duration; write it as `500ms`, `40s` or `1m30s`"
+        );
+        let offset = Offset::parse("-1m30s").unwrap();
+        assert!(offset.is_back && offset.by == Span::seconds(90));
+        assert_eq!(
+            (offset.to_string(), Offset::parse("+10m").unwrap().to_string()),
+            ("-1m30s".into(), "10m0s".into())
+        );
+        assert!(
+            Offset::parse("--1s").is_err() && Offset::parse("0s").is_err() && Offset::parse("-3h").is_err()
         );
         assert_eq!(Rate::parse("100/s").unwrap().interval(), Duration::from_millis(10));
         assert!(Rate::parse("0/s").is_err());

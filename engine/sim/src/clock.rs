@@ -1,6 +1,7 @@
 //! The only clock. Durations come from Tokio's timer, dates from an epoch that is added to it, so that
 //! pausing Tokio's time pauses both.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -34,6 +35,10 @@ struct Inner {
     started: Instant,
     epoch: Timestamp,
     shift_seconds: AtomicI64,
+    /// By component: how far its date is ahead of the world's.
+    skews: std::sync::Mutex<BTreeMap<String, SignedDuration>>,
+    /// Whether any is.
+    skewed: AtomicBool,
     edge_requests: AtomicUsize,
     edge_idle: Notify,
     forwarding: Mutex<()>,
@@ -66,6 +71,8 @@ impl Clock {
                 started: Instant::now(),
                 epoch,
                 shift_seconds: AtomicI64::new(0),
+                skews: std::sync::Mutex::default(),
+                skewed: AtomicBool::new(false),
                 edge_requests: AtomicUsize::new(0),
                 edge_idle: Notify::new(),
                 forwarding: Mutex::new(()),
@@ -85,9 +92,41 @@ impl Clock {
         self.inner.started.elapsed()
     }
 
-    /// The world's date: what `date` would print on its machines.
+    /// The world's date: what `date` would print on its machines. A component whose clock is skewed
+    /// ([`Clock::set_skew`]) is told the date of that clock.
     pub fn now(&self) -> Timestamp {
-        self.date_at(self.elapsed())
+        let now = self.date_at(self.elapsed());
+        if !self.inner.skewed.load(Ordering::Relaxed) {
+            return now;
+        }
+        let own = crate::tasks::current_component();
+        let skew = own.map_or(SignedDuration::ZERO, |component| self.skew(component.name()));
+        now.saturating_add(skew).expect("spans are absolute")
+    }
+
+    /// The fault: the date of a component is that far ahead of the world's, or behind. Its timers run as before. Zero
+    /// heals. It outlives the component's process, as a machine's clock does.
+    pub fn set_skew(&self, component: &str, skew: SignedDuration) {
+        let mut skews = self.skews();
+        match skew.is_zero() {
+            true => skews.remove(component),
+            false => skews.insert(component.to_owned(), skew),
+        };
+        self.inner.skewed.store(!skews.is_empty(), Ordering::Relaxed);
+    }
+
+    /// How far the date of a component is ahead of the world's.
+    pub fn skew(&self, component: &str) -> SignedDuration {
+        self.skews().get(component).copied().unwrap_or_default()
+    }
+
+    /// Whether the clock of any component is skewed.
+    pub fn is_skewed(&self) -> bool {
+        self.inner.skewed.load(Ordering::Relaxed)
+    }
+
+    fn skews(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, SignedDuration>> {
+        self.inner.skews.lock().expect("no panic happens under this lock")
     }
 
     /// The date that the world shows at `elapsed` since its start, with today's shift.
@@ -355,6 +394,29 @@ mod tests {
     fn virtual_time_does_not_freeze() {
         run(Pace::Virtual, 1, |world| async move {
             assert!(!world.clock().freeze().await && !world.clock().thaw().await);
+        });
+    }
+
+    #[test]
+    fn a_skewed_component_sees_another_date_and_the_same_timers() {
+        run(Pace::Virtual, 1, |world| async move {
+            let clock = world.clock().clone();
+            clock.set_skew("etcd2", SignedDuration::from_mins(-10));
+            let date = |name: &'static str| {
+                let (component, clock) = (world.component(name), clock.clone());
+                async move {
+                    let asked = async move {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        clock.now().to_string()
+                    };
+                    component.spawn(asked).await.unwrap()
+                }
+            };
+            assert_eq!(date("etcd1").await, "2026-01-01T00:00:01Z");
+            assert_eq!(date("etcd2").await, "2025-12-31T23:50:02Z");
+            clock.set_skew("etcd2", SignedDuration::ZERO);
+            assert_eq!(date("etcd2").await, "2026-01-01T00:00:03Z");
+            assert!(!clock.is_skewed());
         });
     }
 

@@ -23,7 +23,8 @@ pub mod world;
 
 pub use clock::{Clock, Pace};
 pub use disk::{Disk, DiskError};
-pub use network::{LinkError, Network, Rule, RuleId};
+pub use jiff::SignedDuration;
+pub use network::{Held, LinkError, Network, Rule, RuleId};
 pub use seed::{Rng, Seed};
 pub use tasks::{Component, ComponentState, caused_by, current_cause, current_component, spawn};
 pub use trace::{Payload, Record, RecordId, Trace};

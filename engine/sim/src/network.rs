@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rand::Rng as _;
+use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::seed::Rng;
 use crate::trace::{Payload, RecordId, Trace};
@@ -22,6 +24,19 @@ pub enum Rule {
     Drop { from: Option<String>, to: Option<String>, probability: f64 },
     /// A message from `from` to `to` takes that much longer. `None` matches all.
     Delay { from: Option<String>, to: Option<String>, by: Duration },
+    /// Messages among these stay on the way until [`Network::deliver_next`] lets one arrive, or the rule is removed.
+    Hold { among: BTreeSet<String> },
+}
+
+/// A message that a rule holds. One whose sender gives up is held no more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// Its record in the trace.
+    pub id: RecordId,
+    pub from: String,
+    pub to: String,
+    pub kind: String,
+    pub fields: Value,
 }
 
 /// Why a message could not be sent. A lost message gives no error: it just never arrives.
@@ -45,6 +60,21 @@ struct Inner {
     rules: BTreeMap<RuleId, Rule>,
     /// Components that are down: their ports refuse.
     down: BTreeSet<String>,
+    /// What is held, oldest first.
+    held: BTreeMap<RecordId, (Held, oneshot::Sender<()>)>,
+}
+
+/// A sender's end of a message that is held.
+struct OnTheWay<'a> {
+    network: &'a Network,
+    id: RecordId,
+    arrives: oneshot::Receiver<()>,
+}
+
+impl Drop for OnTheWay<'_> {
+    fn drop(&mut self) {
+        self.network.locked().held.remove(&self.id);
+    }
 }
 
 enum Fate {
@@ -54,7 +84,8 @@ enum Fate {
 
 impl Network {
     pub(crate) fn new(rng: Rng, trace: Trace) -> Network {
-        let inner = Inner { rng, next_rule: 0, rules: BTreeMap::new(), down: BTreeSet::new() };
+        let inner =
+            Inner { rng, next_rule: 0, rules: BTreeMap::new(), down: BTreeSet::new(), held: BTreeMap::new() };
         Network { inner: Arc::new(Mutex::new(inner)), trace }
     }
 
@@ -66,8 +97,31 @@ impl Network {
         id
     }
 
+    /// Removes a rule. What it held arrives, in its order.
     pub fn remove(&self, rule: RuleId) {
-        self.locked().rules.remove(&rule);
+        let mut inner = self.locked();
+        inner.rules.remove(&rule);
+        let freed: Vec<RecordId> = inner
+            .held
+            .iter()
+            .filter(|(_, (held, _))| !inner.holds(&held.from, &held.to))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in freed {
+            inner.arrive(id);
+        }
+    }
+
+    /// What is held now, oldest first.
+    pub fn held(&self) -> Vec<Held> {
+        self.locked().held.values().map(|(held, _)| held.clone()).collect()
+    }
+
+    /// Lets the oldest message that is held arrive.
+    pub fn deliver_next(&self) -> Option<Held> {
+        let mut inner = self.locked();
+        let id = *inner.held.keys().next()?;
+        inner.arrive(id)
     }
 
     /// Whether `name` refuses connections because it was killed.
@@ -93,8 +147,15 @@ impl Network {
         if self.is_down(to) {
             return Err(LinkError::Refused { to: to.to_owned() });
         }
-        let fate = self.locked().fate(from, to);
+        let (fate, is_held) = {
+            let mut inner = self.locked();
+            (inner.fate(from, to), inner.holds(from, to))
+        };
+        let shown = is_held.then(|| (payload.kind().to_owned(), payload.fields()));
         let id = self.trace.record(from, to, payload);
+        if let (Some((kind, fields)), Fate::Arrives(_)) = (shown, &fate) {
+            self.hold(Held { id, from: from.to_owned(), to: to.to_owned(), kind, fields }).await;
+        }
         self.suffer(fate).await;
         if self.is_down(to) {
             return Err(LinkError::Refused { to: to.to_owned() });
@@ -112,6 +173,14 @@ impl Network {
         Ok(())
     }
 
+    async fn hold(&self, held: Held) {
+        let (sender, arrives) = oneshot::channel();
+        let mut on_the_way = OnTheWay { network: self, id: held.id, arrives };
+        self.locked().held.insert(held.id, (held, sender));
+        // The sender goes only with the network.
+        let _ = (&mut on_the_way.arrives).await;
+    }
+
     async fn suffer(&self, fate: Fate) {
         match fate {
             Fate::Arrives(Duration::ZERO) => {}
@@ -126,6 +195,22 @@ impl Network {
 }
 
 impl Inner {
+    /// Whether a rule holds what is sent so.
+    fn holds(&self, from: &str, to: &str) -> bool {
+        let holds = |rule: &Rule| match rule {
+            Rule::Hold { among } => among.contains(from) && among.contains(to),
+            _ => false,
+        };
+        self.rules.values().any(holds)
+    }
+
+    fn arrive(&mut self, id: RecordId) -> Option<Held> {
+        let (held, arrives) = self.held.remove(&id)?;
+        // Its sender may have given up at this moment.
+        let _ = arrives.send(());
+        Some(held)
+    }
+
     fn fate(&mut self, from: &str, to: &str) -> Fate {
         let matches = |name: &Option<String>, actual: &str| name.as_deref().is_none_or(|name| name == actual);
         let mut delay = Duration::ZERO;
@@ -149,6 +234,7 @@ impl Inner {
                         delay += *by;
                     }
                 }
+                Rule::Hold { .. } => {}
             }
         }
         Fate::Arrives(delay)
@@ -194,6 +280,39 @@ mod tests {
             assert!(send("kubectl", "etcd1").await);
             network.remove(rule);
             assert!(send("etcd1", "etcd2").await);
+        });
+    }
+
+    #[test]
+    fn what_is_held_arrives_one_by_one_or_when_the_rule_goes() {
+        run(Pace::Virtual, 1, |world| async move {
+            let network = world.network().clone();
+            let among = BTreeSet::from(["etcd1".to_owned(), "etcd2".to_owned()]);
+            let rule = network.add(Rule::Hold { among });
+            let sender = world.component("sender");
+            let arrived = Arc::new(Mutex::new(Vec::new()));
+            for (number, patience) in [(1, 60), (2, 60), (3, 1), (4, 60)] {
+                let (network, arrived) = (network.clone(), arrived.clone());
+                sender.spawn(async move {
+                    let sent = network.transmit("etcd1", "etcd2", Ping);
+                    if tokio::time::timeout(Duration::from_secs(patience), sent).await.is_ok() {
+                        arrived.lock().unwrap().push(number);
+                    }
+                });
+            }
+            world.settle().await;
+            network.transmit("kubectl", "etcd1", Ping).await.unwrap();
+            assert_eq!(network.held().len(), 4);
+            assert_eq!(network.deliver_next().unwrap().kind, "Ping");
+            world.settle().await;
+            assert_eq!(*arrived.lock().unwrap(), [1]);
+            assert_eq!(world.clock().elapsed(), Duration::ZERO, "no time has passed");
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert_eq!(network.held().len(), 2, "one sender has given up");
+            network.remove(rule);
+            world.settle().await;
+            assert_eq!(*arrived.lock().unwrap(), [1, 2, 4]);
+            assert!(network.held().is_empty() && network.deliver_next().is_none());
         });
     }
 

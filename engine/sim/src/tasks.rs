@@ -225,6 +225,7 @@ impl<F: Future> Future for Scoped<F> {
                 return Poll::Pending;
             }
         }
+        this.context.component.world().count_poll();
         let task = this.context.clone();
         let future = this.future.as_mut().expect("a finished task is not polled");
         let polled =

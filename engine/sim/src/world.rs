@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::runtime::RngSeed;
@@ -27,7 +28,14 @@ struct Inner {
     trace: Trace,
     network: OnceLock<Network>,
     registry: Mutex<Registry>,
+    /// How often tasks of components were polled.
+    polls: AtomicU64,
 }
+
+/// After so many turns in which no task had anything to do, none will without time or the outside.
+const QUIET_TURNS: u32 = 3;
+/// A world that is busy for so many turns is not waited for: somebody outside keeps it busy.
+const SETTLING_TURNS_MAX: u32 = 100_000;
 
 #[derive(Debug, Default)]
 struct Registry {
@@ -72,8 +80,8 @@ impl World {
         let trace = Trace::new(clock.clone());
         let seed = Seed(seed);
         let network = Network::new(seed.stream("network"), trace.clone());
-        let inner =
-            Inner { clock, seed, trace, network: OnceLock::from(network), registry: Mutex::default() };
+        let (network, registry) = (OnceLock::from(network), Mutex::default());
+        let inner = Inner { clock, seed, trace, network, registry, polls: AtomicU64::new(0) };
         World { inner: Arc::new(inner) }
     }
 
@@ -112,6 +120,27 @@ impl World {
     /// The disk of that name; an empty one when it is asked for the first time.
     pub fn disk(&self, name: &str) -> Disk {
         self.locked().disks.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Waits until all that can run has run. No time passes meanwhile where it does not pass by itself.
+    pub async fn settle(&self) {
+        let observer = self.component("observer");
+        let world = self.clone();
+        let settled = observer.spawn(async move {
+            let (mut quiet, mut turns) = (0, 0);
+            while quiet < QUIET_TURNS && turns < SETTLING_TURNS_MAX {
+                let before = world.inner.polls.load(Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                // Its own turn counts, too.
+                let alone = world.inner.polls.load(Ordering::Relaxed) == before + 1;
+                (quiet, turns) = (if alone { quiet + 1 } else { 0 }, turns + 1);
+            }
+        });
+        settled.await.expect("it only waits");
+    }
+
+    pub(crate) fn count_poll(&self) {
+        self.inner.polls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Panics of components so far, as `component: message`. Any is a bug of the engine.

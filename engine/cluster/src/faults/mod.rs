@@ -1,6 +1,7 @@
 //! Faults: one file each, one line in the list. A fault acts on links, components, disks and machines; the
 //! components do not know of it.
 
+mod clock;
 mod disk;
 mod kill;
 mod link;
@@ -9,6 +10,7 @@ mod power;
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use labkit_sim::{Disk, RuleId};
 
 use crate::cluster::{BootError, Cluster};
@@ -38,6 +40,8 @@ pub enum Fault {
     FullDisk(String),
     /// Flips a byte in the midst of a member's log on its disk, which shows at its next start.
     CorruptByte(String),
+    /// Sets the date of a component that far ahead of everybody else's, or behind.
+    ClockSkew { target: String, by: SignedDuration },
 }
 
 /// Why a fault, or a stop or start, did not happen. The text says what to name instead.
@@ -84,6 +88,7 @@ enum Remedy {
     FastDisk(Disk),
     FreeDisk(Disk),
     MendByte { disk: Disk, file: String, offset: usize },
+    SetClock(String),
 }
 
 impl Cluster {
@@ -101,6 +106,7 @@ impl Cluster {
             Fault::SlowDisk { target, by } => disk::inject_slow(self, target, *by)?,
             Fault::FullDisk(target) => disk::inject_full(self, target)?,
             Fault::CorruptByte(target) => disk::inject_corrupt(self, target)?,
+            Fault::ClockSkew { target, by } => clock::inject(self, target, *by)?,
         };
         Ok(Injected { target, at, cluster: self.clone(), remedy })
     }
@@ -133,10 +139,11 @@ impl Cluster {
         {
             return etcd.leader().map(Target::Etcd).ok_or(FaultError::NoLeader);
         }
-        let found = self.inner.targets.iter().find(|target| target.is_called(text));
+        let targets = self.targets();
+        let found = targets.iter().find(|target| target.is_called(text));
         found.cloned().ok_or_else(|| {
             let roles = self.inner.etcd.iter().map(|_| "etcd/leader".to_owned());
-            let known = roles.chain(self.inner.targets.iter().map(Target::to_string)).collect();
+            let known = roles.chain(targets.iter().map(Target::to_string)).collect();
             FaultError::UnknownTarget { target: text.to_owned(), known }
         })
     }
@@ -184,6 +191,7 @@ impl Injected {
             Remedy::FastDisk(disk) => disk.set_sync_delay(Duration::ZERO),
             Remedy::FreeDisk(disk) => disk.set_full(false),
             // A segment that was removed since took the byte along.
+            Remedy::SetClock(component) => cluster.world().clock().set_skew(&component, SignedDuration::ZERO),
             Remedy::MendByte { disk, file, offset } => drop(disk.corrupt(&file, offset)),
         }
         Ok(())

@@ -45,6 +45,11 @@ impl Bench {
         tokio::time::timeout(Duration::from_secs(10), kv.put(put)).await.expect("in time").unwrap();
     }
 
+    async fn metrics(&self) -> String {
+        let answer = self.say(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        String::from_utf8(answer).unwrap()
+    }
+
     /// What comes back for these bytes, until the server closes or has been silent for a while.
     async fn say(&self, bytes: &[u8]) -> Vec<u8> {
         let mut socket = TcpStream::connect(&self.address).await.unwrap();
@@ -104,6 +109,19 @@ fn a_request_that_is_too_large_is_refused_in_words_that_clients_know() {
         let refused = put(3_000_000).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
         assert_eq!(refused.message(), "grpc: received message larger than max (3000008 vs. 2097152)");
+        let put = |code: &str| {
+            format!(
+                "{{grpc_code=\"{code}\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"}} 1\n"
+            )
+        };
+        let metrics = bench.metrics().await;
+        for code in ["OK", "InvalidArgument", "ResourceExhausted"] {
+            assert!(metrics.contains(&put(code)), "{code}: {metrics}");
+        }
+        assert!(metrics.contains("grpc_server_started_total{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 3\n"));
+        assert!(metrics.contains(
+            "etcd_server_client_requests_total{client_api_version=\"unknown\",type=\"unary\"} 3\n"
+        ));
         bench.serves().await;
     });
 }
@@ -125,6 +143,9 @@ fn a_request_that_is_no_message_is_refused() {
         let codec = tonic_prost::ProstCodec::<pb::MemberRemoveRequest, pb::RangeResponse>::default();
         let refused = grpc.unary(tonic::Request::new(request), path, codec).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::Unimplemented, "{refused}");
+        let told = "grpc_server_handled_total{grpc_code=\"Internal\",grpc_method=\"Range\"";
+        let metrics = bench.metrics().await;
+        assert!(metrics.contains(told) && !metrics.contains("Nonsense"), "{metrics}");
         bench.serves().await;
     });
 }
@@ -214,6 +235,17 @@ fn a_snapshot_that_nobody_reads_to_its_end_is_dropped() {
             assert!(parts.message().await.unwrap().unwrap().remaining_bytes > 0);
         }
         bench.serves().await;
+        let told = "grpc_server_handled_total{grpc_code=\"Canceled\",grpc_method=\"Snapshot\",\
+            grpc_service=\"etcdserverpb.Maintenance\",grpc_type=\"server_stream\"} 20\n";
+        let mut metrics = String::new();
+        for _ in 0..100 {
+            metrics = bench.metrics().await;
+            if metrics.contains(told) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(metrics.contains(told), "{metrics}");
         let grown = resident_bytes().saturating_sub(before);
         assert!(grown < 150 << 20, "{grown} bytes are kept");
     });

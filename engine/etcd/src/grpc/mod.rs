@@ -5,6 +5,7 @@
 //!   service.
 //! - [`session`]: what locks and elections are made of.
 //! - [`observe`]: `/health`, `/version` and `/metrics` on the same port.
+//! - `calls`: what was called and how it ended, for `/metrics`.
 //! - [`wire`]: between the wire's messages and [`crate::api`].
 //! - [`authority`]: lets old clients in.
 //! - [`fuzz`]: what the fuzz target calls.
@@ -12,6 +13,7 @@
 
 mod auth;
 mod authority;
+mod calls;
 mod client;
 mod cluster;
 mod election;
@@ -41,6 +43,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
+pub(crate) use calls::Calls;
 pub use client::{BadEndpoints, Client, ClientTls, Endpoints, Watcher};
 
 use crate::api::{Answer, Request};
@@ -142,7 +145,14 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endp
         async move {
             match observe::answer(&endpoint, &request).await {
                 Some(response) => Ok(response),
-                None => grpc.call(request).await.map(in_go_words),
+                None => {
+                    let call = calls::Call::begin(&endpoint.member, &request);
+                    let answered = grpc.call(request).await.map(in_go_words);
+                    answered.map(|response| match call {
+                        Some(call) => call.answered(response),
+                        None => response,
+                    })
+                }
             }
         }
     });

@@ -274,5 +274,18 @@ fn metrics(endpoint: &Endpoint) -> String {
         // Writing to a string cannot fail.
         let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{labels} {value}\n");
     }
+    let head = |out: &mut String, name: &str, help: &str| {
+        let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} histogram\n");
+    };
+    if let Some(syncs) = member.syncs() {
+        let name = "etcd_disk_wal_fsync_duration_seconds";
+        head(&mut out, name, "The latency distributions of fsync called by WAL.");
+        syncs.write(name, "", &mut out);
+    }
+    let name = "etcd_network_peer_round_trip_time_seconds";
+    head(&mut out, name, "Round-Trip-Time histogram between peers");
+    counters.round_trips.write(name, &mut out);
+    counters.calls.write_clients(&mut out);
+    counters.calls.write(&mut out);
     out
 }

@@ -1,5 +1,6 @@
 //! Whom a member takes for the leader, and how it knows.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use labkit_sim::Rng;
@@ -66,7 +67,35 @@ impl Member {
         }
     }
 
-    /// Stops this leader from beating and appending, or lets it go on.
+    /// Stands for election at once: the leader hands over.
+    pub async fn campaign_for_transfer(&self) {
+        if self.is_elected() || !self.voters().contains(&self.id) {
+            return;
+        }
+        self.transfer_term.store(self.term() + 1, Ordering::Relaxed);
+        // A member whose Raft has ended cannot be elected.
+        let _ = self.raft().trigger().elect().await;
+    }
+
+    /// Whether this member stands in that term because the leader hands over to it.
+    pub fn is_transfer(&self, term: u64) -> bool {
+        self.transfer_term.load(Ordering::Relaxed) == term
+    }
+
+    /// Waits until a follower has all of the leader's log.
+    pub async fn wait_caught_up(&self, follower: u64) {
+        let mut all = self.engine().all.clone();
+        let has_all = |metrics: &openraft::RaftMetrics<u64, crate::raft::Node>| {
+            let matched = metrics.replication.as_ref().and_then(|of| of.get(&follower).copied().flatten());
+            metrics.replication.is_none() || matched.map(|id| id.index) >= metrics.last_log_index
+        };
+        // Raft that has ended hands nothing over, and who waits has a deadline.
+        if all.wait_for(has_all).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops this leader from appending, or lets it go on.
     pub fn set_hands_over(&self, hands_over: bool) {
         self.hands_over.send_replace(hands_over);
     }
@@ -79,9 +108,6 @@ impl Member {
     /// One tick; true when it is time to stand for election.
     pub async fn tick(&self) -> bool {
         let stands = if self.is_elected() {
-            if *self.hands_over.borrow() {
-                return false;
-            }
             if !self.is_alone() {
                 // Fails only when Raft has ended, and then there is nothing to beat for.
                 let _ = self.raft().trigger().heartbeat().await;

@@ -17,7 +17,7 @@ use openraft::{RaftMetrics, ServerState};
 use rand::RngCore;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use counters::Counters;
+pub(crate) use counters::{Counters, Histogram, of_syncs};
 pub(crate) use leadership::{Leader, timed_out};
 pub(crate) use tokens::Tokens;
 
@@ -27,6 +27,7 @@ use crate::election::Timer;
 use crate::lease::Countdown;
 use crate::mvcc::store::Dump;
 use crate::mvcc::{Store, WatchId, Watchers};
+use crate::raft::log::Gauges;
 use crate::raft::machine::Applied;
 use crate::raft::{LogId, Membership, Node, Proposal, Raft};
 
@@ -40,12 +41,16 @@ pub(crate) struct Member {
     cluster_id: u64,
     election_timeout: Duration,
     pub started_at: Duration,
-    /// Set while leadership is handed over: no heartbeat, no new entry.
+    /// Set while leadership is handed over: no new entry.
     hands_over: watch::Sender<bool>,
+    /// The term in which this member stands because the leader hands over to it; 0 for none.
+    transfer_term: AtomicU64,
     exits: mpsc::UnboundedSender<Exit>,
     pub counters: Counters,
     /// Set as soon as Raft has read the disk.
     raft: OnceLock<Engine>,
+    /// How the member's log is.
+    log: OnceLock<Arc<Gauges>>,
     /// Proposals that wait to share an entry; not set where each has its own.
     pub queue: OnceLock<mpsc::UnboundedSender<Proposal>>,
     state: Mutex<State>,
@@ -108,9 +113,11 @@ impl Member {
             election_timeout: config.election_timeout,
             started_at: world.clock().elapsed(),
             hands_over: watch::Sender::new(false),
+            transfer_term: AtomicU64::new(0),
             exits,
             counters: Counters::default(),
             raft: OnceLock::new(),
+            log: OnceLock::new(),
             queue: OnceLock::new(),
             state: Mutex::new(state),
             timer: Mutex::new(timer),
@@ -122,7 +129,8 @@ impl Member {
         }
     }
 
-    pub fn set_raft(&self, raft: Raft) {
+    pub fn set_raft(&self, raft: Raft, log: Arc<Gauges>) {
+        self.log.set(log).expect("a member's Raft is started once");
         let engine = Engine { server: raft.server_metrics(), all: raft.metrics(), raft };
         self.raft.set(engine).expect("a member's Raft is started once");
     }
@@ -141,6 +149,17 @@ impl Member {
 
     pub fn term(&self) -> u64 {
         self.raft.get().map_or(0, |engine| engine.server.borrow().vote.leader_id.term)
+    }
+
+    /// The index up to which this member knows the log to be committed.
+    pub fn commit_index(&self) -> u64 {
+        self.log.get().map_or(0, |log| log.commit_index())
+    }
+
+    /// How long the syncs of its log took.
+    #[cfg(feature = "grpc")]
+    pub fn syncs(&self) -> Option<&Histogram> {
+        self.log.get().map(|log| &log.syncs)
     }
 
     pub fn last_log_id(&self) -> Option<LogId> {
@@ -195,6 +214,17 @@ impl Member {
     /// Whether Raft has elected this member, be it cut off since or not.
     pub fn is_elected(&self) -> bool {
         self.raft.get().is_some_and(|engine| engine.server.borrow().state == ServerState::Leader)
+    }
+
+    /// What Raft has this member for.
+    pub fn role(&self) -> &'static str {
+        match self.metrics().state {
+            ServerState::Leader => "leader",
+            ServerState::Candidate => "candidate",
+            ServerState::Learner => "learner",
+            ServerState::Follower => "follower",
+            ServerState::Shutdown => "down",
+        }
     }
 
     pub fn header(&self) -> ResponseHeader {

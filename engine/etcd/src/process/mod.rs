@@ -14,13 +14,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use labkit_sim::World;
-use ring::digest;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::client::Client;
 use crate::cluster::{Cluster, Etcd, EtcdConfig, Exit, ExitReason, Peer, StartError};
 use crate::grpc;
+use crate::ids::{self, urls_text};
 use crate::raft::Node;
 use crate::raft::log::Log;
 use crate::server;
@@ -230,12 +230,12 @@ fn founders(config: &MemberConfig) -> Option<(BTreeMap<u64, Node>, u64)> {
         return None;
     }
     let node = |(name, urls): (&String, &Vec<String>)| {
-        let id = hash([urls_text(urls).as_bytes(), config.initial_cluster_token.as_bytes()].concat());
+        let id = ids::member_id(urls, &config.initial_cluster_token, None);
         (id, Node { name: name.clone(), peer_urls: urls.clone() })
     };
     let founders: BTreeMap<u64, Node> = config.initial_cluster.iter().map(node).collect();
-    let ids: Vec<u8> = founders.keys().flat_map(|id| id.to_be_bytes()).collect();
-    Some((founders, hash(ids)))
+    let cluster_id = ids::cluster_id(founders.keys().copied());
+    Some((founders, cluster_id))
 }
 
 fn found(config: &MemberConfig) -> Result<Identified, ProcessError> {
@@ -268,17 +268,4 @@ async fn join(
         return Ok(Identified { id: *id, cluster_id, founders: BTreeMap::new() });
     }
     Err(ProcessError::NobodyToJoin(others.join(",")))
-}
-
-fn urls_text(urls: &[String]) -> String {
-    let mut urls = urls.to_vec();
-    urls.sort();
-    urls.concat()
-}
-
-/// The first eight bytes of the SHA-1, which is what ids are upstream; nothing rests on its strength.
-fn hash(bytes: impl AsRef<[u8]>) -> u64 {
-    let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes.as_ref());
-    let first = hash.as_ref().first_chunk().expect("a SHA-1 has 20 bytes");
-    u64::from_be_bytes(*first)
 }

@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use openraft::storage::{LogFlushed, RaftLogReader, RaftLogStorage};
 use openraft::{LogState, OptionalSend, StorageError, StorageIOError, Vote};
+use tokio::time::Instant;
 
 use super::{Entry, LogId, Node, TypeConfig};
+use crate::member::{Histogram, of_syncs};
 use crate::wal::{Disk, Identity, Replayed, Torn, Wal, WalError};
 
 /// A handle to a member's log. Clones share it.
@@ -17,6 +20,22 @@ use crate::wal::{Disk, Identity, Replayed, Torn, Wal, WalError};
 pub(crate) struct Log {
     disk: Disk,
     inner: Arc<Mutex<Inner>>,
+    gauges: Arc<Gauges>,
+}
+
+/// What others may know of a log without holding its disk.
+#[derive(Debug)]
+pub(crate) struct Gauges {
+    commit_index: AtomicU64,
+    /// How long its syncs took.
+    pub syncs: Histogram,
+}
+
+impl Gauges {
+    /// The index up to which the member knows the log to be committed.
+    pub fn commit_index(&self) -> u64 {
+        self.commit_index.load(Ordering::Relaxed)
+    }
 }
 
 #[derive(Debug)]
@@ -65,7 +84,10 @@ impl Log {
         }
         inner.wal.write()?;
         disk.sync(&inner.wal.file()).await?;
-        Ok(Found { log: Log { disk, inner: Arc::new(Mutex::new(inner)) }, torn })
+        let commit_index = AtomicU64::new(inner.wal.committed.map_or(0, |id| id.index));
+        let gauges = Arc::new(Gauges { commit_index, syncs: of_syncs() });
+        let log = Log { disk, inner: Arc::new(Mutex::new(inner)), gauges };
+        Ok(Found { log, torn })
     }
 
     #[cfg(test)]
@@ -84,7 +106,7 @@ impl Log {
             inner.wal.is_full().then(|| inner.wal.file())
         };
         if let Some(full) = full {
-            self.disk.sync(&full).await?;
+            self.sync(&full).await?;
             let mut inner = self.locked();
             let next = inner.next_index();
             inner.wal.begin_segment(next);
@@ -102,7 +124,18 @@ impl Log {
 
     async fn write_through(&self, change: impl FnOnce(&mut Inner)) -> Result<(), WalError> {
         let file = self.write(change)?;
-        self.disk.sync(&file).await
+        self.sync(&file).await
+    }
+
+    async fn sync(&self, file: &str) -> Result<(), WalError> {
+        let began = Instant::now();
+        self.disk.sync(file).await?;
+        self.gauges.syncs.observe(began.elapsed());
+        Ok(())
+    }
+
+    pub fn gauges(&self) -> Arc<Gauges> {
+        self.gauges.clone()
     }
 }
 
@@ -187,6 +220,7 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     /// Not synced: what is lost of it, the leader tells again.
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError<u64>> {
+        self.gauges.commit_index.store(committed.map_or(0, |id| id.index), Ordering::Relaxed);
         self.write(|inner| inner.wal.committed(committed)).map(drop).map_err(failed)
     }
 
@@ -235,7 +269,7 @@ impl RaftLogStorage<TypeConfig> for Log {
         };
         let file = self.write(purged).map_err(failed)?;
         if self.locked().wal.has_spent_segments() {
-            self.disk.sync(&file).await.map_err(failed)?;
+            self.sync(&file).await.map_err(failed)?;
             self.locked().wal.remove_spent_segments().map_err(failed)?;
         }
         Ok(())

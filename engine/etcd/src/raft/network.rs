@@ -1,17 +1,18 @@
 //! openraft's messages over the world's links.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use labkit_sim::caused_by;
-use openraft::EntryPayload;
 use openraft::error::{InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError};
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     VoteRequest, VoteResponse,
 };
+use openraft::{CommittedLeaderId, EntryPayload};
 
-use super::{Entry, Node, TypeConfig};
+use super::{Entry, LogId, Node, TypeConfig};
 use crate::cluster::Cluster;
 use crate::error::EtcdError;
 use crate::member::Member;
@@ -96,10 +97,11 @@ impl RaftNetwork<TypeConfig> for Link {
             heartbeat,
         };
         let cause = rpc.entries.iter().find_map(cause_of);
+        let began = self.member.now();
         let leader = self.member.id;
         if self.cluster.is_distributed() {
             let response = self.append_elsewhere(rpc).await;
-            return self.appended(response, commit).await;
+            return self.appended(response, commit, began).await;
         }
         let append = |peer: Arc<Member>| async move { append_at(&peer, leader, rpc).await };
         let answer = |response: &AppendEntriesResponse<u64>| match response {
@@ -109,7 +111,7 @@ impl RaftNetwork<TypeConfig> for Link {
             response => Message::AppendEntriesResponse { term, success: !response.is_conflict(), heartbeat },
         };
         let response = caused_by(cause, self.call(request, append, answer)).await;
-        self.appended(response, commit).await
+        self.appended(response, commit, began).await
     }
 
     async fn install_snapshot(
@@ -142,13 +144,15 @@ impl RaftNetwork<TypeConfig> for Link {
         _: RPCOption,
     ) -> Result<VoteResponse<u64>, Failed<RaftError<u64>>> {
         let request = Message::Vote { term: rpc.vote.leader_id.term, last_index: index_of(rpc.last_log_id) };
+        let transfer = self.member.is_transfer(rpc.vote.leader_id.term);
         if self.cluster.is_distributed() {
-            return match self.cluster.ask(&self.member, self.target, Call::Vote(rpc)).await {
+            let call = if transfer { Call::TransferVote(rpc) } else { Call::Vote(rpc) };
+            return match self.cluster.ask(&self.member, self.target, call).await {
                 Some(Reply::Vote(response)) => Ok(response),
                 _ => Err(unreachable()),
             };
         }
-        let vote = |peer: Arc<Member>| async move { vote_at(&peer, rpc).await };
+        let vote = |peer: Arc<Member>| async move { vote_at(&peer, rpc, transfer).await };
         let answer = |response: &VoteResponse<u64>| Message::VoteResponse {
             term: response.vote.leader_id.term,
             granted: response.vote_granted,
@@ -213,10 +217,15 @@ impl Link {
         &self,
         response: Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>>,
         commit: u64,
+        began: Duration,
     ) -> Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>> {
         match &response {
             Ok(AppendEntriesResponse::HigherVote(_)) => {}
-            Ok(_) => self.member.heard_from_follower(self.target, Some(commit)),
+            Ok(_) => {
+                let took = self.member.now().saturating_sub(began);
+                self.member.counters.round_trips.observe(self.target, took);
+                self.member.heard_from_follower(self.target, Some(commit));
+            }
             Err(_) => self.back_off().await,
         }
         response
@@ -251,11 +260,26 @@ pub(crate) async fn install_at(
     Ok(response)
 }
 
-/// At a voter: gives its vote, or not.
+/// At a voter: gives its vote, or not. The leader's lease does not stand in the way of one to whom the leader hands
+/// over (`campaignTransfer`).
 pub(crate) async fn vote_at(
     member: &Member,
     rpc: VoteRequest<u64>,
+    transfer: bool,
 ) -> Result<VoteResponse<u64>, RaftError<u64>> {
+    if transfer {
+        // openraft knows no such votes. But a leader that is not known to have won has no lease: so the voter learns of
+        // the new term first, and then judges the candidate's log as ever. What tells it is an AppendEntries that it
+        // refuses once it has taken note of the term, because it follows on an entry that nobody has.
+        let nowhere = LogId::new(CommittedLeaderId::new(rpc.vote.leader_id.term, 0), u64::MAX - 1);
+        let news = AppendEntriesRequest {
+            vote: rpc.vote,
+            prev_log_id: Some(nowhere),
+            entries: Vec::new(),
+            leader_commit: None,
+        };
+        member.raft().append_entries(news).await?;
+    }
     let response = member.raft().vote(rpc).await?;
     if response.vote_granted {
         member.granted_a_vote();

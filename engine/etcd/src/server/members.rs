@@ -15,6 +15,7 @@ use crate::admin::{MemberChange, MemberChangeResponse};
 use crate::api::{Answer, MemberInfo, Request, Response, ResponseHeader};
 use crate::cluster::Cluster;
 use crate::error::EtcdError;
+use crate::ids;
 use crate::member::Member;
 use crate::payload::{self, Message, deliver};
 use crate::peer::{Call, Reply};
@@ -108,9 +109,8 @@ impl Server {
         Some(changed)
     }
 
-    /// Hands leadership over: the leader falls silent until its followers have forgotten it, then lets the
-    /// chosen one stand. openraft has no transfer of its own, so this takes about an election timeout, where
-    /// etcd's takes a round trip.
+    /// Hands leadership over: the leader appends nothing new until the chosen one has the whole log, then tells it to
+    /// stand at once.
     pub(super) async fn move_leader(&self, target: u64) -> Answer {
         if self.member.leader().id != Some(self.member.id) {
             return Err(EtcdError::NotLeader);
@@ -128,10 +128,25 @@ impl Server {
     }
 
     async fn hand_leadership_to(&self, target: u64) -> Result<(), EtcdError> {
-        tokio::time::sleep(crate::raft::lease(&self.cluster.config) + Duration::from_millis(5)).await;
+        // As in etcd, an attempt lasts an election timeout: then writes go on. Whoever asked waits for longer.
+        let attempt = tokio::time::timeout(self.cluster.config.election_timeout, async {
+            self.member.wait_caught_up(target).await;
+            self.tell_to_stand(target).await;
+            self.wait_handed().await
+        });
+        match attempt.await {
+            Ok(handed) => handed,
+            Err(_elapsed) => {
+                self.member.set_hands_over(false);
+                self.wait_handed().await
+            }
+        }
+    }
+
+    async fn tell_to_stand(&self, target: u64) {
         if self.cluster.is_distributed() {
             self.cluster.ask(&self.member, target, Call::TimeoutNow).await;
-            return self.wait_handed().await;
+            return;
         }
         let name = self.cluster.name_of(target);
         let message = Message::TimeoutNow { term: self.member.term() };
@@ -139,13 +154,11 @@ impl Server {
         if let Ok(sent) = deliver(network, &self.member.name, &name, &message).await
             && let Some(peer) = self.cluster.running(target)
         {
-            let raft = peer.raft().clone();
+            let candidate = peer.clone();
             drop(peer.component.spawn(caused_by(Some(sent), async move {
-                // A member whose Raft has ended cannot be elected.
-                let _ = raft.trigger().elect().await;
+                candidate.campaign_for_transfer().await;
             })));
         }
-        self.wait_handed().await
     }
 
     async fn wait_handed(&self) -> Result<(), EtcdError> {
@@ -220,7 +233,7 @@ async fn plan(
             if learner && members.iter().filter(|one| one.is_learner).count() >= LEARNERS_MAX {
                 return Err(EtcdError::TooManyLearners);
             }
-            let id = member.component.random(rand::RngCore::next_u64);
+            let id = ids::member_id(&peer_urls, "", Some(cluster.world.clock().now().as_second()));
             cluster.expect_peer(id, &peer_urls);
             let nodes = BTreeMap::from([(id, Node { name: String::new(), peer_urls })]);
             Ok((id, if learner { ChangeMembers::AddNodes(nodes) } else { ChangeMembers::AddVoters(nodes) }))

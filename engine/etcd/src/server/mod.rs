@@ -1,9 +1,11 @@
 //! What a member does with a request of a client. Counterpart of `etcdserver/v3_server.go`.
 
 mod auth;
+mod compactor;
 mod leases;
 mod maintenance;
 mod members;
+mod prober;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use labkit_sim::{caused_by, current_cause};
 use tokio::sync::{Semaphore, mpsc};
 
 pub(crate) use auth::asker;
+pub(crate) use compactor::compact_by_itself;
 pub(crate) use leases::expire_leases;
 #[cfg(feature = "grpc")]
 pub(crate) use leases::lease_at;
@@ -20,6 +23,7 @@ pub(crate) use maintenance::status;
 #[cfg(feature = "grpc")]
 pub(crate) use members::change_as_leader;
 pub(crate) use members::publish;
+pub(crate) use prober::compare_clocks;
 
 use crate::admin::AuthRequest;
 use crate::api::{

@@ -165,17 +165,92 @@ fn leadership_moves_and_no_write_is_lost_on_the_way() {
             let client = etcd.client_of_member("etcdctl", &old);
             assert_eq!(client.move_leader(7).await, Err(EtcdError::BadLeaderTransferee));
             let writer = etcd.client_of_member("etcdctl", &target);
-            let written = async {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                put(&writer, "k", "v").await
-            };
-            let (moved, written) = tokio::join!(client.move_leader(id), written);
+            let began = world.clock().elapsed();
+            let (written, moved) = tokio::join!(biased; put(&writer, "k", "v"), client.move_leader(id));
             moved.unwrap();
             written.unwrap();
+            let took = world.clock().elapsed() - began;
+            assert!(took <= Duration::from_millis(100), "seed {seed}: {took:?}, not an election timeout");
             assert_eq!(etcd.leader(), Some(target), "seed {seed}");
             assert_eq!(get(&client, "k").await, Ok(Some("v".to_owned())));
             let terms: BTreeSet<u64> = etcd.members().iter().map(|member| member.term).collect();
             assert_eq!(terms, BTreeSet::from([3]), "one election did it");
+        });
+    }
+}
+
+#[test]
+fn history_is_compacted_by_itself_by_age_or_by_number() {
+    let run = |auto_compaction, wait: u64| {
+        virtually(3, |world| async move {
+            let config =
+                EtcdConfig { members: 3, auto_compaction: Some(auto_compaction), ..EtcdConfig::default() };
+            let etcd = Etcd::boot(&world, config).await;
+            let client = etcd.client("etcdctl");
+            for number in 0..120 {
+                put(&client, "k", &number.to_string()).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            let mut oldest = 0;
+            for revision in 1..=121 {
+                let read = RangeRequest { revision, ..RangeRequest::key("k") };
+                if client.range(read).await.is_ok() {
+                    oldest = revision;
+                    break;
+                }
+            }
+            oldest
+        })
+    };
+    // Ten minutes of a write every five seconds: at the end the last five minutes are kept, give or take a look.
+    let oldest = run(labkit_etcd::AutoCompaction::Periodic(Duration::from_secs(300)), 0);
+    assert!((50..=66).contains(&oldest), "{oldest}");
+    let oldest = run(labkit_etcd::AutoCompaction::Revision(20), 1);
+    assert_eq!(oldest, 101);
+}
+
+#[test]
+fn leadership_does_not_move_to_who_cannot_take_it_and_writes_go_on() {
+    virtually(4, |world| async move {
+        let etcd = boot(&world, 3).await;
+        let old = etcd.leader().unwrap();
+        let target = follower(&etcd);
+        let id = id_of(&etcd, &target);
+        etcd.pause(&target).unwrap();
+        let client = etcd.client_of_member("etcdctl", &old);
+        let writer = etcd.client_of_member("etcdctl", &old);
+        let moving = client.move_leader(id);
+        let (moved, written) = tokio::join!(biased; moving, put(&writer, "k", "v"));
+        assert!(moved.is_err(), "{moved:?}");
+        written.unwrap();
+        assert_eq!(etcd.leader(), Some(old));
+    });
+}
+
+#[test]
+fn leadership_moves_back_and_forth_while_messages_are_late() {
+    for seed in seeds() {
+        virtually(seed, |world| async move {
+            let etcd = boot(&world, 3).await;
+            let delay = labkit_sim::Rule::Delay { from: None, to: None, by: Duration::from_millis(7) };
+            world.network().add(delay);
+            for number in 0..10 {
+                let old = etcd.leader().unwrap();
+                let target = follower(&etcd);
+                let writer = etcd.client_of_member("etcdctl", &target);
+                let client = etcd.client_of_member("etcdctl", &old);
+                let key = format!("k{number}");
+                let (written, moved) =
+                    tokio::join!(biased; put(&writer, &key, "v"), client.move_leader(id_of(&etcd, &target)));
+                moved.unwrap();
+                written.unwrap();
+                assert_eq!(etcd.leader(), Some(target), "seed {seed}");
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                for member in ["etcd1", "etcd2", "etcd3"] {
+                    assert_eq!(get_stale(&etcd, member, &key).await.as_deref(), Some("v"), "seed {seed}");
+                }
+            }
         });
     }
 }

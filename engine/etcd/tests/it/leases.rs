@@ -87,3 +87,25 @@ fn a_revoked_lease_takes_its_keys_along_at_once() {
         assert_eq!(client.put(put).await, Err(EtcdError::LeaseNotFound));
     });
 }
+
+#[test]
+fn a_leader_whose_clock_jumps_expires_no_lease_and_is_warned_of() {
+    virtually(5, |world| async move {
+        let etcd = boot(&world, 3).await;
+        let client = etcd.client("etcdctl");
+        let lease = client.lease_grant(0, 60).await.unwrap();
+        leased(&client, lease.id, "a").await;
+        let leader = etcd.leader().unwrap();
+        world.clock().set_skew(&leader, labkit_sim::SignedDuration::from_hours(1));
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        assert_eq!(get(&client, "a").await, Ok(Some("v".to_owned())));
+        assert_eq!(client.lease_time_to_live(lease.id, false).await.unwrap().ttl, 15);
+        assert_eq!(etcd.leader(), Some(leader.clone()), "nor does it lose its office");
+        let records = world.trace().records();
+        let drifts: Vec<_> = records.iter().filter(|record| record.payload.kind() == "ClockDrift").collect();
+        assert_eq!(drifts.len(), 4, "it and its two peers, once in half a minute");
+        let own = drifts.iter().find(|record| *record.from == *leader).unwrap().payload.fields();
+        assert_eq!(own["driftMs"], 3_600_000);
+        assert_eq!(own["warning"], "prober found high clock drift");
+    });
+}

@@ -317,3 +317,84 @@ fn garbage_on_the_peer_port_is_cut_off() {
         put(&patient(&m1), "k", "v").await.unwrap();
     });
 }
+
+/// The ids of the cluster and of its members, as a real etcd that is started with these flags has them.
+async fn ids_of_real(
+    peers: &BTreeMap<String, Vec<String>>,
+    token: &str,
+    folder: &Path,
+) -> (u64, Vec<(String, u64)>) {
+    let client = format!("http://127.0.0.1:{}", super::golden::free_port().await);
+    let (name, urls) = peers.first_key_value().unwrap();
+    let listed = |urls: &Vec<String>| urls.join(",");
+    let all = peers.iter().flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={url}")));
+    let mut etcd = std::process::Command::new("etcd");
+    etcd.args(["--name", name, "--initial-cluster", &all.collect::<Vec<_>>().join(",")]);
+    etcd.args(["--initial-cluster-token", token, "--data-dir"]).arg(folder.join("real"));
+    etcd.args(["--listen-peer-urls", &urls[0], "--initial-advertise-peer-urls", &listed(urls)]);
+    etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client, "--logger", "zap"]);
+    let log = std::fs::File::create(folder.join("real.log")).unwrap();
+    let mut etcd = etcd.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    // Without its peers it serves nobody: its log tells the ids.
+    let told = loop {
+        let log = std::fs::read_to_string(folder.join("real.log")).unwrap();
+        let found = log.lines().find(|line| line.contains("starting local member"));
+        let added: Vec<&str> = log.lines().filter(|line| line.contains("\"added member\"")).collect();
+        if let Some(found) = found.filter(|_| added.len() == peers.len()) {
+            break (found.to_owned(), added.into_iter().map(str::to_owned).collect::<Vec<_>>());
+        }
+        assert!(etcd.try_wait().unwrap().is_none(), "{log}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    etcd.kill().unwrap();
+    etcd.wait().unwrap();
+    let field = |line: &str, name: &str| {
+        let rest = line.split(&format!("\"{name}\":\"")).nth(1).unwrap_or_else(|| panic!("{name}: {line}"));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let number = |text: String| u64::from_str_radix(&text, 16).unwrap();
+    let members = told.1.iter().map(|line| {
+        let urls = line.split("\"added-peer-peer-urls\":[\"").nth(1).unwrap().split("\"]").next().unwrap();
+        (urls.replace("\",\"", ","), number(field(line, "added-peer-id")))
+    });
+    (number(field(&told.0, "cluster-id")), members.collect())
+}
+
+#[test]
+fn members_and_clusters_have_the_ids_that_a_real_etcd_gives_them() {
+    if !have("etcd", "etcd-server") {
+        return;
+    }
+    labkit_sim::run(Pace::Wall, 1, |world| async move {
+        for (names, token) in [(&["m1"][..], "etcd-cluster"), (&["b", "a", "c"], "another token")] {
+            let (founders, mut listeners) = founders(names, false).await;
+            let real = {
+                // Ports are listened at by one of the two at a time.
+                listeners.clear();
+                let mut peers = founders.peers.clone();
+                // More than one URL, to be sorted.
+                let (_, first) =
+                    peers.first_key_value().map(|(name, urls)| (name.clone(), urls[0].clone())).unwrap();
+                let port = first.rsplit_once(':').unwrap().1;
+                peers.first_entry().unwrap().get_mut().push(format!("http://localhost:{port}"));
+                (ids_of_real(&peers, token, founders.folder.path()).await, peers)
+            };
+            let ((cluster_id, members), peers) = real;
+            for (name, urls) in &peers {
+                let config = MemberConfig {
+                    initial_cluster: peers.clone(),
+                    initial_advertise_peer_urls: urls.clone(),
+                    initial_cluster_token: token.to_owned(),
+                    ..founders.config(name)
+                };
+                let listener = founders.listen_again(name).await;
+                let process = founders.try_start(&world, config, listener).await.unwrap();
+                assert_eq!(process.cluster_id(), cluster_id, "{members:x?}");
+                let mut sorted = urls.clone();
+                sorted.sort();
+                let real = members.iter().find(|(real, _)| *real == sorted.join(","));
+                assert_eq!(real.unwrap().1, process.member_id(), "{name}");
+            }
+        }
+    });
+}

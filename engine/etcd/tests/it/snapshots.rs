@@ -87,3 +87,53 @@ fn a_real_etcd_restores_a_snapshot_of_ours() {
         }
     });
 }
+
+#[test]
+fn a_snapshot_that_was_cut_short_or_changed_is_restored_by_nobody() {
+    if !have("etcdctl", "etcd-client") {
+        return;
+    }
+    labkit_sim::run(Pace::Wall, 2, |world| async move {
+        let etcd = boot(&world, 1).await;
+        let client = etcd.client("etcdctl");
+        for n in 0..200 {
+            put(&client, &format!("/k/{n:04}"), &"x".repeat(n)).await.unwrap();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = format!("http://{}", listener.local_addr().unwrap());
+        grpc::serve(&etcd, "etcd1", listener, None).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let saved = sh(folder.path(), format!("etcdctl --endpoints {ours} snapshot save whole.db")).await;
+        assert!(saved.1, "{}", saved.0);
+        let whole = std::fs::read(folder.path().join("whole.db")).unwrap();
+        assert_eq!(whole.len() % 512, 32, "pages and a hash");
+        let restore = async |name: &str, bytes: &[u8]| {
+            std::fs::write(folder.path().join(format!("{name}.db")), bytes).unwrap();
+            sh(folder.path(), format!("etcdctl snapshot restore {name}.db --data-dir {name}.etcd")).await
+        };
+        let restored = restore("again", &whole).await;
+        assert!(restored.1, "{}", restored.0);
+        let ends =
+            [0, 1, 31, 32, 511, 512, 544, 4096, 4128, whole.len() - 33, whole.len() - 32, whole.len() - 1];
+        let spread =
+            (1..8).flat_map(|part| [whole.len() * part / 8, whole.len() * part / 8 / 512 * 512 + 32]);
+        for end in ends.into_iter().chain(spread) {
+            let (told, restored) = restore(&format!("cut-{end}"), &whole[..end]).await;
+            assert!(!restored, "{end} of {} bytes: {told}", whole.len());
+            let known = [
+                "snapshot missing hash",
+                "expected sha256",
+                "unexpected EOF",
+                "invalid argument",
+                "no such file",
+            ];
+            assert!(end < 32 || known.iter().any(|known| told.contains(known)), "{end}: {told}");
+        }
+        for at in (0..whole.len()).step_by(whole.len() / 16).chain([whole.len() - 1]) {
+            let mut changed = whole.clone();
+            changed[at] ^= 0x10;
+            let (told, restored) = restore(&format!("flip-{at}"), &changed).await;
+            assert!(!restored && told.contains("expected sha256"), "{at}: {told}");
+        }
+    });
+}

@@ -22,6 +22,7 @@ const FORMATS: &[(&str, Check)] = &[
         }
         false => crate::span::Span::parse(text).map(drop),
     }),
+    ("offset", |text| crate::span::Offset::parse(text).map(drop)),
     ("rate", |text| crate::span::Rate::parse(text).map(drop)),
     ("cel", |text| {
         labkit_expr::Environment::new()

@@ -7,6 +7,8 @@ mod writes;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use labkit_sim::RecordId;
+
 use crate::run::{Run, millis};
 use crate::span::Span;
 use crate::steps::{Step, Wait};
@@ -22,7 +24,10 @@ pub(crate) struct Recorder {
 pub(crate) struct Notes {
     /// The tasks that have begun, and when.
     pub tasks: Vec<(String, Duration)>,
+    /// In the order in which they were begun.
     pub steps: Vec<(Duration, Step)>,
+    /// Of each step: when, and after which record.
+    order: Vec<(Duration, RecordId)>,
 }
 
 impl Recorder {
@@ -38,16 +43,18 @@ impl Recorder {
         self.locked().tasks.push((id.to_owned(), at));
     }
 
-    /// Notes a step.
-    pub fn note(&self, at: Duration, step: Step) {
-        self.locked().steps.push((at, step));
+    /// Notes a step that was done when the trace had come to the record `after`. While time stands, that alone tells
+    /// what came first: a write is noted when it is answered.
+    pub fn note(&self, at: Duration, after: RecordId, step: Step) {
+        let mut notes = self.locked();
+        let place = notes.order.partition_point(|before| *before <= (at, after));
+        notes.order.insert(place, (at, after));
+        notes.steps.insert(place, (at, step));
     }
 
     /// Everything so far, in order.
     pub fn everything(&self) -> Notes {
-        let mut notes = self.locked().clone();
-        notes.steps.sort_by_key(|(at, _)| *at);
-        notes
+        self.locked().clone()
     }
 
     /// What was done so far, as far as a submission may say it: with waits in between so that each step comes as
@@ -56,7 +63,6 @@ impl Recorder {
         let notes = self.locked();
         let mut noted = notes.steps.clone();
         noted.retain(|(_, step)| allowed.iter().any(|allowed| allowed == step.verb().0));
-        noted.sort_by_key(|(at, _)| *at);
         let mut steps = Vec::new();
         let (mut task, mut now) = (None, Duration::ZERO);
         for (at, step) in noted {

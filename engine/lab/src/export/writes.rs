@@ -20,6 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// A write whose answer has not come yet.
 struct Pending {
     at: Duration,
+    record: RecordId,
     sent: Sent,
     /// The change of the store that it led to: the first key that was written, and the revision.
     key: Option<String>,
@@ -44,9 +45,10 @@ pub(super) async fn follow(run: Arc<Run>, recorder: Recorder, mut seen: RecordId
         for record in trace.since(seen) {
             seen = record.id;
             if let Some(done) = take_in(&record, &mut pending, &mut roots) {
-                let at = done.at;
+                let (at, sent) = (done.at, done.record);
                 for step in steps_of(&run, done).await {
-                    recorder.note(at, step);
+                    // It was the world's next record after what stood there before.
+                    recorder.note(at, sent - 1, step);
                 }
             }
         }
@@ -66,7 +68,10 @@ fn take_in(
         None => {
             let sent = sent_from_outside(record)?;
             roots.insert(record.id, record.id);
-            pending.insert(record.id, Pending { at: record.at, sent, key: None, revision: None });
+            pending.insert(
+                record.id,
+                Pending { at: record.at, record: record.id, sent, key: None, revision: None },
+            );
             return None;
         }
         Some(root) => root,

@@ -1,5 +1,6 @@
 //! Faults as lab files write them; what they do is `labkit_cluster`'s. One file each, one line in the list.
 
+mod clock_skew;
 mod corrupt_byte;
 mod delay;
 mod drop;
@@ -64,6 +65,9 @@ verbs! {
         /// Flips a byte in the midst of a member's log on its disk. It shows when the member reads the log, at its next
         /// start: it refuses. Healing flips the byte back.
         "corruptByte" corrupt_byte: corrupt_byte::CorruptByte,
+        /// Sets the clock of a component's machine ahead or behind. Its timers run as before, so that no lease and no
+        /// election comes sooner: only the dates that it writes are wrong, and etcd's members warn of it.
+        "clockSkew" clock_skew: clock_skew::ClockSkew,
     }
 }
 

@@ -153,7 +153,7 @@ impl Run {
         Ok(started.to_string())
     }
 
-    /// Takes back whatever is still in effect, in the order of the ids.
+    /// Takes back whatever is still in effect: messages that are held, then faults in the order of the ids.
     pub(crate) async fn heal_all(&self) -> Vec<String> {
         let ids: Vec<String> = self
             .locked()
@@ -163,6 +163,11 @@ impl Run {
             .map(|(id, _)| id.clone())
             .collect();
         let mut errors = Vec::new();
+        if self.cluster.holds_messages()
+            && let Err(error) = self.cluster.release_messages().await
+        {
+            errors.push(error.to_string());
+        }
         for id in ids {
             if let Err(error) = self.heal(&id).await {
                 errors.push(format!("heal {id}: {error}"));

@@ -17,10 +17,11 @@ use labkit_cluster::Cluster;
 use labkit_cluster::client::Client;
 use labkit_sim::{Component, RecordId};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::lab::Lab;
 use crate::report::{FaultReport, StepReport, shortened};
-use crate::steps::{LoadStep, Step};
+use crate::steps::{LoadStep, Step, StepResult};
 use crate::template;
 
 use faults::Struck;
@@ -28,6 +29,19 @@ pub(crate) use load::Load;
 use pulse::Pulse;
 pub(crate) use timing::{Judged, Watch};
 pub(crate) use variables::VARIABLES;
+
+/// The steps that ask the cluster for something.
+const ASKING: &[&str] = &["apply", "create", "replace", "patch", "delete", "scale", "etcdctl"];
+
+/// What a step that waits has printed so far.
+const WAITS: &str = "(no answer yet: messages are held)";
+
+/// How far a step got.
+pub(crate) enum Performed {
+    Done(StepResult),
+    /// Its answer waits for messages that are held.
+    Waits(JoinHandle<StepResult>),
+}
 
 /// The name under which the grader reads; what it causes in the trace is not news.
 pub(crate) const GRADER: &str = "grader";
@@ -137,13 +151,20 @@ impl Run {
     /// Runs one step and notes what came of it.
     pub async fn step(self: &Arc<Run>, step: &Step, templates: bool) -> Result<(), String> {
         let at = self.now();
+        let mut waits = None;
         let outcome = match if templates { self.filled_in(step).await } else { Ok(step.clone()) } {
             Ok(step) => {
                 let (_, verb) = step.verb();
                 let left = self.until.saturating_sub(at);
-                let outcome = tokio::time::timeout(left, verb.run(self, &step)).await;
                 let used_up = || Err(format!("the run's {} are used up", format_duration(self.until)).into());
-                let outcome = outcome.unwrap_or_else(|_| used_up());
+                let outcome = match tokio::time::timeout(left, self.perform(&step)).await {
+                    Ok(Performed::Done(outcome)) => outcome,
+                    Ok(Performed::Waits(answer)) => {
+                        waits = Some(answer);
+                        Ok(WAITS.to_owned())
+                    }
+                    Err(_elapsed) => used_up(),
+                };
                 (verb.command(), outcome)
             }
             Err(error) => (step.verb().1.command(), Err(error.into())),
@@ -159,8 +180,45 @@ impl Run {
             output: shortened(output),
             error: error.clone().map(shortened),
         };
-        self.locked().steps.push(report);
+        let index = {
+            let mut state = self.locked();
+            state.steps.push(report);
+            state.steps.len() - 1
+        };
+        if let Some(answer) = waits {
+            let run = self.clone();
+            self.spawn(async move { run.complete(index, answer).await });
+        }
         error.map_or(Ok(()), Err)
+    }
+
+    /// Does a step. While the messages between the store's members are held, who asks the cluster for something
+    /// would wait for the very messages that the next steps deliver: so those go on meanwhile.
+    pub(crate) async fn perform(self: &Arc<Run>, step: &Step) -> Performed {
+        let (name, verb) = step.verb();
+        if !ASKING.contains(&name) || !self.cluster.holds_messages() {
+            return Performed::Done(verb.run(self, step).await);
+        }
+        let (run, step) = (self.clone(), step.clone());
+        let answer = self.grader.spawn(async move { step.verb().1.run(&run, &step).await });
+        self.cluster.world().settle().await;
+        match answer.is_finished() {
+            true => Performed::Done(answer.await.unwrap_or_else(|_| Err("the step broke off".into()))),
+            false => Performed::Waits(answer),
+        }
+    }
+
+    /// Puts the answer of a step that had to wait into its report.
+    async fn complete(&self, index: usize, answer: JoinHandle<StepResult>) {
+        // One that broke off is a bug that the world tells of.
+        let Ok(outcome) = answer.await else { return };
+        let (output, error) = match outcome {
+            Ok(output) => (output, None),
+            Err(failure) => (failure.output, Some(failure.error)),
+        };
+        let report = &mut self.locked().steps[index];
+        report.output = shortened(output);
+        report.error = error.map(shortened);
     }
 
     /// The step with its templates evaluated. `${n}` is the load's own.

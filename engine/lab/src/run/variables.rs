@@ -111,7 +111,11 @@ impl Run {
                 "id": hexadecimal(member.id),
                 "running": member.state == ComponentState::Running,
                 "isLeader": member.is_leader,
+                "role": member.role,
                 "term": member.term,
+                "lastIndex": member.raft_index,
+                "commitIndex": member.commit_index,
+                "appliedIndex": member.applied_index,
                 "revision": member.revision,
             })
         };

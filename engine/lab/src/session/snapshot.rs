@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::Session;
 use crate::export::Notes;
 use crate::report::CheckReport;
-use crate::run::millis;
+use crate::run::{Performed, millis};
 use crate::steps::Step;
 
 /// Everything that was done in a live lab.
@@ -60,7 +60,7 @@ impl Snapshot {
 impl Session {
     /// The lab's state. `digest` is its folder's.
     pub fn snapshot(&self, digest: u64) -> Snapshot {
-        let Notes { tasks, steps } = self.inner.recorder.everything();
+        let Notes { tasks, steps, .. } = self.inner.recorder.everything();
         let began = tasks.first().map_or(Duration::ZERO, |(_, began)| *began);
         let since = |at: Duration| millis(at.saturating_sub(began));
         let state = self.locked();
@@ -83,6 +83,9 @@ impl Session {
     pub async fn restore(&self, snapshot: &Snapshot) -> Vec<String> {
         let clock = self.cluster().world().clock().clone();
         let trouble = clock.hurry(self.replay(snapshot)).await;
+        if self.cluster().holds_messages() {
+            self.stop_for_messages().await;
+        }
         for (id, value) in &snapshot.answers {
             self.inner.run.answer(id, value.clone());
         }
@@ -131,14 +134,17 @@ impl Session {
     /// Does a step again. What goes through the API or the store, the recorder sees; the rest is noted here.
     async fn again(&self, verb: &str, step: &Step) -> Result<(), String> {
         let run = &self.inner.run;
-        let at = run.now();
+        let (at, after) = self.moment();
         match (verb, step.fast_forward) {
             // Time is made to pass already.
             ("fastForward", Some(by)) => tokio::time::sleep(by.0).await,
-            _ => drop(step.verb().1.run(run, step).await.map_err(|failure| failure.error)?),
+            _ => match run.perform(step).await {
+                Performed::Done(outcome) => drop(outcome.map_err(|failure| failure.error)?),
+                Performed::Waits(_) => {}
+            },
         }
-        if matches!(verb, "fault" | "heal" | "stop" | "start" | "fastForward") {
-            self.inner.recorder.note(at, step.clone());
+        if matches!(verb, "fault" | "heal" | "stop" | "start" | "fastForward" | "raft") {
+            self.inner.recorder.note(at, after, step.clone());
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod heal;
 mod load;
 mod manifest;
 mod patch;
+mod raft;
 mod replace;
 mod scale;
 mod start;
@@ -38,6 +39,7 @@ pub(crate) use load::write_of;
 pub use manifest::Manifest;
 pub(crate) use manifest::documents_of as manifest_documents;
 pub use patch::{Patch, PatchType};
+pub use raft::Raft;
 pub use replace::Replace;
 pub use scale::Scale;
 pub use start::Start;
@@ -126,6 +128,10 @@ verbs! {
         "fastForward" fast_forward: Span,
         /// Writes to the store in the background; every acknowledged write is accounted for.
         "load" load: LoadStep,
+        /// Shows the store in slow motion: hold lets the messages between its members wait, {deliver: 1} lets the
+        /// oldest arrive and tells term, last index, commit index and applied index of each member, release lets
+        /// them go. While they are held, a step that asks the cluster for something does not wait for the answer.
+        "raft" raft: Raft,
         /// Answers a question of the lab, at this moment of the run.
         "answer" answer: AnswerStep,
     }

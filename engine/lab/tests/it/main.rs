@@ -4,6 +4,7 @@ mod bad_input;
 mod course;
 mod lint;
 mod live;
+mod raft;
 mod timing;
 mod verbs;
 
@@ -40,7 +41,7 @@ fn lab(path: &str) -> LabFolder {
 /// A lab made on the spot: its cluster, setup and tasks, with `steps` as its solution; all in YAML.
 fn made(cluster: &str, setup: &str, tasks: &str, steps: &str) -> LabFolder {
     let head = "apiVersion: labkit.dev/v1alpha1\n";
-    let verbs = "apply, create, replace, patch, delete, scale, etcdctl, fault, heal, stop, start, wait, fastForward, answer";
+    let verbs = "apply, create, replace, patch, delete, scale, etcdctl, fault, heal, stop, start, wait, fastForward, raft, answer";
     let lab = format!(
         "{head}kind: Lab\nmetadata: {{name: made}}\ntitle: {{en: Made, ko: 만든 실습}}\nminutes: 1\n\
          cluster: {cluster}\nsubmission: {{allow: [{verbs}]}}\nsetup:{setup}\ntasks:{tasks}\n"

@@ -159,3 +159,92 @@ fn a_corrupt_byte_keeps_a_member_down() {
     assert!(!grade("for: 8s").passed(), "it was to start at 5s, and could not read its log");
     assert!(grade("for: 2s").passed(), "the byte was mended before");
 }
+
+#[test]
+fn a_skewed_clock_spoils_dates_and_no_lease_and_members_warn_of_it() {
+    let tasks = "
+  - id: one
+    lasts: 40s
+    faults:
+      - {id: ahead, at: 1s, clockSkew: {target: etcd/leader, by: 10m}}
+      - {id: late, at: 1s, clockSkew: {target: node/worker1, by: -10m}}
+    checks:
+      - {id: kept, title: {en: K, ko: 남}, points: 1, etcd: {keys: [{key: leased}], leaderChanged: false}}
+      - id: warned
+        title: {en: W, ko: 경}
+        points: 1
+        trace: {order: [{kind: ClockDrift, text: prober found high clock drift}]}
+      - {id: ready, title: {en: R, ko: 준}, points: 1, resource: {of: {kind: Node, name: worker1}, object: {status: {conditions: [{type: Ready, status: 'True'}]}}}}
+      - id: renewed
+        title: {en: L, ko: 리}
+        points: 1
+        cel: {cel: 'lease.spec.renewTime.startsWith(\"2025-12-31T23:5\")', objects: {lease: {kind: Lease, name: worker1, namespace: kube-node-lease}}}";
+    let steps = "
+  - {id: lease, etcdctl: lease grant 45}
+  - etcdctl: put leased 1";
+    let cluster = "{etcd: {members: 3}, apiServer: {}, controllerManager: {}, nodes: {count: 1}}";
+    let report = graded(cluster, " []", &tasks.replace("\\\"", "\""), steps);
+    assert!(report.passed(), "{:#?}", report.checks().collect::<Vec<_>>());
+    let drifts: Vec<&str> = report
+        .timeline
+        .iter()
+        .filter(|entry| entry.kind == "ClockDrift")
+        .map(|entry| entry.text.as_str())
+        .collect();
+    assert!(drifts.iter().any(|text| text.contains("driftMs=600000")), "{drifts:?}");
+    assert!(drifts.iter().any(|text| text.contains("driftMs=-600000")), "{drifts:?}");
+}
+
+#[test]
+fn a_member_that_was_added_is_started_and_catches_up() {
+    let tasks = "
+  - id: one
+    checks:
+      - {id: four, title: {en: F, ko: 넷}, points: 1, eventually: 10s, etcd: {members: 4}}
+      - {id: caught-up, title: {en: C, ko: 따}, points: 1, eventually: 10s, cel: 'etcd.members.exists(m, m.name == \"etcd4\" && m.appliedIndex > 2 && m.revision == etcd.revision)'}";
+    let steps = "
+  - etcdctl: put before 1
+  - start: etcd/etcd4
+  - wait: 6s
+  - etcdctl: member add etcd4 --peer-urls=https://etcd4:2380
+  - etcdctl: member list
+  - start: etcd/etcd4
+  - start: etcd/etcd4
+  - wait: 1s
+  - etcdctl: member list
+  - fault: {id: crash, kill: etcd/etcd4}
+  - etcdctl: put meanwhile 1
+  - heal: crash";
+    let report = graded("{etcd: {members: 3}}", " []", &tasks.replace("\\\"", "\""), steps);
+    let steps = &report.steps;
+    assert!(report.passed(), "{steps:#?} {:#?}", report.checks().collect::<Vec<_>>());
+    let error = |index: usize| steps[index].error.clone().unwrap_or_default();
+    assert!(error(1).contains("there is no etcd/etcd4 here"), "{}", error(1));
+    assert!(steps[3].output.contains("ETCD_INITIAL_CLUSTER_STATE=\"existing\""), "{}", steps[3].output);
+    assert!(steps[4].output.contains(", unstarted, , https://etcd4:2380, , false"), "{}", steps[4].output);
+    assert_eq!(steps[5].output, "started etcd/etcd4");
+    assert!(error(6).contains("is running already"), "{}", error(6));
+    assert!(steps[8].output.contains(", started, etcd4, https://etcd4:2380, "), "{}", steps[8].output);
+}
+
+#[test]
+fn a_member_that_was_removed_cannot_be_started_until_it_is_added_anew_and_then_begins_empty() {
+    let tasks = "
+  - id: one
+    checks:
+      - {id: three, title: {en: T, ko: 셋}, points: 1, eventually: 10s, etcd: {members: 3, leader: true}}
+      - {id: caught-up, title: {en: C, ko: 따}, points: 1, eventually: 10s, cel: 'etcd.members.all(m, m.revision == etcd.revision)'}";
+    let steps = "
+  - etcdctl: put before 1
+  - {id: gone, fault: {id: crash, kill: etcd/etcd3}}
+  - etcdctl: \"member remove ${etcd.members.filter(m, m.name == 'etcd3')[0].id}\"
+  - start: etcd/etcd3
+  - wait: 6s
+  - etcdctl: member add etcd3 --peer-urls=https://etcd3:2380
+  - start: etcd/etcd3";
+    let report = graded("{etcd: {members: 3}}", " []", tasks, &steps.replace("\\\"", "\""));
+    let steps = &report.steps;
+    assert!(report.passed(), "{steps:#?} {:#?}", report.checks().collect::<Vec<_>>());
+    assert!(steps[3].error.as_deref().unwrap().contains("there is no etcd/etcd3 here"), "{:?}", steps[3]);
+    assert_eq!(steps[6].output, "started etcd/etcd3");
+}
