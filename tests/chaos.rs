@@ -83,7 +83,7 @@ pub async fn harm(world: &World, etcd: &Etcd, rng: &mut Rng) {
         tokio::time::sleep(lasts).await;
         network.remove(rule);
     };
-    match rng.gen_range(0..9) {
+    match rng.gen_range(0..11) {
         0 => {
             etcd.kill(&victim).await.unwrap();
             tokio::time::sleep(lasts).await;
@@ -126,6 +126,41 @@ pub async fn harm(world: &World, etcd: &Etcd, rng: &mut Rng) {
             // It may be about to end.
             tokio::time::sleep(Duration::from_millis(10)).await;
             etcd.start(&victim).await.unwrap();
+        }
+        8 => {
+            // Leadership is handed over while messages are late and lost, and perhaps its old or its new holder dies.
+            let by = Duration::from_millis(rng.gen_range(0..30));
+            let late = network.add(Rule::Delay { from: None, to: None, by });
+            let lossy = network.add(Rule::Drop { from: None, to: None, probability: 0.05 });
+            let Some(leader) = etcd.leader() else {
+                network.remove(late);
+                return network.remove(lossy);
+            };
+            let target = etcd.members().into_iter().find(|member| member.name == victim).expect("a member");
+            let client = etcd.client_of_member("mover", &leader);
+            let dies = rng.gen_bool(0.5).then(|| if rng.gen_bool(0.5) { leader } else { victim });
+            let after = Duration::from_millis(rng.gen_range(0..100));
+            let moved = tokio::time::timeout(lasts, client.move_leader(target.id));
+            tokio::join!(
+                biased;
+                async {
+                    // It need not succeed.
+                    let _ = moved.await;
+                },
+                async {
+                    let Some(member) = dies else { return };
+                    tokio::time::sleep(after).await;
+                    etcd.kill(&member).await.unwrap();
+                    tokio::time::sleep(lasts).await;
+                    etcd.start(&member).await.unwrap();
+                },
+            );
+            network.remove(late);
+            network.remove(lossy);
+        }
+        9 => {
+            let by = labkit_sim::SignedDuration::from_secs(rng.gen_range(-7200..7200));
+            world.clock().set_skew(&victim, by);
         }
         _ => {
             // The whole cluster loses its power.
