@@ -25,7 +25,8 @@ fn class_that_calls(home: &Home, port: u16) {
         let lines: String = text.lines().map(|line| format!("  {line}\n")).collect();
         format!("{HEAD}script: |\n{lines}")
     };
-    let good = format!("{PUT}\nkubectl create configmap mine --from-literal=a=b\nlabkit answer victim nobody");
+    let good =
+        format!("{PUT}\nkubectl create configmap mine --from-literal=a=b\nlabkit answer victim nobody");
     home.write("class/plays/submission.yaml", script(&good));
     home.write("class/fails/submission.yaml", script(&format!("{PUT}\nexit 7\netcdctl del door")));
     let steals = format!(
