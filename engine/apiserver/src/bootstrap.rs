@@ -41,14 +41,19 @@ pub(crate) async fn make_default_roles(registry: &Registry) -> Result<(), Status
     for kind in [&cluster_roles::KIND, &cluster_role_bindings::KIND, &roles::KIND, &role_bindings::KIND] {
         registry.followed(kind).await;
     }
-    let defaults = [
+    let (role_values, bindings) = bootstrap::namespaced().into_iter().unzip();
+    let defaults: [(&'static Kind, Vec<Value>); 4] = [
         (&cluster_roles::KIND, bootstrap::cluster_roles()),
         (&cluster_role_bindings::KIND, bootstrap::cluster_role_bindings()),
+        (&roles::KIND, role_values),
+        (&role_bindings::KIND, bindings),
     ];
     for (kind, objects) in defaults {
-        let last =
-            objects.last().and_then(|last| last["metadata"]["name"].as_str()).unwrap_or_default().to_owned();
+        let mut last = String::new();
         for object in objects {
+            let metadata = &object["metadata"];
+            let part = |field: &str| metadata[field].as_str().unwrap_or_default();
+            last = crate::storage::relative_key(kind, part("namespace"), part("name"));
             make(registry, kind, object).await?;
         }
         if let Some(entry) = registry.fresh(kind, &last).await? {

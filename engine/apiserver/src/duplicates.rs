@@ -11,14 +11,37 @@ use serde_json::{Map, Number, Value};
 /// More duplicates than that are not named.
 const NAMED_MAX: usize = 100;
 
+/// How deep Go's decoder follows. What is less deep and too deep for ours is refused in its own words.
+const DEPTH_MAX: usize = 10_000;
+
 /// Parses JSON; beside the value what is wrong with its fields: `duplicate field "spec.replicas"`. Bytes that are not
 /// UTF-8 become U+FFFD, as in Go.
 pub(crate) fn from_json(text: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
     let text = replacing_what_is_not_utf8(text);
-    read(|seed| {
+    let parsed = read(|seed| {
         let mut json = serde_json::Deserializer::from_str(&text);
         let value = seed.deserialize(&mut json)?;
         json.end().map(|()| value)
+    });
+    parsed.map_err(|error| match exceeds_depth(&text) {
+        true => serde_json::Error::custom("exceeded max depth"),
+        false => error,
+    })
+}
+
+/// Whether brackets stand within each other deeper than Go reads.
+fn exceeds_depth(text: &str) -> bool {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+    text.bytes().any(|byte| {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b'{' | b'[' if !is_quoted => depth += 1,
+            b'}' | b']' if !is_quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEPTH_MAX
     })
 }
 
@@ -173,5 +196,10 @@ mod tests {
         assert!(from_json(b"{\"a\": 1} x").is_err());
         assert!(from_json(b"{\"a\": ").is_err());
         assert!(from_json("[".repeat(10_000).as_bytes()).is_err());
+        let error = from_json("[".repeat(10_001).as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "exceeded max depth");
+        let error =
+            from_json(format!("\"{}\\\"\" x", "[".repeat(10_001)).as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with("trailing characters"), "{error}");
     }
 }

@@ -16,6 +16,7 @@ use crate::authn::StaticTokens;
 pub enum AuthorizationMode {
     AlwaysAllow,
     AlwaysDeny,
+    Node,
     Rbac,
 }
 
@@ -48,6 +49,7 @@ impl Default for Access {
 pub struct Flags {
     pub service_cluster_ip_range: String,
     pub event_ttl: Duration,
+    pub etcd_compaction_interval: Duration,
     pub access: Access,
 }
 
@@ -56,6 +58,7 @@ impl Default for Flags {
         Flags {
             service_cluster_ip_range: "10.96.0.0/12".to_owned(),
             event_ttl: Duration::from_secs(3600),
+            etcd_compaction_interval: crate::compaction::INTERVAL,
             access: Access::default(),
         }
     }
@@ -80,6 +83,9 @@ impl Flags {
                     parsed.service_cluster_ip_range.clone_from(value);
                 }
                 "event-ttl" => parsed.event_ttl = parse_duration(value).map_err(invalid)?,
+                "etcd-compaction-interval" => {
+                    parsed.etcd_compaction_interval = parse_duration(value).map_err(invalid)?;
+                }
                 "anonymous-auth" => {
                     parsed.access.anonymous_auth =
                         value.parse().map_err(|_| invalid("must be true or false".to_owned()))?;
@@ -93,6 +99,10 @@ impl Flags {
             }
         }
         parsed.access.plugins = Plugins::parse(&plugins.0, &plugins.1)?;
+        // Where nothing decides, nobody without credentials comes in, whatever `--anonymous-auth` says.
+        if parsed.access.authorization_modes.contains(&AuthorizationMode::AlwaysAllow) {
+            parsed.access.anonymous_auth = false;
+        }
         Ok(parsed)
     }
 }
@@ -101,11 +111,12 @@ fn modes(value: &str) -> Result<Vec<AuthorizationMode>, String> {
     let mode = |name: &str| match name {
         "AlwaysAllow" => Ok(AuthorizationMode::AlwaysAllow),
         "AlwaysDeny" => Ok(AuthorizationMode::AlwaysDeny),
+        "Node" => Ok(AuthorizationMode::Node),
         "RBAC" => Ok(AuthorizationMode::Rbac),
-        "Node" | "ABAC" | "Webhook" => {
-            Err(format!("labkit does not have the mode {name}; it has RBAC, AlwaysAllow and AlwaysDeny"))
-        }
-        other => Err(format!("{other:?} is not a valid mode; RBAC, AlwaysAllow and AlwaysDeny are")),
+        "ABAC" | "Webhook" => Err(format!(
+            "labkit does not have the mode {name}; it has Node, RBAC, AlwaysAllow and AlwaysDeny"
+        )),
+        other => Err(format!("{other:?} is not a valid mode; Node, RBAC, AlwaysAllow and AlwaysDeny are")),
     };
     let modes = value.split(',').map(|name| mode(name.trim())).collect::<Result<Vec<_>, _>>()?;
     match modes.iter().enumerate().find(|(index, mode)| modes[..*index].contains(mode)) {
@@ -135,13 +146,15 @@ mod tests {
         let range = parse("service-cluster-ip-range", "10.0.0.0/24").unwrap().service_cluster_ip_range;
         assert_eq!(range, "10.0.0.0/24");
         assert!(!parse("anonymous-auth", "false").unwrap().access.anonymous_auth);
+        assert!(!parse("anonymous-auth", "true").unwrap().access.anonymous_auth, "everything is allowed");
+        assert!(parse("authorization-mode", "Node,RBAC").unwrap().access.anonymous_auth);
     }
 
     #[test]
     fn a_wrong_flag_says_what_is_wrong() {
         let all = "invalid argument \"ABBA\" for \"--authorization-mode\" flag: \"ABBA\" is not a valid mode";
         check_error("authorization-mode", "ABBA", all);
-        check_error("authorization-mode", "Node,RBAC", "labkit does not have the mode Node");
+        check_error("authorization-mode", "ABAC,RBAC", "labkit does not have the mode ABAC");
         check_error("authorization-mode", "RBAC,RBAC", "more than once");
         check_error("service-cluster-ip-range", "ten", "want an IPv4 range");
         check_error("event-ttl", "1", "time: missing unit");

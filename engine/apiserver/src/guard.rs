@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use labkit_api::{Status, UserInfo};
 use labkit_client::Request;
 use labkit_pki::Key;
+use serde_json::Value;
 
 use crate::authn::{self, service_account};
 use crate::authz::{self, Attributes, Decision};
@@ -17,11 +18,12 @@ pub(crate) struct Guard {
     pub access: Access,
     pub registry: Arc<Registry>,
     key: OnceLock<Key>,
+    node_rules: OnceLock<Vec<Value>>,
 }
 
 impl Guard {
     pub fn new(access: Access, registry: Arc<Registry>) -> Guard {
-        Guard { access, registry, key: OnceLock::new() }
+        Guard { access, registry, key: OnceLock::new(), node_rules: OnceLock::new() }
     }
 
     /// Whether every request is let through unseen.
@@ -44,6 +46,10 @@ impl Guard {
             let decision = match mode {
                 AuthorizationMode::AlwaysAllow => return Decision::Allow(String::new()),
                 AuthorizationMode::AlwaysDeny => Decision::NoOpinion("Everything is forbidden.".to_owned()),
+                AuthorizationMode::Node => {
+                    let rules = self.node_rules.get_or_init(authz::bootstrap::node_rules);
+                    authz::node::authorize(&self.registry, rules, attributes)
+                }
                 AuthorizationMode::Rbac => authz::rbac::authorize(&self.registry, attributes),
             };
             match decision {

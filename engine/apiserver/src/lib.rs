@@ -11,6 +11,7 @@
 //! - `registry`: how objects of any kind come into being, change and go.
 //! - `endpoint_lease`: the endpoints of `default/kubernetes`, where several servers share a store.
 //! - `storage`: keys and values in etcd, and the watch cache of each kind.
+//! - `compaction`: what is older than five minutes is forgotten.
 //! - `streams`: what a connection speaks once it is upgraded: exec, attach, port-forward.
 //! - `table`, `respond`, `finish`, `discovery`, `openapi`, `health`, `paths`: answers.
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
@@ -23,6 +24,7 @@ mod allocate;
 mod authn;
 mod authz;
 mod bootstrap;
+mod compaction;
 mod custom;
 mod decode;
 mod discovery;

@@ -23,7 +23,7 @@ use crate::request_info::{self, Target};
 use crate::storage::lease::Leases;
 use crate::storage::{EtcdClient, Store};
 use crate::verbs::{self, Call};
-use crate::{bootstrap, custom, negotiate, paths, respond};
+use crate::{bootstrap, compaction, custom, negotiate, paths, respond};
 
 /// What one API server is started with.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub service_cluster_ip_range: String,
     /// `--event-ttl`; 1 h.
     pub event_ttl: Duration,
+    /// `--etcd-compaction-interval`; 5 min. Zero: never.
+    pub etcd_compaction_interval: Duration,
     /// Its address among several servers, for the endpoints of `default/kubernetes`; `None` for a server that is
     /// alone, at 10.0.0.1:6443.
     pub public_address: Option<(IpAddr, u16)>,
@@ -93,6 +95,10 @@ impl Server {
         let guard = Arc::new(Guard::new(config.access, registry.clone()));
         if guard.has_rbac() {
             bootstrap::make_default_roles(&registry).await.map_err(StartError::DefaultObjects)?;
+        }
+        if !config.etcd_compaction_interval.is_zero() {
+            let compaction = compaction::run(registry.store.clone(), config.etcd_compaction_interval);
+            registry.component.spawn(compaction);
         }
         Ok(Server { registry, guard, kubelets: config.kubelets })
     }

@@ -85,6 +85,7 @@ impl Backbone {
             kubelets: Arc::new(NoLogs),
             service_cluster_ip_range: "10.96.0.0/12".to_owned(),
             event_ttl: Duration::from_secs(3600),
+            etcd_compaction_interval: Duration::from_secs(300),
             public_address: None,
             access: crate::Access::default(),
         };

@@ -268,12 +268,15 @@ pub struct UpArguments {
     /// Users with static tokens: lines of token,user,uid,"group1,group2".
     #[arg(long, value_name = "FILE")]
     pub token_auth_file: Option<PathBuf>,
-    /// Who may do what: RBAC, AlwaysAllow, AlwaysDeny, or several [default: AlwaysAllow].
+    /// Who may do what: Node, RBAC, AlwaysAllow, AlwaysDeny, or several [default: AlwaysAllow].
     #[arg(long, value_name = "MODES")]
     pub authorization_mode: Option<String>,
-    /// Whether requests without credentials are those of system:anonymous [default: true].
+    /// Whether requests without credentials are those of system:anonymous; never under AlwaysAllow [default: true].
     #[arg(long, value_name = "BOOL")]
     pub anonymous_auth: Option<String>,
+    /// How often the API server compacts etcd; 0 is never [default: 5m].
+    #[arg(long, value_name = "DURATION")]
+    pub etcd_compaction_interval: Option<String>,
     /// Admission plugins to run, beside the default ones.
     #[arg(long, value_name = "PLUGINS")]
     pub enable_admission_plugins: Option<String>,

@@ -23,6 +23,7 @@ mod files;
 mod grading;
 mod help;
 mod last_run;
+mod open_files;
 mod progress;
 mod prose;
 mod screen;

@@ -125,6 +125,14 @@ impl Client {
         }
     }
 
+    /// The same client as another user.
+    pub fn with_user(&self, user: UserInfo) -> Client {
+        Client {
+            link: Link { user: Arc::new(user), ..self.link.clone() },
+            managed_fields: self.managed_fields,
+        }
+    }
+
     /// The same client with another deadline for each request that is no watch.
     pub fn with_timeout(&self, timeout: Duration) -> Client {
         Client { link: Link { timeout, ..self.link.clone() }, managed_fields: self.managed_fields }

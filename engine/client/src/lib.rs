@@ -28,7 +28,7 @@ pub use client::{Client, DeleteOptions, Error, ListParams, OMIT_MANAGED_FIELDS, 
 pub use events::{EventRecorder, EventType, reference};
 pub use informer::{Change, Informer, Store};
 pub use leader_election::{Elector, LeaderElection};
-pub use link::{ApiServers, HttpRequest};
+pub use link::{ApiServers, Caller, HttpRequest};
 pub use queue::WorkQueue;
 pub use service::{Body, Chunk, Note, Request, Response, Transport};
 pub use session::{Input, Output, Pipe, PortRequest, Served, Session};

@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -45,9 +45,11 @@ pub struct HttpRequest {
     pub method: String,
     /// Path and query.
     pub target: String,
+    /// Who the connection says it is.
     pub user: String,
     /// The part before the slash: `kubectl`, `deployment-controller`.
     pub user_agent: String,
+    caller: Caller,
 }
 
 /// The payload of the answer to a write, and of any refusal; its kind is the HTTP status.
@@ -60,13 +62,26 @@ pub struct HttpResponse {
     pub user_agent: String,
 }
 
+/// Whom the server found a request to be from. A client outside shows a token, which only the server can read: this
+/// extension of the request takes the name, and the record of the request has it from then on.
+#[derive(Debug, Clone, Default)]
+pub struct Caller(Arc<OnceLock<String>>);
+
+impl Caller {
+    /// The first name stays.
+    pub fn found(&self, user: &str) {
+        let _stays = self.0.set(user.to_owned());
+    }
+}
+
 impl Payload for HttpRequest {
     fn kind(&self) -> &str {
         &self.method
     }
 
     fn fields(&self) -> Value {
-        json!({"target": self.target, "user": self.user, "userAgent": self.user_agent})
+        let user = self.caller.0.get().unwrap_or(&self.user);
+        json!({"target": self.target, "user": user, "userAgent": self.user_agent})
     }
 
     fn is_routine(&self) -> bool {
@@ -123,7 +138,9 @@ impl HttpRequest {
         let agent = request.headers().get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let agent = agent.unwrap_or_default().split('/').next().unwrap_or_default().to_owned();
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        HttpRequest { method: request.method().to_string(), target, user: user.to_owned(), user_agent: agent }
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
+        let method = request.method().to_string();
+        HttpRequest { method, target, user: user.to_owned(), caller, user_agent: agent }
     }
 }
 

@@ -104,6 +104,10 @@ impl Cluster {
                 process::start(&cluster, target).await?;
             }
         }
+        if spec.api_server.as_ref().is_some_and(|spec| spec.replicas > 1) {
+            let checks = cluster.inner.balancer.clone().check_health();
+            world.component("loadBalancerHealth").spawn(checks);
+        }
         let ready = tokio::time::timeout(BOOT_MAX, cluster.nodes_ready()).await;
         ready.map_err(|_| BootError::NotReady("the nodes".to_owned()))?;
         Ok(cluster)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use labkit_api::UserInfo;
-use labkit_apiserver::{EtcdClient, Flags, Server, ServerConfig};
+use labkit_apiserver::{AuthorizationMode, EtcdClient, Flags, Server, ServerConfig};
 use labkit_controllers::ControllerManagerConfig;
 use labkit_etcd::grpc;
 use labkit_node::Machine;
@@ -31,6 +31,10 @@ pub(crate) async fn start(cluster: &Cluster, target: &Target) -> Result<(), Boot
                 ControllerManagerConfig::from_flags(&spec.flags).expect("the spec has no problems");
             let component = arise(&cluster.inner.world, target);
             config.identity = identity(&component, *index);
+            config.has_rbac = has_rbac(&cluster.inner.spec);
+            // As kubeadm sets it, where it makes a difference.
+            let is_said = spec.flags.contains_key("use-service-account-credentials");
+            config.use_service_account_credentials |= config.has_rbac && !is_said;
             let user = UserInfo::new("system:kube-controller-manager", &[]);
             component.spawn(labkit_controllers::run(cluster.client_as(component.name(), user), config));
             Ok(())
@@ -101,6 +105,7 @@ async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError>
         kubelets: Arc::new(KubeletPorts { cluster: Arc::downgrade(&cluster.inner) }),
         service_cluster_ip_range: flags.service_cluster_ip_range,
         event_ttl: flags.event_ttl,
+        etcd_compaction_interval: flags.etcd_compaction_interval,
         public_address: address(&inner.spec, index),
         access: flags.access,
     };
@@ -113,6 +118,11 @@ async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError>
 fn address(spec: &ClusterSpec, index: u8) -> Option<(IpAddr, u16)> {
     let several = spec.api_server.as_ref().is_some_and(|spec| spec.replicas > 1);
     several.then(|| (Ipv4Addr::new(10, 0, 0, 1 + index).into(), 6443))
+}
+
+fn has_rbac(spec: &ClusterSpec) -> bool {
+    let flags = spec.api_server.as_ref().and_then(|spec| Flags::parse(&spec.flags).ok());
+    flags.is_some_and(|flags| flags.access.authorization_modes.contains(&AuthorizationMode::Rbac))
 }
 
 fn etcd_client(inner: &Inner, component: &Component) -> EtcdClient {

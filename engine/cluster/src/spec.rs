@@ -293,10 +293,10 @@ mod tests {
         );
         check(json!({}), &[": a cluster needs etcd: add `etcd: {members: 1}`"]);
         check(
-            json!({"etcd": {"members": 1}, "apiServer": {"flags": {"authorization-mode": "Node"}}}),
+            json!({"etcd": {"members": 1}, "apiServer": {"flags": {"authorization-mode": "ABAC"}}}),
             &[
-                "/apiServer/flags: invalid argument \"Node\" for \"--authorization-mode\" flag: labkit does not have the mode \
-                 Node; it has RBAC, AlwaysAllow and AlwaysDeny",
+                "/apiServer/flags: invalid argument \"ABAC\" for \"--authorization-mode\" flag: labkit does not have the mode \
+                 ABAC; it has Node, RBAC, AlwaysAllow and AlwaysDeny",
             ],
         );
         check(

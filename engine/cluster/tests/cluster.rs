@@ -15,7 +15,7 @@ fn resource(group: &str, kind: &str, plural: &str) -> Resource {
     Resource {
         gvk: GroupVersionKind::new(group, "v1", kind),
         plural: plural.to_owned(),
-        scope: if kind == "Node" { Scope::Cluster } else { Scope::Namespaced },
+        scope: if matches!(kind, "Node" | "ClusterRole") { Scope::Cluster } else { Scope::Namespaced },
     }
 }
 
@@ -279,5 +279,70 @@ fn a_stream_goes_through_the_kubelet_and_its_link() {
         assert!(why.contains("connect: no route to host"), "{why}");
         fault.heal().await.unwrap();
         assert_eq!(world.bugs(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn with_node_and_rbac_every_component_has_its_own_rights_and_nobody_is_refused() {
+    run(Pace::Virtual, 1, |world| async move {
+        let mut spec = ClusterSpec::whole(1, 2);
+        let flags = [("authorization-mode", "Node,RBAC"), ("enable-admission-plugins", "NodeRestriction")];
+        let flags = flags.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        spec.api_server = Some(ApiServerSpec { flags, ..ApiServerSpec::default() });
+        let cluster = Cluster::boot(&world, &spec).await.unwrap();
+        let client = cluster.client("kubectl").unwrap();
+        let deployments = resource("apps", "Deployment", "deployments");
+        client.create(&deployments, &deployment("web", 3)).await.unwrap();
+        ready(&world, &cluster, "web", 3).await;
+        let roles = resource("rbac.authorization.k8s.io", "ClusterRole", "clusterroles");
+        let view = client.get(&roles, "", "view").await.unwrap();
+        assert_eq!(view.rest["rules"].as_array().unwrap().len(), 10, "a controller has collected them");
+        client.delete(&deployments, "default", "web", &Default::default()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        let pods = client.list(&resource("", "Pod", "pods"), &ListParams::default()).await.unwrap();
+        assert_eq!(pods.items.len(), 0);
+        let records = world.trace().records();
+        let refused: Vec<String> = records
+            .iter()
+            .map(|record| record.payload.fields().to_string())
+            .filter(|payload| payload.contains("\"code\":403"))
+            // Upstream's, too: a pod that is gone is related to no node any more.
+            .filter(|payload| !(payload.contains("/pods/web-") && payload.contains("\"GET\"")))
+            .collect();
+        assert_eq!(refused, [""; 0]);
+        let users: std::collections::BTreeSet<String> = records
+            .iter()
+            .filter_map(|record| Some(record.payload.fields()["user"].as_str()?.to_owned()))
+            .filter(|user| user.starts_with("system:serviceaccount:"))
+            .collect();
+        assert!(users.contains("system:serviceaccount:kube-system:replicaset-controller"), "{users:?}");
+    });
+}
+
+#[test]
+fn a_paused_api_server_gets_no_requests_once_the_load_balancer_has_noticed() {
+    run(Pace::Virtual, 1, |world| async move {
+        let mut spec = ClusterSpec::whole(1, 1);
+        spec.api_server = Some(ApiServerSpec { replicas: 3, ..ApiServerSpec::default() });
+        let cluster = Cluster::boot(&world, &spec).await.unwrap();
+        let client = cluster.client("kubectl").unwrap().with_timeout(Duration::from_secs(1));
+        let nodes = resource("", "Node", "nodes");
+        let failures = async || {
+            let mut failures = 0;
+            for _ in 0..9 {
+                failures += usize::from(client.get(&nodes, "", "worker1").await.is_err());
+            }
+            failures
+        };
+        let paused = cluster.inject(&Fault::Pause("apiServer/1".to_owned())).await.unwrap();
+        assert_eq!(failures().await, 3, "a third of the requests waits for the one that is paused");
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(failures().await, 0);
+        paused.heal().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        let before = world.trace().last_id();
+        assert_eq!(failures().await, 0);
+        let asked = world.trace().since(before);
+        assert!(asked.iter().any(|record| record.to.as_ref() == "apiServer/1"), "it serves again");
     });
 }

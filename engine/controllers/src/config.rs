@@ -19,6 +19,11 @@ pub struct ControllerManagerConfig {
     pub leader_elect_retry_period: Duration,
     /// `*` is all, `-name` all but that one, `name` just that one.
     pub controllers: Vec<String>,
+    /// Whether each controller acts as a service account of its own.
+    pub use_service_account_credentials: bool,
+    /// Whether anybody asks what ClusterRoles say. Where nobody does, none is aggregated: the rules are not looked at,
+    /// and a cluster without RBAC is spared the watch.
+    pub has_rbac: bool,
     pub concurrent_deployment_syncs: usize,
     pub concurrent_replicaset_syncs: usize,
     pub concurrent_namespace_syncs: usize,
@@ -51,6 +56,8 @@ impl Default for ControllerManagerConfig {
             leader_elect_renew_deadline: Duration::from_secs(10),
             leader_elect_retry_period: Duration::from_secs(2),
             controllers: vec!["*".to_owned()],
+            use_service_account_credentials: false,
+            has_rbac: false,
             concurrent_deployment_syncs: 5,
             concurrent_replicaset_syncs: 5,
             concurrent_namespace_syncs: 10,
@@ -86,6 +93,7 @@ impl ControllerManagerConfig {
             "leader-elect-renew-deadline" => self.leader_elect_renew_deadline = text.duration()?,
             "leader-elect-retry-period" => self.leader_elect_retry_period = text.duration()?,
             "controllers" => self.controllers = text.controllers()?,
+            "use-service-account-credentials" => self.use_service_account_credentials = text.boolean()?,
             "concurrent-deployment-syncs" => self.concurrent_deployment_syncs = text.at_least_one()?,
             "concurrent-replicaset-syncs" => self.concurrent_replicaset_syncs = text.at_least_one()?,
             "concurrent-namespace-syncs" => self.concurrent_namespace_syncs = text.at_least_one()?,

@@ -9,10 +9,12 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Node, ObjectReference, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use labkit_api::{Object, Resource};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use labkit_api::{Object, Resource, UserInfo};
 use labkit_client::{Client, EventRecorder, EventType, Informer, ListParams};
 
 use crate::config::ControllerManagerConfig;
+use crate::list::Controller;
 
 /// Handed to each controller. Clones share the informers.
 #[derive(Debug, Clone)]
@@ -30,9 +32,14 @@ impl Context {
         Context { client, config, informers, recorder }
     }
 
-    /// The context of one controller: its requests and events carry its name.
-    pub fn named(&self, name: &str) -> Context {
-        let client = self.client.with_user_agent(name);
+    /// The context of one controller: its requests and events carry its name, and its requests are those of its
+    /// service account, if each is to have its own. What informers read is read as the process.
+    pub fn of(&self, controller: &Controller) -> Context {
+        let name = controller.name;
+        let mut client = self.client.with_user_agent(name);
+        if self.config.use_service_account_credentials {
+            client = client.with_user(service_account(controller.account));
+        }
         let recorder = EventRecorder::new(&client, name, None);
         Context { client, recorder, ..self.clone() }
     }
@@ -57,6 +64,12 @@ impl Context {
         let recorder = self.recorder.clone();
         labkit_sim::spawn(async move { recorder.event(&about, event_type, reason, &message).await });
     }
+}
+
+/// `system:serviceaccount:kube-system:NAME`
+fn service_account(name: &str) -> UserInfo {
+    let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
+    UserInfo::new(&format!("system:serviceaccount:kube-system:{name}"), &groups)
 }
 
 macro_rules! informers {
@@ -99,4 +112,5 @@ informers! {
     endpoint_slices: EndpointSlice,
     service_accounts: ServiceAccount,
     certificate_signing_requests: CertificateSigningRequest,
+    cluster_roles: ClusterRole,
 }

@@ -13,6 +13,7 @@
 //! asked for it as its cause in the trace.
 
 mod certificate_signing;
+mod cluster_role_aggregation;
 pub mod config;
 mod context;
 mod deployment;

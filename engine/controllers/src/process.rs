@@ -44,9 +44,7 @@ impl Running {
     fn start(context: &Context) -> Running {
         let enabled = CONTROLLERS.iter().filter(|controller| context.config.is_enabled(controller.name));
         Running(
-            enabled
-                .map(|controller| labkit_sim::spawn((controller.run)(context.named(controller.name))))
-                .collect(),
+            enabled.map(|controller| labkit_sim::spawn((controller.run)(context.of(controller)))).collect(),
         )
     }
 }

@@ -70,10 +70,15 @@ fn try_apply(live: &Object, config: &Value, force: bool, writer: Writer<'_>) -> 
         let kept = with_named_fields(shape, &kept);
         remove(shape, &mut value, &with_named_fields(shape, &previous.fields).difference(&kept));
     }
+    if writer.schema.is_none() {
+        drop_nulls(&mut value);
+    }
     let mut new = Object::from_value(value).map_err(|error| ApplyError::Malformed(error.to_string()))?;
 
     let comparison = writer.compare(Some(live), &new);
-    let (changed, removed) = (&comparison.changed, &comparison.removed);
+    // What the configuration sets to null is changed, not given up.
+    let set_to_null = comparison.removed.intersection(&own.fields);
+    let (changed, removed) = (&comparison.changed.union(&set_to_null), &comparison.removed);
     if !force {
         let conflicts = conflicts(&entries, changed);
         if !conflicts.is_empty() {
@@ -96,6 +101,18 @@ fn try_apply(live: &Object, config: &Value, force: bool, writer: Writer<'_>) -> 
         new.metadata.annotations.insert(LAST_APPLIED.to_owned(), text);
     }
     Ok(new)
+}
+
+/// A field of a built-in kind that is null is not there.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// The fields that still are as `kubectl apply` left them: whoever applies them from the server's side owns them already.

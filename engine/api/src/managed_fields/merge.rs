@@ -10,6 +10,10 @@ use super::set::FieldSet;
 
 /// Puts what the configuration says over what is there.
 pub(super) fn merge(shape: Shape, live: &Value, config: &Value) -> Value {
+    // Null is an empty map or list where there is one to be merged with, and otherwise a value of its own.
+    if config.is_null() && (shape.fields_of(live).is_some() || shape.items_of(live).is_some()) {
+        return live.clone();
+    }
     if let Some(fields) = shape.fields_of(config) {
         let mut merged = live.as_object().cloned().unwrap_or_else(Map::new);
         for (name, value) in fields {

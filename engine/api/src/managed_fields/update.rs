@@ -17,6 +17,9 @@ use crate::resource::GroupVersionKind;
 const UPDATERS_MAX: usize = 10;
 const OLDEST: &str = "ancient-changes";
 
+/// Metadata that a write of the status leaves as it was.
+const KEPT_BY_STATUS: &[&str] = &["labels", "ownerReferences"];
+
 /// Fields of metadata that nobody manages.
 const UNMANAGED: [&str; 8] = [
     "name",
@@ -73,8 +76,10 @@ impl Writer<'_> {
     /// A set without what this way of writing resets and without what nobody manages.
     pub(super) fn managed(&self, set: FieldSet) -> FieldSet {
         let metadata = set.child("f:metadata").cloned().unwrap_or_default();
-        let is_unmanaged =
-            |element: &str| element.strip_prefix("f:").is_some_and(|name| UNMANAGED.contains(&name));
+        let is_unmanaged = |element: &str| {
+            let name = element.strip_prefix("f:").unwrap_or_default();
+            UNMANAGED.contains(&name) || self.subresource == "status" && KEPT_BY_STATUS.contains(&name)
+        };
         let mut metadata = metadata.without(is_unmanaged);
         metadata.member = false;
         let rest = set.without(|element| {

@@ -4,10 +4,12 @@
 mod certificate_subject_restriction;
 mod default_toleration_seconds;
 mod namespace_lifecycle;
+mod node_restriction;
 mod priority;
 mod service_account;
 
 use std::collections::BTreeSet;
+use std::iter;
 use std::sync::Arc;
 
 use labkit_api::{Object, Status, Verb};
@@ -15,6 +17,7 @@ use labkit_api::{Object, Status, Verb};
 use crate::kinds::{Kind, Subresource};
 use crate::registry::NamespaceState;
 use crate::storage::Entry;
+use crate::verbs::Call;
 
 /// What is about to happen.
 pub(crate) struct Attributes<'a> {
@@ -48,10 +51,14 @@ static PLUGINS: &[(&str, Admit)] = &[
     ("CertificateSubjectRestriction", certificate_subject_restriction::admit),
 ];
 
-/// The plugins of one server: all of them, but for those that were switched off.
+/// The one that is off unless it is enabled; it looks at who asks.
+const NODE_RESTRICTION: &str = "NodeRestriction";
+
+/// The plugins of one server: those that are on by default, but for those that were switched off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plugins {
     disabled: BTreeSet<String>,
+    restricts_nodes: bool,
 }
 
 impl Plugins {
@@ -61,8 +68,9 @@ impl Plugins {
             list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
         };
         let (enabled, disabled) = (names(enable), names(disable));
-        if let Some(unknown) = enabled.iter().find(|name| !PLUGINS.iter().any(|(known, _)| known == name)) {
-            let known: Vec<&str> = PLUGINS.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> =
+            PLUGINS.iter().map(|(name, _)| *name).chain(iter::once(NODE_RESTRICTION)).collect();
+        if let Some(unknown) = enabled.iter().find(|name| !known.contains(&name.as_str())) {
             return Err(format!(
                 "enable-admission-plugins plugin {unknown:?} is unknown here; there are {}",
                 known.join(", ")
@@ -72,8 +80,21 @@ impl Plugins {
             Some(both) => Err(format!(
                 "[{both:?}] in enable-admission-plugins and disable-admission-plugins overlapped"
             )),
-            None => Ok(Plugins { disabled: disabled.into_iter().collect() }),
+            None => Ok(Plugins {
+                restricts_nodes: enabled.iter().any(|name| name == NODE_RESTRICTION),
+                disabled: disabled.into_iter().collect(),
+            }),
         }
+    }
+
+    /// Refuses what a kubelet may not do, where NodeRestriction is on. `object` is none for a deletion.
+    pub(crate) fn restrict_node(
+        &self,
+        call: &Call,
+        verb: Verb,
+        object: Option<&Object>,
+    ) -> Result<(), Status> {
+        if self.restricts_nodes { node_restriction::check(call, verb, object) } else { Ok(()) }
     }
 
     /// Runs every plugin; the first refusal stands.

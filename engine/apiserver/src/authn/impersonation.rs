@@ -44,6 +44,7 @@ pub(super) fn impersonate(guard: &Guard, headers: &HeaderMap, user: UserInfo) ->
             subresource: subresource.to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
+            selected: Vec::new(),
             path: None,
         }
     };

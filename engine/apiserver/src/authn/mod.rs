@@ -7,7 +7,7 @@ mod static_tokens;
 
 use http::HeaderMap;
 use labkit_api::{Status, UserInfo};
-use labkit_client::Request;
+use labkit_client::{Caller, Request};
 
 use crate::guard::Guard;
 
@@ -26,6 +26,9 @@ pub(crate) async fn authenticate(guard: &Guard, request: &Request) -> Result<Use
         (None, None) if guard.access.anonymous_auth => UserInfo::new(ANONYMOUS, &["system:unauthenticated"]),
         (None, None) => return Err(unauthorized()),
     };
+    if let Some(caller) = request.extensions().get::<Caller>() {
+        caller.found(&user.name);
+    }
     impersonation::impersonate(guard, request.headers(), with_group_of_all(user))
 }
 

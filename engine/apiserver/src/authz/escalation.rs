@@ -49,6 +49,7 @@ pub(crate) fn check(
         subresource: String::new(),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
+        selected: Vec::new(),
         path: None,
     };
     if matches!(guard.decide(&may), Decision::Allow(_)) {

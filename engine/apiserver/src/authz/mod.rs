@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub(crate) mod escalation;
+pub(crate) mod node;
 pub(crate) mod rbac;
 
 use http::Method;
@@ -20,6 +21,8 @@ pub(crate) struct Attributes {
     pub subresource: String,
     pub namespace: String,
     pub name: String,
+    /// What the query's field selector demands: field and value.
+    pub selected: Vec<(String, String)>,
     /// A path that is no resource; then the fields between the verb and it are empty.
     pub path: Option<String>,
 }
@@ -33,14 +36,24 @@ pub(crate) enum Decision {
     NoOpinion(String),
 }
 
+/// The terms of a field selector that name one value: `a=b`, `a==b`.
+pub(crate) fn equalities(selector: &str) -> Vec<(String, String)> {
+    let terms = selector.split(',').filter_map(|term| term.split_once('='));
+    let terms = terms.filter(|(field, _)| !field.ends_with('!'));
+    terms.map(|(field, value)| (field.to_owned(), value.trim_start_matches('=').to_owned())).collect()
+}
+
 impl Attributes {
     /// A collection of which the query selects one object by its name is judged as that object.
     pub fn of_resource(user: &UserInfo, info: &RequestInfo, query: &Query) -> Attributes {
-        let selected =
-            || query.get("fieldSelector").split(',').find_map(|term| term.strip_prefix("metadata.name="));
+        let selected = match info.verb {
+            Verb::Create => Vec::new(),
+            _ => equalities(query.get("fieldSelector")),
+        };
         let name = match info.name.as_str() {
-            "" if info.verb != Verb::Create => {
-                selected().unwrap_or_default().trim_start_matches('=').to_owned()
+            "" => {
+                let by_name = selected.iter().find(|(field, _)| field == "metadata.name");
+                by_name.map(|(_, name)| name.clone()).unwrap_or_default()
             }
             name => name.to_owned(),
         };
@@ -58,6 +71,7 @@ impl Attributes {
                 .unwrap_or_default(),
             namespace: namespace.clone(),
             name,
+            selected,
             path: None,
         }
     }
@@ -71,6 +85,7 @@ impl Attributes {
             subresource: String::new(),
             namespace: String::new(),
             name: String::new(),
+            selected: Vec::new(),
             path: Some(path.to_owned()),
         }
     }

@@ -1,10 +1,8 @@
 //! RBAC: what bindings grant, from the caches of roles and bindings. Counterpart:
 //! `plugin/pkg/auth/authorizer/rbac`, `pkg/registry/rbac/validation`.
 //!
-//! A ClusterRole with an aggregation rule grants, beside its own rules, those of the roles that the rule selects.
-//! Upstream's controller copies them into the role; here they are read where they stand.
+//! A ClusterRole with an aggregation rule grants what its `rules` say: a controller fills them in.
 
-use labkit_api::selector::LabelSelector;
 use labkit_api::{Object, UserInfo};
 use serde_json::Value;
 
@@ -129,23 +127,14 @@ pub(crate) fn rules_of_role(registry: &Registry, binding: &Object) -> Result<Vec
     }
     let role = registry.cache(&cluster_roles::KIND).get(name);
     let role = role.ok_or_else(|| format!("clusterrole.rbac.authorization.k8s.io {name:?} not found"))?;
-    let mut rules = own_rules(&role.object);
-    let selectors = role.object.at(&["aggregationRule", "clusterRoleSelectors"]).and_then(Value::as_array);
-    for selector in
-        selectors.into_iter().flatten().filter_map(|selector| LabelSelector::from_value(selector).ok())
-    {
-        let (all, ..) = registry.cache(&cluster_roles::KIND).snapshot("");
-        let selected = all.iter().filter(|other| selector.matches(&other.object.metadata.labels));
-        rules.extend(selected.flat_map(|other| own_rules(&other.object)));
-    }
-    Ok(rules)
+    Ok(own_rules(&role.object))
 }
 
 pub(crate) fn own_rules(role: &Object) -> Vec<Value> {
     role.rest.get("rules").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-fn allows(rule: &Value, attributes: &Attributes) -> bool {
+pub(crate) fn allows(rule: &Value, attributes: &Attributes) -> bool {
     if !names(rule, "verbs", &attributes.verb) {
         return false;
     }

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, Method};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use labkit_api::{Status, UserInfo};
 use labkit_client::link::{HttpRequest, HttpResponse, WatchNote};
-use labkit_client::{Body, Chunk, Request, Response, Transport};
+use labkit_client::{Body, Caller, Chunk, Request, Response, Transport};
 use labkit_sim::{RecordId, World, caused_by};
+use rand::RngCore;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 use warp::filters::path::FullPath;
@@ -26,6 +28,10 @@ use crate::edge::websocket::Offer;
 
 /// How long a client may take to send a body: `--request-timeout`.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// By which a request is found in audit logs.
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+const AUDIT_ID_BYTES_MAX: usize = 64;
 
 /// What a connection calls.
 pub(super) type Service = BoxCloneSyncService<http::Request<Incoming>, warp::reply::Response, Infallible>;
@@ -96,13 +102,18 @@ impl Edge {
         let Ok(mut request) = http::Request::builder().method(method).uri(target).body(body.freeze()) else {
             return http::Response::builder().status(400).body("".into()).expect("the status is valid");
         };
+        let audit_id = audit_id(&headers);
         *request.headers_mut() = headers;
         let name = user.as_ref().map_or("system:anonymous", |user| &user.name).to_owned();
-        if let Some(user) = user {
-            request.extensions_mut().insert(user);
+        match user {
+            Some(user) => drop(request.extensions_mut().insert(user)),
+            None => drop(request.extensions_mut().insert(Caller::default())),
         }
-        let response = self.traced(request, &name, offer).await;
+        let mut response = self.traced(request, &name, offer).await;
         drop(in_flight);
+        let headers = response.headers_mut();
+        headers.insert(AUDIT_ID, audit_id);
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
         response
     }
 
@@ -156,6 +167,20 @@ impl Edge {
         let note = WatchNote { note: chunk.note.clone()?, user_agent: user_agent.clone() };
         Some(self.world.trace().record_caused(&self.server, client, chunk.cause, note))
     }
+}
+
+/// The id that the client gave the request, as far as upstream takes it over, or a new one.
+fn audit_id(headers: &HeaderMap) -> HeaderValue {
+    if let Some(given) = headers.get(AUDIT_ID).filter(|given| !given.is_empty()) {
+        return HeaderValue::from_bytes(&given.as_bytes()[..given.len().min(AUDIT_ID_BYTES_MAX)])
+            .expect("a part of a header's value is one");
+    }
+    let mut bytes = [0; 16];
+    if let Some(server) = labkit_sim::current_component() {
+        server.random(|rng| rng.fill_bytes(&mut bytes));
+    }
+    let id = uuid::Builder::from_random_bytes(bytes).into_uuid().to_string();
+    HeaderValue::from_str(&id).expect("a UUID is fit for a header")
 }
 
 /// The whole body; none if it is beyond the limit, or breaks off.

@@ -9,7 +9,7 @@ use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use labkit_api::{Object, Status, StatusCause, UserInfo};
 use serde_json::{Value, json};
 
-use crate::authz::{Attributes, Decision};
+use crate::authz::{Attributes, Decision, equalities};
 use crate::field::{self, Shown};
 use crate::kinds::{Kind, Strategy};
 use crate::pod_spec::{list, text};
@@ -97,6 +97,19 @@ fn attributes(spec: &Value, user: &UserInfo) -> Attributes {
         subresource: field("subresource"),
         namespace: field("namespace"),
         name: field("name"),
+        selected: selected(of),
         path: path.map(|path| text(path, "path").to_owned()),
     }
+}
+
+/// What the field selector in the question demands.
+fn selected(of: &Value) -> Vec<(String, String)> {
+    let Some(selector) = of.get("fieldSelector") else { return Vec::new() };
+    let required = list(selector, "requirements").iter().filter_map(|one| match list(one, "values") {
+        [value] if text(one, "operator") == "In" => {
+            Some((text(one, "key").to_owned(), value.as_str()?.to_owned()))
+        }
+        _ => None,
+    });
+    equalities(text(selector, "rawSelector")).into_iter().chain(required).collect()
 }

@@ -1,6 +1,7 @@
 //! The scale of a workload: its replicas as an autoscaling/v1 Scale.
 
 use jiff::Timestamp;
+use labkit_api::managed_fields::ApplyError;
 use labkit_api::selector::LabelSelector;
 use labkit_api::{Object, Status, StatusCause};
 use serde_json::{Value, json};
@@ -87,6 +88,48 @@ pub(crate) fn table(scale: &Object, now: Timestamp) -> Value {
         ],
         "rows": [{"cells": cells, "object": crate::table::partial_object(scale)}],
     })
+}
+
+/// What a configuration of a Scale says, as a configuration of the workload: its replicas, and which object is meant.
+pub(crate) fn configuration(kind: &Kind, scale: &Value) -> Value {
+    let mut value = json!({"apiVersion": kind.api_version(), "kind": kind.kind});
+    if let Some(metadata) = scale.get("metadata").and_then(Value::as_object) {
+        let of_object = ["name", "namespace", "uid", "resourceVersion"];
+        value["metadata"] =
+            metadata.iter().filter(|(name, _)| of_object.contains(&name.as_str())).map(owned).collect();
+    }
+    if let Some(replicas) = scale.pointer("/spec/replicas") {
+        let mut place = &mut value;
+        for part in spec_replicas(kind) {
+            place = &mut place[part];
+        }
+        *place = replicas.clone();
+    }
+    value
+}
+
+fn owned((name, value): (&String, &Value)) -> (String, Value) {
+    (name.clone(), value.clone())
+}
+
+/// Where the kind has its replicas.
+fn spec_replicas(kind: &Kind) -> Vec<String> {
+    match kind.strategy.scale_paths() {
+        Some(paths) => paths.spec_replicas.clone(),
+        None => vec!["spec".to_owned(), "replicas".to_owned()],
+    }
+}
+
+/// Conflicts as whoever applies a Scale sees them: wherever the workload has them, they are about its replicas.
+pub(crate) fn seen_from_outside(error: ApplyError) -> ApplyError {
+    let ApplyError::Conflicts(mut conflicts) = error else { return error };
+    for conflict in &mut conflicts {
+        if let Some((manager, _)) = conflict.manager.split_once(" using ") {
+            conflict.manager = format!("{manager} using autoscaling/v1");
+        }
+        conflict.field = ".spec.replicas".to_owned();
+    }
+    ApplyError::Conflicts(conflicts)
 }
 
 /// The workload with the replicas that a Scale asks for.

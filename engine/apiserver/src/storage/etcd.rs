@@ -58,6 +58,14 @@ impl EtcdClient {
         }
     }
 
+    /// Forgets what is older than the revision.
+    pub(crate) async fn compact(&self, revision: i64) -> Result<(), EtcdError> {
+        match self {
+            EtcdClient::Linked(client) => client.compact(revision).await,
+            EtcdClient::External(client) => client.compact(revision).await.map(drop),
+        }
+    }
+
     /// A lease of `ttl` seconds.
     pub(crate) async fn lease_grant(&self, ttl: i64) -> Result<LeaseGrantResponse, EtcdError> {
         match self {

@@ -1,12 +1,10 @@
 //! Who may come in and what they may do: tokens, RBAC, reviews, impersonation.
 
-use std::collections::BTreeMap;
-
 use super::*;
 use crate::{Flags, StaticTokens};
 
 /// A server with RBAC on and two users with tokens.
-struct Door {
+pub(super) struct Door {
     lab: Lab,
 }
 
@@ -15,12 +13,20 @@ where
     F: FnOnce(Arc<Door>) -> Fut,
     Fut: Future<Output = ()>,
 {
+    door_with(&[("authorization-mode", "RBAC")], body);
+}
+
+pub(super) fn door_with<F, Fut>(flags: &[(&str, &str)], body: F)
+where
+    F: FnOnce(Arc<Door>) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     labkit_sim::run(Pace::Virtual, 1, |world| async move {
         let etcd = Etcd::boot(&world, EtcdConfig { members: 1, ..EtcdConfig::default() }).await;
-        let flags = BTreeMap::from([("authorization-mode".to_owned(), "RBAC".to_owned())]);
         let mut access = Flags::parse(&flags).unwrap().access;
         access.static_tokens =
-            StaticTokens::parse("t-ana,ana,1,dev\nt-root,root,2,system:masters\n").unwrap();
+            StaticTokens::parse("t-ana,ana,1,dev\nt-root,root,2,system:masters\nt-node,system:node:worker1,3,system:nodes\nt-nodes,someone,4,system:nodes\n").unwrap();
         let config = ServerConfig { access, ..config(&etcd) };
         let component = world.component("apiserver");
         let inner = world.clone();
@@ -34,7 +40,7 @@ where
 
 impl Door {
     /// The code and the JSON of an answer; `who` is a token, and headers after a blank.
-    async fn ask(&self, who: &str, method: &str, target: &str, body: Value) -> (u16, Value) {
+    pub async fn ask(&self, who: &str, method: &str, target: &str, body: Value) -> (u16, Value) {
         let mut request = http::Request::builder().method(method).uri(target);
         for (index, part) in who.split(' ').filter(|part| !part.is_empty()).enumerate() {
             request = match part.split_once('=') {
@@ -52,7 +58,7 @@ impl Door {
     }
 
     #[track_caller]
-    fn refuses<'a>(
+    pub fn refuses<'a>(
         &'a self,
         who: &'a str,
         method: &'a str,
@@ -66,7 +72,7 @@ impl Door {
         }
     }
 
-    async fn root(&self, method: &str, target: &str, body: Value) -> Value {
+    pub async fn root(&self, method: &str, target: &str, body: Value) -> Value {
         let (code, value) = self.ask("t-root", method, target, body).await;
         assert!(code < 300, "{value}");
         value
@@ -128,7 +134,7 @@ fn a_binding_grants_and_nobody_grants_more_than_they_have() {
         let group = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
         let editor = json!({
             "metadata": {"name": "ana-roles"}, "subjects": [{"kind": "User", "name": "ana"}],
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:aggregate-to-admin"},
         });
         let own = json!({"metadata": {"name": "mine"}, "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]}]});
         assert_eq!(door.ask("t-ana", "POST", &format!("{group}/roles"), own.clone()).await.0, 403);
@@ -386,5 +392,47 @@ fn only_who_may_acts_as_another() {
             (&user["groups"], &user["extra"]),
             (&json!(["a", "system:authenticated"]), &json!({"team": ["x"]}))
         );
+    });
+}
+
+#[test]
+fn the_roles_of_the_beginning_are_upstreams() {
+    door(|door| async move {
+        let group = "/apis/rbac.authorization.k8s.io/v1";
+        let count = async |path: &str| {
+            door.root("GET", &format!("{group}{path}"), Value::Null).await["items"].as_array().unwrap().len()
+        };
+        assert_eq!(count("/clusterroles").await, 64);
+        assert_eq!(count("/clusterrolebindings").await, 45);
+        assert_eq!(count("/namespaces/kube-system/roles").await, 6);
+        assert_eq!(count("/namespaces/kube-system/rolebindings").await, 6);
+        assert_eq!(count("/namespaces/kube-public/rolebindings").await, 1);
+        let role = door.root("GET", &format!("{group}/clusterroles/view"), Value::Null).await;
+        assert_eq!(
+            role["metadata"]["labels"],
+            json!({"kubernetes.io/bootstrapping": "rbac-defaults", "rbac.authorization.k8s.io/aggregate-to-edit": "true"})
+        );
+        assert_eq!(
+            role["metadata"]["annotations"],
+            json!({"rbac.authorization.kubernetes.io/autoupdate": "true"})
+        );
+        let binding = "/clusterrolebindings/system:controller:job-controller";
+        let binding = door.root("GET", &format!("{group}{binding}"), Value::Null).await;
+        assert_eq!(
+            binding["subjects"],
+            json!([{"kind": "ServiceAccount", "name": "job-controller", "namespace": "kube-system"}])
+        );
+        let node = door.root("GET", &format!("{group}/clusterrolebindings/system:node"), Value::Null).await;
+        assert_eq!(node.get("subjects"), None, "the Node authorizer judges nodes");
+    });
+}
+
+#[test]
+fn nobody_is_anonymous_where_everything_is_allowed() {
+    door_with(&[("anonymous-auth", "true")], |door| async move {
+        let (code, status) = door.ask("", "GET", "/version", Value::Null).await;
+        let expected = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized", "reason": "Unauthorized", "code": 401});
+        assert_eq!((code, status), (401, expected));
+        assert_eq!(door.ask("t-ana", "GET", "/version", Value::Null).await.0, 200);
     });
 }

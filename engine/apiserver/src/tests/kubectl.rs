@@ -294,3 +294,11 @@ fn kubectl_shows_the_servers_refusals() {
         live.shows("delete ns default", "", &["Error from server (Forbidden): namespaces \"default\" is forbidden: this namespace may not be deleted"]).await;
     });
 }
+
+#[test]
+fn answers_have_an_id_and_are_not_to_be_cached() {
+    live(|live| async move {
+        let parts = ["Audit-Id: ", "Cache-Control: no-cache, private", "Content-Type: application/json"];
+        live.shows("get namespaces -v=8", "", &parts).await;
+    });
+}

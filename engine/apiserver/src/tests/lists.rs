@@ -138,3 +138,27 @@ fn every_kind_has_a_row() {
         }
     });
 }
+
+#[test]
+fn what_is_older_than_the_last_period_is_compacted_away() {
+    lab(|lab| async move {
+        let first = lab.post(CONFIG_MAPS, config_map("a")).await;
+        let version = |object: &Value| -> i64 {
+            object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap()
+        };
+        let at = |version: i64| format!("{CONFIG_MAPS}?resourceVersion={version}&resourceVersionMatch=Exact");
+        tokio::time::sleep(Duration::from_secs(310)).await;
+        let second = lab.post(CONFIG_MAPS, config_map("b")).await;
+        assert_eq!(names(&lab.get(&at(version(&first))).await), ["a"], "one tick only learns the time");
+        let key = || labkit_etcd::RangeRequest::key("compact_rev_key");
+        let found = lab.etcd.client("test").range(key()).await.unwrap().kvs;
+        assert_eq!((found[0].version, &found[0].value[..]), (1, &b"0"[..]));
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        let (code, status) = lab.json("GET", &at(version(&first)), Value::Null).await;
+        assert_eq!((code, &status["reason"]), (410, &json!("Expired")));
+        assert_eq!(names(&lab.get(&at(version(&second))).await), ["a", "b"]);
+        let found = lab.etcd.client("test").range(key()).await.unwrap().kvs;
+        assert_eq!(found[0].version, 2);
+        assert_eq!(names(&lab.get(CONFIG_MAPS).await), ["a", "b"]);
+    });
+}

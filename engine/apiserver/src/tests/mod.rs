@@ -11,6 +11,7 @@ mod kubectl;
 #[cfg(feature = "edge")]
 mod kubectl_kinds;
 mod lists;
+mod node_access;
 mod objects;
 mod patches;
 mod protocol;
@@ -97,6 +98,7 @@ pub(crate) fn config(etcd: &Etcd) -> ServerConfig {
         kubelets: Arc::new(OneLiners),
         service_cluster_ip_range: "10.96.0.0/12".to_owned(),
         event_ttl: Duration::from_secs(3600),
+        etcd_compaction_interval: Duration::from_secs(300),
         public_address: None,
         access: crate::Access::default(),
     }

@@ -259,3 +259,112 @@ fn what_cannot_be_applied_is_refused() {
         assert_eq!((code, lab.json("GET", &format!("{DEPLOYMENTS}/web"), Value::Null).await.0), (201, 404));
     });
 }
+
+#[test]
+fn an_applied_scale_owns_the_replicas_of_the_workload() {
+    lab(|lab| async move {
+        lab.post(&format!("{DEPLOYMENTS}?fieldManager=owner"), deployment("web")).await;
+        let scale =
+            |manager: &str, more: &str| format!("{DEPLOYMENTS}/web/scale?fieldManager={manager}{more}");
+        let config = |replicas: i64| {
+            format!(
+                "apiVersion: autoscaling/v1\nkind: Scale\nmetadata: {{name: web}}\nspec: {{replicas: {replicas}}}\n"
+            )
+        };
+        let (code, status) = lab.patch_as(APPLY, &scale("robot", ""), &config(5)).await;
+        let message =
+            "Apply failed with 1 conflict: conflict with \"owner\" using autoscaling/v1: .spec.replicas";
+        assert_eq!((code, status["message"].as_str()), (409, Some(message)));
+        let (code, answer) = lab.patch_as(APPLY, &scale("robot", "&force=true"), &config(5)).await;
+        assert_eq!(
+            (code, &answer["kind"], &answer["spec"]["replicas"]),
+            (200, &json!("Scale"), &json!(5)),
+            "{answer}"
+        );
+        let web = lab.get(&format!("{DEPLOYMENTS}/web")).await;
+        assert_eq!(web["spec"]["replicas"], 5);
+        let managers = web["metadata"]["managedFields"].as_array().unwrap();
+        let robot = managers.iter().find(|entry| entry["manager"] == "robot").unwrap();
+        assert_eq!(
+            (&robot["operation"], &robot["subresource"], &robot["apiVersion"], &robot["fieldsV1"]),
+            (&json!("Apply"), &json!("scale"), &json!("apps/v1"), &json!({"f:spec": {"f:replicas": {}}}))
+        );
+        let owner = managers.iter().find(|entry| entry["manager"] == "owner").unwrap();
+        assert_eq!(owner["fieldsV1"]["f:spec"].get("f:replicas"), None, "it was taken from its owner");
+        let whole = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 2}});
+        let path = format!("{DEPLOYMENTS}/web?fieldManager=other");
+        let (code, status) = lab.patch_as(APPLY, &path, &whole.to_string()).await;
+        let message = "Apply failed with 1 conflict: conflict with \"robot\" with subresource \"scale\": .spec.replicas";
+        assert_eq!((code, status["message"].as_str()), (409, Some(message)));
+        let (code, _) = lab.patch_as(APPLY, &scale("robot", ""), &config(6)).await;
+        assert_eq!(
+            (code, &lab.get(&format!("{DEPLOYMENTS}/web")).await["spec"]["replicas"]),
+            (200, &json!(6))
+        );
+        let unknown = "apiVersion: autoscaling/v1\nkind: Scale\nspec: {replica: 1}\n";
+        let (code, status) = lab.patch_as(APPLY, &scale("robot", ""), unknown).await;
+        assert!(
+            code == 500
+                && status["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains(".spec.replica: field not declared in schema"),
+            "{status}"
+        );
+        let (code, status) =
+            lab.patch_as(APPLY, &scale("robot", ""), "apiVersion: apps/v1\nkind: Deployment\n").await;
+        assert_eq!(code, 400, "{status}");
+        let (code, _) =
+            lab.patch_as(APPLY, &format!("{DEPLOYMENTS}/none/scale?fieldManager=a"), &config(1)).await;
+        assert_eq!(code, 404);
+    });
+}
+
+#[test]
+fn null_in_a_configuration_is_owned_and_takes_the_value_away() {
+    lab(|lab| async move {
+        let mut web = deployment("web");
+        web["spec"]["replicas"] = json!(4);
+        lab.post(&format!("{DEPLOYMENTS}?fieldManager=owner"), web).await;
+        let config = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "creationTimestamp": null},
+            "spec": {"replicas": null, "template": null},
+        });
+        let path = format!("{DEPLOYMENTS}/web?fieldManager=robot");
+        let (code, status) = lab.patch_as(APPLY, &path, &config.to_string()).await;
+        let message = "Apply failed with 1 conflict: conflict with \"owner\" using apps/v1: .spec.replicas";
+        assert_eq!((code, status["message"].as_str()), (409, Some(message)));
+        let (code, web) = lab.patch_as(APPLY, &format!("{path}&force=true"), &config.to_string()).await;
+        assert_eq!((code, &web["spec"]["replicas"]), (200, &json!(1)), "the default: {web}");
+        assert_eq!(web["spec"]["template"]["spec"]["containers"][0]["name"], "c", "null is an empty map");
+        let managers = web["metadata"]["managedFields"].as_array().unwrap();
+        let robot = managers.iter().find(|entry| entry["manager"] == "robot").unwrap();
+        assert_eq!(robot["fieldsV1"], json!({"f:spec": {"f:replicas": {}, "f:template": {}}}));
+    });
+}
+
+#[test]
+fn a_status_is_applied_through_its_subresource() {
+    lab(|lab| async move {
+        lab.post(DEPLOYMENTS, deployment("web")).await;
+        let config = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {"a": "b"}},
+            "spec": {"replicas": 7}, "status": {"replicas": 3, "observedGeneration": 1},
+        });
+        let path = format!("{DEPLOYMENTS}/web/status?fieldManager=robot&force=true");
+        let (code, web) = lab.patch_as(APPLY, &path, &config.to_string()).await;
+        assert_eq!(
+            (code, &web["status"]["replicas"], &web["spec"]["replicas"]),
+            (200, &json!(3), &json!(1)),
+            "{web}"
+        );
+        let managers = web["metadata"]["managedFields"].as_array().unwrap();
+        let robot = managers.iter().find(|entry| entry["manager"] == "robot").unwrap();
+        assert_eq!(robot["subresource"], "status");
+        assert_eq!(robot["fieldsV1"], json!({"f:status": {"f:observedGeneration": {}, "f:replicas": {}}}));
+        let config = config.to_string().replace("\"web\"", "\"none\"");
+        let missing =
+            lab.patch_as(APPLY, &format!("{DEPLOYMENTS}/none/status?fieldManager=a"), &config).await;
+        assert_eq!(missing.0, 404, "a status makes no object: {}", missing.1);
+    });
+}

@@ -164,3 +164,13 @@ fn a_write_through_one_server_is_seen_through_the_others() {
         assert_eq!(labs[2].json("PUT", &format!("{CONFIG_MAPS}/a"), created).await.0, 409);
     });
 }
+
+#[test]
+fn of_several_servers_one_moves_the_clock_of_compaction_on() {
+    replicas(|labs| async move {
+        tokio::time::sleep(Duration::from_secs(3 * 300 + 10)).await;
+        let request = labkit_etcd::RangeRequest::key("compact_rev_key");
+        let found = labs[0].etcd.client("test").range(request).await.unwrap().kvs;
+        assert_eq!(found[0].version, 3, "once a period, whoever is first");
+    });
+}

@@ -10,7 +10,10 @@ use serde_json::Value;
 use crate::decode::{self, FieldValidation};
 use crate::duplicates;
 use crate::field;
+use crate::kinds::Subresource;
+use crate::registry::scale;
 use crate::registry::update::UpdateOptions;
+use crate::respond;
 use crate::verbs::field_manager::FieldManager;
 use crate::verbs::{Call, read};
 
@@ -30,6 +33,9 @@ pub(super) async fn apply(call: Call) -> Result<Response, Status> {
     let force = call.query.flag("force");
     let (config, warnings) = configuration(&call)?;
     let state = call.namespace_state().await?;
+    if subresource == Some(Subresource::Scale) {
+        return rescale(&call, options, &field_manager, &config).await;
+    }
     let stored = kind.stored();
     let merged = |live: &Object, verb: Verb| {
         let applied = managed_fields::apply(live, &config, force, field_manager.writer());
@@ -63,23 +69,44 @@ pub(super) async fn apply(call: Call) -> Result<Response, Status> {
     }
 }
 
+/// Applies a Scale: its replicas are the workload's, and so is the list of who manages them. Counterpart:
+/// `scalehandler.go`.
+async fn rescale(
+    call: &Call,
+    options: UpdateOptions,
+    field_manager: &FieldManager,
+    config: &Value,
+) -> Result<Response, Status> {
+    let (kind, force) = (call.info.kind, call.query.flag("force"));
+    let options = UpdateOptions { subresource: None, ..options };
+    let change = |workload: &Object| {
+        let config = scale::configuration(kind, config);
+        let applied = managed_fields::apply(workload, &config, force, field_manager.writer());
+        let mut object = applied.map_err(|error| scale::seen_from_outside(error).into_status())?;
+        call.check_names(&mut object)?;
+        scale::apply(kind, &object, &scale::of(kind, &object))
+    };
+    let entry = call.registry.update(kind, &call.info.namespace, &call.info.name, options, change).await?;
+    Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(kind, &entry.object)))
+}
+
 /// The configuration, with the warnings about it. All that it says must be in the schema.
 fn configuration(call: &Call) -> Result<(Value, Vec<String>), Status> {
     decode::check_size(&call.body)?;
     let validation = FieldValidation::parse(&call.query, "PatchOptions")?;
     let undecodable =
         |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
-    let (mut config, duplicates) = duplicates::from_yaml(&call.body).map_err(|error| undecodable(&error))?;
+    let (config, duplicates) = duplicates::from_yaml(&call.body).map_err(|error| undecodable(&error))?;
     if !config.is_object() {
         return Err(undecodable(&"json: cannot unmarshal the document into an object"));
     }
     if validation == FieldValidation::Strict && !duplicates.is_empty() {
         return Err(Status::bad_request(format!("error strict decoding YAML: {}", duplicates.join(", "))));
     }
-    if call.info.kind.custom.is_none() {
-        decode::drop_nulls(&mut config);
-    }
-    let gvk = call.info.kind.gvk();
+    let gvk = match call.info.subresource {
+        Some(Subresource::Scale) => Subresource::Scale.gvk(call.info.kind),
+        _ => call.info.kind.gvk(),
+    };
     let version = config.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if version != gvk.api_version() {
         let message = format!(

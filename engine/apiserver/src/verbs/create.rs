@@ -72,6 +72,7 @@ pub(crate) async fn bind_pod(call: &Call, name: &str, binding: &Object) -> Resul
 /// `POST pods/NAME/eviction`: a deletion that says why. Disruption budgets are absent: every eviction is granted.
 pub(super) async fn evict(call: Call) -> Result<Response, Status> {
     let eviction = body(&call, Subresource::Eviction)?;
+    call.guard.access.plugins.restrict_node(&call, Verb::Create, Some(&eviction))?;
     let none = Value::Null;
     let mut options = DeleteOptions::parse(eviction.rest.get("deleteOptions").unwrap_or(&none), &call.query)?;
     options.dry_run |= call.query.dry_run("CreateOptions")?;

@@ -77,7 +77,11 @@ fn agent(call: &Call) -> String {
         return program.to_owned();
     }
     let agent = call.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let program = agent.unwrap_or_default().split('/').next().unwrap_or_default();
+    let agent = agent.unwrap_or_default();
+    if call.user.name.starts_with("system:serviceaccount:kube-system:") && agent.ends_with("-controller") {
+        return "kube-controller-manager".to_owned();
+    }
+    let program = agent.split('/').next().unwrap_or_default();
     program.chars().filter(|letter| !letter.is_control()).take(NAME_BYTES_MAX).collect()
 }
 

@@ -133,6 +133,7 @@ impl Call {
         if let Some(object) = object.as_deref().filter(|_| self.info.subresource.is_none()) {
             escalation::check(&self.guard, &self.user, self.info.kind, object)?;
         }
+        self.guard.access.plugins.restrict_node(self, verb, object.as_deref())?;
         let attributes = Attributes {
             verb,
             kind: self.info.kind.stored(),

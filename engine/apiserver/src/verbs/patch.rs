@@ -32,7 +32,7 @@ enum Change {
 
 pub(super) async fn patch(call: Call) -> Result<Response, Status> {
     let (kind, subresource) = (call.info.kind, call.info.subresource);
-    if decode::content_type(&call.headers) == apply::CONTENT_TYPE && subresource != Some(Subresource::Scale) {
+    if decode::content_type(&call.headers) == apply::CONTENT_TYPE {
         return apply::apply(call).await;
     }
     if call.query.has("force") {

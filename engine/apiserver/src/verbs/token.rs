@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use labkit_api::{Object, Status, StatusCause, Time};
+use labkit_api::{Object, Status, StatusCause, Time, Verb};
 use labkit_client::Response;
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ pub(super) async fn request(call: Call) -> Result<Response, Status> {
     if !causes.is_empty() {
         return Err(Status::invalid(&gvk, &request.metadata.name, causes));
     }
+    call.guard.access.plugins.restrict_node(&call, Verb::Create, Some(&request))?;
     let (namespace, name) = (&call.info.namespace, &call.info.name);
     let account = call.registry.get(&service_accounts::KIND, namespace, name, -1).await?;
     let private = Private {

@@ -15,6 +15,7 @@ use crate::arguments::UpArguments;
 use crate::commands::status::print_env;
 use crate::daemon::{Ends, components};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::open_files;
 use crate::screen::{Ink, Screen, say};
 use crate::state::LabState;
 use crate::work::Work;
@@ -31,6 +32,7 @@ pub fn run(screen: &Screen, arguments: &UpArguments) -> Outcome {
         client_ca_pem,
         ..ServeOptions::default()
     };
+    open_files::raise(screen);
     // Keys are drawn from the seed: it must not be guessed.
     let seed = RandomState::new().hash_one(std::process::id());
     labkit_sim::run(Pace::Wall, seed, |world| live(screen, world, spec, options))
@@ -47,6 +49,7 @@ fn spec(arguments: &UpArguments) -> Result<ClusterSpec, Failure> {
         ("service-cluster-ip-range", &arguments.service_cluster_ip_range),
         ("authorization-mode", &arguments.authorization_mode),
         ("anonymous-auth", &arguments.anonymous_auth),
+        ("etcd-compaction-interval", &arguments.etcd_compaction_interval),
         ("enable-admission-plugins", &arguments.enable_admission_plugins),
         ("disable-admission-plugins", &arguments.disable_admission_plugins),
     ];

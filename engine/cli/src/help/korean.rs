@@ -242,9 +242,13 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("token_auth_file", "고정 토큰을 가진 사용자: token,user,uid,\"group1,group2\" 형식의 줄."),
     (
         "authorization_mode",
-        "누가 무엇을 해도 되는지: RBAC, AlwaysAllow, AlwaysDeny, 또는 여럿 [기본값: AlwaysAllow].",
+        "누가 무엇을 해도 되는지: Node, RBAC, AlwaysAllow, AlwaysDeny, 또는 여럿 [기본값: AlwaysAllow].",
     ),
-    ("anonymous_auth", "자격 증명 없는 요청을 system:anonymous 의 것으로 볼지 [기본값: true]."),
+    (
+        "anonymous_auth",
+        "자격 증명 없는 요청을 system:anonymous 의 것으로 볼지. AlwaysAllow 에서는 언제나 아님 [기본값: true].",
+    ),
+    ("etcd_compaction_interval", "API 서버가 etcd를 컴팩션하는 간격, 0이면 하지 않음 [기본값: 5m]."),
     ("enable_admission_plugins", "기본 플러그인에 더해 실행할 어드미션 플러그인."),
     ("disable_admission_plugins", "실행하지 않을 어드미션 플러그인."),
     ("controllers", "실행할 컨트롤러: * 는 모두, -NAME 은 그것만 빼고 모두 [기본값: *]."),

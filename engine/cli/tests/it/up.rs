@@ -96,7 +96,7 @@ fn wrong_flags_end_with_2_and_say_what_is_wrong() {
     home.write("tokens.csv", "only-a-token\n");
     home.write("ca.crt", "no certificate\n");
     for (words, part) in [
-        (["--authorization-mode", "Node"], "labkit does not have the mode Node"),
+        (["--authorization-mode", "ABAC"], "labkit does not have the mode ABAC"),
         (["--authorization-mode", "Nope"], "is not a valid mode"),
         (["--service-cluster-ip-range", "10"], "want an IPv4 range"),
         (["--token-auth-file", "nowhere"], "cannot read nowhere"),
