@@ -119,6 +119,50 @@ fn watchers_who_do_not_read_hold_nobody_up() {
     });
 }
 
+/// How many watches: `LABKIT_WATCHES=10000 ./tests/run` asks for as many as the issue does, and for `ulimit -n 32768`.
+fn watches() -> usize {
+    let asked = std::env::var("LABKIT_WATCHES").ok();
+    asked.map_or(400, |asked| asked.parse().expect("LABKIT_WATCHES is a number"))
+}
+
+/// What the process holds of the machine's memory, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    kib.unwrap_or_default() * 1024
+}
+
+#[test]
+fn idle_watches_cost_little_and_the_server_goes_on() {
+    live(small(), |live| async move {
+        let endpoint = Endpoint::of(live.served.kubeconfig.as_deref().unwrap());
+        let target = format!("{CONFIG_MAPS}?watch=true&resourceVersion=0&timeoutSeconds=3000");
+        let (count, before) = (watches(), resident());
+        let mut idle = Vec::new();
+        for _ in 0..count {
+            let mut watch = endpoint.connect().await.unwrap();
+            watch.watch(&target).await.unwrap();
+            idle.push(watch);
+        }
+        // Both ends of each connection are in this process.
+        let each = resident().saturating_sub(before) / count;
+        println!("{count} idle watches: {} KiB for each, both ends together", each / 1024);
+        assert!(each < 256 * 1024, "{each} bytes for each watch");
+        let mut writer = endpoint.connect().await.unwrap();
+        let body = br#"{"metadata":{"name":"a"}}"#;
+        assert_eq!(writer.send("POST", CONFIG_MAPS, &JSON, body).await.unwrap().code, 201);
+        for watch in [0, count / 2, count - 1] {
+            let event: serde_json::Value =
+                serde_json::from_slice(&idle[watch].line().await.unwrap()).unwrap();
+            assert_eq!(event["object"]["metadata"]["name"], "a");
+        }
+        drop(idle);
+        let target = format!("{CONFIG_MAPS}/a");
+        assert_eq!(writer.send("GET", &target, &[], b"").await.unwrap().code, 200);
+    });
+}
+
 #[test]
 fn a_large_list_is_compressed_and_its_connection_lives_on() {
     live(small(), |live| async move {

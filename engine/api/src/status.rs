@@ -113,6 +113,16 @@ impl Status {
         Status::failure(409, "AlreadyExists", message).about(resource, name)
     }
 
+    /// Every name that was drawn is taken.
+    pub fn generate_name_conflict(resource: &Resource, name: &str) -> Status {
+        let mut status = Status::already_exists(resource, name);
+        status.message.push_str(", the server was not able to generate a unique name for the object");
+        if let Some(details) = &mut status.details {
+            details.retry_after_seconds = Some(1);
+        }
+        status
+    }
+
     /// A write lost the race: `why` is upstream's inner error.
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Status {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.qualified());

@@ -54,7 +54,7 @@ fn wants_indented(headers: &HeaderMap, query: Option<&str>) -> bool {
     if let Some(query) = query.filter(|query| query.contains("pretty=")) {
         let query = Query::parse(Some(query));
         if query.has("pretty") && !query.get("pretty").is_empty() {
-            return query.flag("pretty");
+            return matches!(query.get("pretty"), "1" | "t" | "T" | "true" | "TRUE" | "True");
         }
     }
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();

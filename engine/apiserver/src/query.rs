@@ -41,9 +41,19 @@ impl Query {
         self.pairs.iter().any(|(found, _)| found == name)
     }
 
+    /// Whether an option is on: it is there, and neither `0` nor `false`. So upstream reads every option of its types.
     pub fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), "true" | "1" | "True" | "TRUE" | "t" | "T")
-            || self.has(name) && self.get(name).is_empty()
+        self.has(name) && self.get(name) != "0" && !self.get(name).eq_ignore_ascii_case("false")
+    }
+
+    /// Narrows the field selector down to one object.
+    pub fn select_name(&mut self, name: &str) {
+        let selector = match self.get("fieldSelector") {
+            "" => format!("metadata.name={name}"),
+            selector => format!("{selector},metadata.name={name}"),
+        };
+        self.pairs.retain(|(found, _)| found != "fieldSelector");
+        self.pairs.push(("fieldSelector".to_owned(), selector));
     }
 
     /// A number; refused where it is not one.
@@ -186,5 +196,26 @@ impl DeleteOptions {
             resource_version: precondition("resourceVersion"),
             dry_run: dry_run(&given, "DeleteOptions")? || query.dry_run("DeleteOptions")?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_on_unless_it_says_that_it_is_off() {
+        for (query, is_on) in
+            [("a", true), ("a=", true), ("a=yes", true), ("a=FALSE", false), ("a=0", false), ("b=1", false)]
+        {
+            assert_eq!(Query::parse(Some(query)).flag("a"), is_on, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_added_to_what_is_selected() {
+        let mut query = Query::parse(Some("fieldSelector=spec.nodeName%3Da&x=1"));
+        query.select_name("b");
+        assert_eq!(query.get("fieldSelector"), "spec.nodeName=a,metadata.name=b");
     }
 }

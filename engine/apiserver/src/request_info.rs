@@ -43,6 +43,11 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query, served: &Served)
     if !served.is_served(group, version) {
         return Ok(Target::Path(segments));
     }
+    // The way to watch of the first versions, still served.
+    let (is_watched, rest) = match rest {
+        ["watch", rest @ ..] if method == Method::GET && !rest.is_empty() => (true, rest),
+        rest => (false, rest),
+    };
     let (namespace, rest) = match rest {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !is_namespace_subresource(rest) => {
             (*namespace, rest)
@@ -64,7 +69,11 @@ pub(crate) fn parse(method: &Method, path: &str, query: &Query, served: &Served)
     }
     check_name(name)?;
     let info = RequestInfo {
-        verb: verb(kind, method, name, subresource, query)?,
+        verb: if is_watched {
+            watched(kind, subresource)?
+        } else {
+            verb(kind, method, name, subresource, query)?
+        },
         kind,
         namespace: namespace.to_owned(),
         name: name.to_owned(),
@@ -87,6 +96,14 @@ fn check_name(name: &str) -> Result<(), Status> {
 /// `namespaces/NAME/status` is about the namespace; `namespaces/NAME/pods` is about what is in it.
 fn is_namespace_subresource(rest: &[&str]) -> bool {
     matches!(rest, ["status" | "finalize"])
+}
+
+/// `/api/v1/watch/...`: the collection, or one object of it.
+fn watched(kind: &Kind, subresource: Option<Subresource>) -> Result<Verb, Status> {
+    match subresource {
+        None if kind.verbs().contains(&Verb::Watch) => Ok(Verb::Watch),
+        _ => Err(not_served()),
+    }
 }
 
 fn verb(
@@ -172,6 +189,9 @@ mod tests {
         );
         check("DELETE", "/api/v1/namespaces/default/pods", "deletecollection pods default/");
         check("POST", "/api/v1/namespaces/default/pods/a/binding", "create pods/binding default/a");
+        check("GET", "/api/v1/watch/pods", "watch pods /");
+        check("GET", "/api/v1/watch/namespaces/default/pods/a", "watch pods default/a");
+        check("GET", "/api/v1/watch/namespaces/a", "watch namespaces /a");
     }
 
     #[test]
@@ -184,6 +204,9 @@ mod tests {
         check("GET", "/api/v1/namespaces/default/nodes", "404");
         check("POST", "/api/v1/namespaces/default/pods/a", "405");
         check("POST", "/api/v1/pods", "405");
+        check("GET", "/api/v1/watch", "404");
+        check("POST", "/api/v1/watch/namespaces/default/pods", "404");
+        check("GET", "/api/v1/watch/namespaces/default/pods/a/log", "404");
         check("GET", "/api/v1/namespaces/default/pods/a/binding", "405");
         check("GET", "/api/v1/namespaces/default/pods/%2e%2e", "400");
         check("GET", "/api/v1/namespaces/default/pods/a%2500", "400");

@@ -136,6 +136,10 @@ impl Server {
                 paths::serve(&self.guard, &served, &parts, &path, &query).await
             }
             Target::Resource(info) => {
+                let mut query = query;
+                if info.verb == Verb::Watch && !info.name.is_empty() {
+                    query.select_name(&info.name);
+                }
                 self.guard.authorize(|| Attributes::of_resource(&user, &info, &query))?;
                 if info.verb == Verb::Create && served.is_terminating(info.kind) {
                     let why = "create not allowed while custom resource definition is terminating";

@@ -40,6 +40,9 @@ impl Registry {
             }
             match self.validated_create(kind, object.clone(), dry_run).await {
                 Err(status) if status.is_already_exists() && generates && attempt < NAME_ATTEMPTS => {}
+                Err(status) if status.is_already_exists() && generates => {
+                    return Err(Status::generate_name_conflict(&kind.resource(), &object.metadata.name));
+                }
                 result => return result,
             }
         }

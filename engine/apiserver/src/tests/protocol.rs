@@ -214,3 +214,26 @@ fn the_same_seed_gives_the_same_trace_byte_for_byte() {
         assert!(trace() == first, "another run said something else");
     }
 }
+
+#[test]
+fn an_object_may_be_watched_on_the_old_path() {
+    lab(|lab| async move {
+        lab.post(CONFIG_MAPS, config_map("a")).await;
+        let target = "/api/v1/watch/namespaces/default/configmaps/b?timeoutSeconds=5";
+        let mut events = lab.watch(target).await;
+        for name in ["a2", "b"] {
+            lab.post(CONFIG_MAPS, config_map(name)).await;
+        }
+        assert_eq!(events.line().await, "ADDED b");
+    });
+}
+
+#[test]
+fn a_replacement_says_its_name_and_names_that_are_all_taken_are_told() {
+    lab(|lab| async move {
+        lab.post(CONFIG_MAPS, config_map("a")).await;
+        let nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
+        let message = "the name of the object (a based on URL) was undeterminable: name must be provided";
+        lab.refused("PUT", &format!("{CONFIG_MAPS}/a"), nameless, 400, message).await;
+    });
+}

@@ -161,6 +161,11 @@ impl Call {
             meta.namespace.clear();
         }
         if !self.info.name.is_empty() {
+            if meta.name.is_empty() && self.info.verb == Verb::Update {
+                let why = "was undeterminable: name must be provided";
+                let message = format!("the name of the object ({} based on URL) {why}", self.info.name);
+                return Err(Status::bad_request(message));
+            }
             if meta.name.is_empty() {
                 meta.name.clone_from(&self.info.name);
             }
