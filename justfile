@@ -52,9 +52,12 @@ dist:
 bench *FILTER:
     cargo bench --workspace -- {{FILTER}}
 
-# Fuzzes one of the targets in tests/fuzz/fuzz_targets: wants cargo-fuzz and a nightly compiler.
-fuzz TARGET:
-    cd tests && cargo +nightly fuzz run {{TARGET}}
+# Fuzzes one of the targets in tests/fuzz/fuzz_targets for a while. Wants cargo-fuzz and a C++ compiler; the stable
+# compiler does, because it is told to take the flags of a nightly one. The flag for Tokio is that of .cargo/config.toml,
+# which cargo-fuzz hides.
+fuzz TARGET SECONDS="60":
+    cd tests && RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg tokio_unstable" \
+        cargo fuzz run --dev {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=4096 -rss_limit_mb=4096
 
 # The full seed counts, and a thousand rounds of kill -9: takes about an hour.
 soak:

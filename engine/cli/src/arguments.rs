@@ -3,13 +3,17 @@
 
 mod etcd;
 mod grade;
+mod raft;
+mod up;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use etcd::{ClusterState, EtcdArguments};
+pub use etcd::{ClusterState, CompactionMode, EtcdArguments};
 pub use grade::{GradeArguments, GradeFormat, GradeOn, WorkerArguments};
+pub use raft::{RaftArguments, RaftVerb};
+pub use up::UpArguments;
 
 /// Labs on how Kubernetes works inside: real kubectl and etcdctl against a control plane that boots at once.
 #[derive(Debug, Parser)]
@@ -99,6 +103,12 @@ pub enum Command {
     Step(StepArguments),
     /// Let the lab's time run again.
     Resume(LiveArguments),
+    /// See the store in slow motion: Raft, one message at a time.
+    ///
+    /// Without a verb, shows each member's role, term, last index, committed and applied index. While messages are
+    /// held, time stands: nobody is elected unless you let time pass with `labkit step`, and a write waits until
+    /// you have delivered what it takes.
+    Raft(RaftArguments),
     /// See what happened, message by message.
     ///
     /// Tells the running lab, else the last run: who said what to whom, and what broke, without heartbeats. With
@@ -249,46 +259,6 @@ pub struct PackArguments {
 }
 
 #[derive(Debug, Args)]
-pub struct UpArguments {
-    /// How many worker nodes; 0 for none.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
-    pub nodes: u8,
-    /// How many etcd members: 1, 3 or 5.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub etcd: u8,
-    /// The API server's port on 127.0.0.1; 0 for any free one.
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    pub secure_port: u16,
-    /// The addresses of services [default: 10.96.0.0/12].
-    #[arg(long, value_name = "CIDR")]
-    pub service_cluster_ip_range: Option<String>,
-    /// Certificates (PEM) of authorities whose clients are known, beside the cluster's own.
-    #[arg(long, value_name = "FILE")]
-    pub client_ca_file: Option<PathBuf>,
-    /// Users with static tokens: lines of token,user,uid,"group1,group2".
-    #[arg(long, value_name = "FILE")]
-    pub token_auth_file: Option<PathBuf>,
-    /// Who may do what: Node, RBAC, AlwaysAllow, AlwaysDeny, or several [default: AlwaysAllow].
-    #[arg(long, value_name = "MODES")]
-    pub authorization_mode: Option<String>,
-    /// Whether requests without credentials are those of system:anonymous; never under AlwaysAllow [default: true].
-    #[arg(long, value_name = "BOOL")]
-    pub anonymous_auth: Option<String>,
-    /// How often the API server compacts etcd; 0 is never [default: 5m].
-    #[arg(long, value_name = "DURATION")]
-    pub etcd_compaction_interval: Option<String>,
-    /// Admission plugins to run, beside the default ones.
-    #[arg(long, value_name = "PLUGINS")]
-    pub enable_admission_plugins: Option<String>,
-    /// Admission plugins not to run.
-    #[arg(long, value_name = "PLUGINS")]
-    pub disable_admission_plugins: Option<String>,
-    /// Controllers to run: * is all, -NAME all but that one [default: *].
-    #[arg(long, value_name = "CONTROLLERS", allow_hyphen_values = true)]
-    pub controllers: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub struct LiveArguments {
     #[command(flatten)]
     pub which: WhichLab,
@@ -381,6 +351,14 @@ pub enum FaultVerb {
     CorruptByte {
         /// A member of the store: etcd/leader, etcd/etcd1.
         target: String,
+    },
+    /// Set a component's clock ahead or behind: its dates are wrong, its timers are not.
+    ClockSkew {
+        /// A component: etcd/leader, etcd/etcd1, apiServer, scheduler, kubelet/worker1.
+        target: String,
+        /// How far: 10m, -30s.
+        #[arg(allow_hyphen_values = true)]
+        by: String,
     },
     /// Take a fault back: the one with that ID, or all.
     Heal {

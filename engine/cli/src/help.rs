@@ -21,7 +21,7 @@ const GROUPS: &[(&str, &str, &[&str])] = &[
         "학생",
         &[
             "tour", "start", "check", "watch", "hint", "answer", "fault", "clock", "pause", "step", "resume",
-            "timeline", "status", "snapshot", "restore", "reset", "submit", "stop",
+            "raft", "timeline", "status", "snapshot", "restore", "reset", "submit", "stop",
         ],
     ),
     ("Instructors", "강사", &["run", "grade", "lint", "new", "pack", "schema"]),
@@ -63,6 +63,16 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("resume", &["labkit resume"]),
     (
+        "raft",
+        &[
+            "labkit raft hold",
+            "etcdctl --command-timeout=10m put a 1     (in another terminal)",
+            "labkit raft deliver",
+            "labkit raft deliver 3",
+            "labkit raft release",
+        ],
+    ),
+    (
         "timeline",
         &[
             "labkit timeline",
@@ -85,6 +95,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "labkit up --nodes 3 --etcd 3",
             "labkit up --nodes 0 --secure-port 6443 --controllers \"*,-deployment-controller\"",
             "labkit up --authorization-mode RBAC --token-auth-file tokens.csv",
+            "labkit up --config kubeadm.yaml",
         ],
     ),
     (

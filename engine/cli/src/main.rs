@@ -22,6 +22,7 @@ mod failure;
 mod files;
 mod grading;
 mod help;
+mod kubeadm;
 mod last_run;
 mod open_files;
 mod progress;

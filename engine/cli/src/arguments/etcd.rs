@@ -45,6 +45,12 @@ pub struct EtcdArguments {
     /// How large the store may grow; 0 is 2 GiB. Then it takes no more writes, until there is room.
     #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
     pub quota_backend_bytes: i64,
+    /// What --auto-compaction-retention counts: hours or another time, or revisions.
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = CompactionMode::Periodic)]
+    pub auto_compaction_mode: CompactionMode,
+    /// How much history stays: 1 (hour), 10m, or a number of revisions; 0 is all of it.
+    #[arg(long, value_name = "RETENTION", default_value = "0")]
+    pub auto_compaction_retention: String,
     /// The certificate that clients are shown.
     #[arg(long, value_name = "FILE", requires = "key_file")]
     pub cert_file: Option<PathBuf>,
@@ -69,6 +75,13 @@ pub struct EtcdArguments {
     /// Refuse members without such a certificate.
     #[arg(long, requires = "peer_trusted_ca_file")]
     pub peer_client_cert_auth: bool,
+}
+
+/// What of its history a store forgets by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompactionMode {
+    Periodic,
+    Revision,
 }
 
 /// What a new member does.

@@ -5,16 +5,17 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use labkit_cluster::etcd::EtcdConfig;
 use labkit_cluster::etcd::process::tls::TlsFiles;
 use labkit_cluster::etcd::process::url::Url;
 use labkit_cluster::etcd::process::{Ended, Listeners, MemberConfig, Process, ProcessError, address};
 use labkit_cluster::etcd::wal::WalError;
+use labkit_cluster::etcd::{AutoCompaction, EtcdConfig};
+use labkit_lab::span::Span;
 use labkit_sim::{Pace, World};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::arguments::{ClusterState, EtcdArguments};
+use crate::arguments::{ClusterState, CompactionMode, EtcdArguments};
 use crate::daemon::Ends;
 use crate::failure::{Exit, Failure, Outcome};
 use crate::screen::{Screen, say};
@@ -222,6 +223,7 @@ fn config(arguments: &EtcdArguments) -> Result<MemberConfig, Failure> {
             heartbeat_interval: Duration::from_millis(heartbeat),
             election_timeout: Duration::from_millis(election),
             snapshot_count: arguments.snapshot_count,
+            auto_compaction: auto_compaction(arguments)?,
             quota_backend_bytes: if quota == 0 { default.quota_backend_bytes } else { quota },
             ..default
         },
@@ -232,6 +234,26 @@ fn config(arguments: &EtcdArguments) -> Result<MemberConfig, Failure> {
             client_cert_auth: arguments.peer_client_cert_auth,
         },
     })
+}
+
+/// `1` is an hour in the mode `periodic`, and a revision in the other.
+fn auto_compaction(arguments: &EtcdArguments) -> Result<Option<AutoCompaction>, Failure> {
+    let text = arguments.auto_compaction_retention.as_str();
+    let number = text.parse::<u32>().ok();
+    let wrong =
+        |wanted: &str| Failure::usage(format!("--auto-compaction-retention: {text:?} is not {wanted}"));
+    match (arguments.auto_compaction_mode, number) {
+        (_, Some(0)) => Ok(None),
+        (CompactionMode::Revision, Some(kept)) => Ok(Some(AutoCompaction::Revision(kept.into()))),
+        (CompactionMode::Revision, None) => Err(wrong("a number of revisions")),
+        (CompactionMode::Periodic, Some(hours)) => {
+            Ok(Some(AutoCompaction::Periodic(Duration::from_secs(3600) * hours)))
+        }
+        (CompactionMode::Periodic, None) => match Span::parse(text) {
+            Ok(Span(span)) if span >= Duration::from_secs(1) => Ok(Some(AutoCompaction::Periodic(span))),
+            _ => Err(wrong("a number of hours, or a time from 1s to 2h such as 10m")),
+        },
+    }
 }
 
 /// `etcd1=http://10.0.0.1:2380,etcd2=http://10.0.0.2:2380`; a name may come more than once.

@@ -1,6 +1,6 @@
 //! `labkit fault`: break something, heal it, or see what is broken.
 
-use labkit_lab::span::Span;
+use labkit_lab::span::{Offset, Span};
 use serde_json::{Value, json};
 
 use crate::arguments::{FaultArguments, FaultVerb};
@@ -64,6 +64,10 @@ fn request(verb: &FaultVerb) -> Result<Request, Failure> {
         }
         FaultVerb::FullDisk { target } => fault(json!({ "fullDisk": target })),
         FaultVerb::CorruptByte { target } => fault(json!({ "corruptByte": target })),
+        FaultVerb::ClockSkew { target, by: text } => {
+            let by = Offset::parse(text).map_err(Failure::usage)?;
+            fault(json!({ "clockSkew": {"target": target, "by": by.to_string()} }))
+        }
         FaultVerb::Heal { id } => Ok(Request::Heal { id: id.clone() }),
         FaultVerb::Stop { target } => Ok(Request::StopComponent { target: target.clone() }),
         FaultVerb::Start { target } => Ok(Request::StartComponent { target: target.clone() }),

@@ -15,6 +15,7 @@ mod live;
 mod new;
 mod pack;
 mod pause;
+mod raft;
 mod reset;
 mod restore;
 mod run;
@@ -50,6 +51,7 @@ pub fn run(screen: &Screen, arguments: Arguments) -> Outcome {
         Command::Pause(arguments) => pause::pause(screen, &arguments),
         Command::Step(arguments) => pause::step(screen, &arguments),
         Command::Resume(arguments) => pause::resume(screen, &arguments),
+        Command::Raft(arguments) => raft::run(screen, &arguments),
         Command::Timeline(arguments) => timeline::run(screen, &arguments),
         Command::Reset(arguments) => reset::run(screen, &arguments),
         Command::Snapshot(arguments) => snapshot::run(screen, &arguments),

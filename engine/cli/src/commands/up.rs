@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::time::Duration;
 
 use labkit_cluster::spec::{ApiServerSpec, ControllerManagerSpec, EtcdSpec, NodesSpec, SchedulerSpec};
 use labkit_cluster::{Cluster, ClusterSpec, ServeError, ServeOptions, Served, StaticTokens};
@@ -15,20 +16,26 @@ use crate::arguments::UpArguments;
 use crate::commands::status::print_env;
 use crate::daemon::{Ends, components};
 use crate::failure::{Exit, Failure, Outcome};
+use crate::kubeadm::{self, Kubeadm};
 use crate::open_files;
 use crate::screen::{Ink, Screen, say};
 use crate::state::LabState;
 use crate::work::Work;
 
+/// How long a control plane may take to start on an etcd elsewhere.
+const EXTERNAL_BOOT_MAX: Duration = Duration::from_secs(10);
+
 pub fn run(screen: &Screen, arguments: &UpArguments) -> Outcome {
-    let spec = spec(arguments)?;
+    let kubeadm = arguments.config.as_deref().map(|file| kubeadm(screen, file)).transpose()?;
+    let cluster_name = kubeadm.as_ref().and_then(|kubeadm| kubeadm.cluster_name.clone());
+    let spec = spec(screen, arguments, kubeadm.unwrap_or_default())?;
     let client_ca_pem = match &arguments.client_ca_file {
         None => String::new(),
         Some(file) => read(file)?,
     };
     let options = ServeOptions {
         secure_port: Some(arguments.secure_port),
-        cluster_name: "labkit-up".to_owned(),
+        cluster_name: cluster_name.unwrap_or_else(|| "labkit-up".to_owned()),
         client_ca_pem,
         ..ServeOptions::default()
     };
@@ -38,8 +45,23 @@ pub fn run(screen: &Screen, arguments: &UpArguments) -> Outcome {
     labkit_sim::run(Pace::Wall, seed, |world| live(screen, world, spec, options))
 }
 
-/// What the arguments ask for; a value that does not do is the caller's mistake.
-fn spec(arguments: &UpArguments) -> Result<ClusterSpec, Failure> {
+/// Reads kubeadm's file, and says what of it is not served.
+fn kubeadm(screen: &Screen, file: &Path) -> Result<Kubeadm, Failure> {
+    let name = file.display();
+    let read_file = |path: &Path| fs::read_to_string(path);
+    let kubeadm = kubeadm::parse(&read(file)?, screen.language, read_file).map_err(|problems| {
+        let problems = problems.join("; ");
+        Failure::usage(format!("{name}: {problems}"))
+    })?;
+    for warning in &kubeadm.warnings {
+        let label = say!(screen.language, "warning", "경고");
+        eprintln!("{}: {name}: {warning}", screen.paint_error(Ink::Yellow, &label));
+    }
+    Ok(kubeadm)
+}
+
+/// What the arguments and kubeadm's file ask for; a value that does not do is the caller's mistake.
+fn spec(screen: &Screen, arguments: &UpArguments, kubeadm: Kubeadm) -> Result<ClusterSpec, Failure> {
     let static_tokens = match &arguments.token_auth_file {
         None => StaticTokens::default(),
         Some(file) => StaticTokens::parse(&read(file)?)
@@ -54,14 +76,23 @@ fn spec(arguments: &UpArguments) -> Result<ClusterSpec, Failure> {
         ("disable-admission-plugins", &arguments.disable_admission_plugins),
     ];
     let given = |(name, value): (&str, &Option<String>)| Some((name.to_owned(), value.clone()?));
-    let flags: BTreeMap<String, String> = named.into_iter().filter_map(given).collect();
-    let controllers = given(("controllers", &arguments.controllers)).into_iter().collect();
+    let mut flags = kubeadm.api_server;
+    flags.extend(named.into_iter().filter_map(given));
+    let mut controllers = kubeadm.controller_manager;
+    controllers.extend(given(("controllers", &arguments.controllers)));
+    if kubeadm.etcd.external.is_some() && arguments.etcd != 1 {
+        return Err(Failure::usage(say!(
+            screen.language,
+            "--etcd is for members of this cluster, and the file names an etcd elsewhere",
+            "--etcd 는 이 클러스터의 멤버 수인데, 파일은 바깥의 etcd를 가리킵니다"
+        )));
+    }
     let nodes = (arguments.nodes > 0).then(|| NodesSpec { count: arguments.nodes, ..NodesSpec::default() });
     let spec = ClusterSpec {
-        etcd: Some(EtcdSpec { members: arguments.etcd, ..EtcdSpec::default() }),
+        etcd: Some(EtcdSpec { members: arguments.etcd, ..kubeadm.etcd }),
         api_server: Some(ApiServerSpec { flags, static_tokens, ..ApiServerSpec::default() }),
         controller_manager: Some(ControllerManagerSpec { flags: controllers, ..Default::default() }),
-        scheduler: Some(SchedulerSpec::default()),
+        scheduler: Some(SchedulerSpec { flags: kubeadm.scheduler, ..SchedulerSpec::default() }),
         nodes,
         images: BTreeMap::new(),
     };
@@ -83,9 +114,25 @@ async fn live(screen: &Screen, world: World, spec: ClusterSpec, options: ServeOp
     let work = Work::spinning(screen);
     work.say(&say!(screen.language, "booting a cluster", "클러스터 부팅 중"));
     let booted = async {
-        let cluster = Cluster::boot(&world, &spec).await;
-        let cluster =
-            cluster.map_err(|error| Failure::bug(format!("the control plane did not start: {error}")))?;
+        let external = spec.etcd.as_ref().and_then(|etcd| etcd.external.as_ref());
+        let cluster = match external {
+            None => Cluster::boot(&world, &spec)
+                .await
+                .map_err(|error| Failure::bug(format!("the control plane did not start: {error}")))?,
+            Some(external) => {
+                let booted = tokio::time::timeout(EXTERNAL_BOOT_MAX, Cluster::boot(&world, &spec)).await;
+                let why = || format!("it is not ready after {} s", EXTERNAL_BOOT_MAX.as_secs());
+                let booted =
+                    booted.map_err(|_| why()).and_then(|booted| booted.map_err(|error| error.to_string()));
+                booted.map_err(|why| {
+                    let endpoints = external.endpoints.join(",");
+                    Failure::failed(format!(
+                        "the control plane did not start on the etcd at {endpoints}: {why}"
+                    ))
+                    .next(format!("etcdctl --endpoints {endpoints} endpoint health"))
+                })?
+            }
+        };
         let served = cluster.serve(&options).await.map_err(|error| match error {
             ServeError::ClientCa(why) => Failure::usage(format!("--client-ca-file: {why}")),
             error => {
@@ -102,7 +149,7 @@ async fn live(screen: &Screen, world: World, spec: ClusterSpec, options: ServeOp
     drop(work);
     let folder = TempDir::with_prefix("labkit-up-")
         .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))?;
-    let env = write_files(folder.path(), &served)?;
+    let env = write_files(folder.path(), &served, &spec)?;
     let boot_ms = u64::try_from(world.clock().elapsed().as_millis()).unwrap_or(u64::MAX);
     say_ready(screen, &cluster, &served, &env, boot_ms);
     ends.wait().await;
@@ -110,21 +157,32 @@ async fn live(screen: &Screen, world: World, spec: ClusterSpec, options: ServeOp
 }
 
 /// Writes what clients need, and returns the variables that point them there.
-fn write_files(folder: &Path, served: &Served) -> Result<Vec<(String, String)>, Failure> {
-    let kubeconfig = served.kubeconfig.clone().unwrap_or_default();
+fn write_files(folder: &Path, served: &Served, spec: &ClusterSpec) -> Result<Vec<(String, String)>, Failure> {
+    let external = spec.etcd.as_ref().and_then(|etcd| etcd.external.as_ref());
+    let (ca, cert, key) = match external {
+        None => {
+            let Served { etcd_ca_pem, etcd_cert_pem, etcd_key_pem, .. } = served;
+            (Some(etcd_ca_pem), Some(etcd_cert_pem), Some(etcd_key_pem))
+        }
+        Some(external) => (external.ca.as_ref(), external.cert.as_ref(), external.key.as_ref()),
+    };
     let files = [
-        ("KUBECONFIG", "kubeconfig", &kubeconfig),
-        ("ETCDCTL_CACERT", "etcd/ca.crt", &served.etcd_ca_pem),
-        ("ETCDCTL_CERT", "etcd/client.crt", &served.etcd_cert_pem),
-        ("ETCDCTL_KEY", "etcd/client.key", &served.etcd_key_pem),
+        ("KUBECONFIG", "kubeconfig", served.kubeconfig.as_ref()),
+        ("ETCDCTL_CACERT", "etcd/ca.crt", ca),
+        ("ETCDCTL_CERT", "etcd/client.crt", cert),
+        ("ETCDCTL_KEY", "etcd/client.key", key),
     ];
     let mut env = Vec::new();
     for (variable, name, text) in files {
+        let Some(text) = text else { continue };
         let path = folder.join(name);
         LabState::write_private(&path, text)?;
         env.push((variable.to_owned(), path.display().to_string()));
     }
-    let endpoints: Vec<&str> = served.etcd_endpoints.iter().map(|(_, url)| url.as_str()).collect();
+    let endpoints: Vec<&str> = match external {
+        None => served.etcd_endpoints.iter().map(|(_, url)| url.as_str()).collect(),
+        Some(external) => external.endpoints.iter().map(String::as_str).collect(),
+    };
     env.push(("ETCDCTL_API".to_owned(), "3".to_owned()));
     env.push(("ETCDCTL_ENDPOINTS".to_owned(), endpoints.join(",")));
     Ok(env)

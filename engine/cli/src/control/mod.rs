@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use labkit_lab::steps::Raft;
 use labkit_lab::{Query, Wanted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,6 +56,10 @@ pub enum Request {
     /// Lets that much of it pass while it is stopped.
     Step {
         by_ms: u64,
+    },
+    /// The store's members and the messages between them; with a verb, after it was done.
+    Raft {
+        raft: Option<Raft>,
     },
     /// What happened so far.
     Timeline {

@@ -74,6 +74,13 @@ pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> 
             }
             value(clock(live, by_ms, voice).await?)
         }
+        Request::Raft { raft } => {
+            let view = match raft {
+                Some(raft) => live.session.raft(raft).await,
+                None => live.session.raft_view(),
+            };
+            value(view.map_err(Failure::usage)?)
+        }
         Request::Timeline { query } => value(live.session.told(&query)),
         Request::Past { revision, object } => {
             let past = in_host_time(live, live.session.past(revision, object.as_ref())).await?;

@@ -16,6 +16,7 @@ mod live;
 mod pack;
 mod places;
 mod play;
+mod raft;
 mod scripts;
 mod up;
 mod usage;

@@ -113,3 +113,80 @@ fn wrong_flags_end_with_2_and_say_what_is_wrong() {
         assert!(told.contains(part), "{part:?} is not in:\n{}", ran.err);
     }
 }
+
+#[test]
+fn up_runs_on_the_external_etcd_of_a_kubeadm_file() {
+    if !has("etcd") || !has("etcdctl") || !has("kubectl") {
+        return;
+    }
+    let home = Home::new();
+    let (client, peer) = (free_port(), free_port());
+    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let mut etcd = Command::new("etcd");
+    etcd.args(["--data-dir"]).arg(home.path().join("etcd-data"));
+    etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+    etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
+    etcd.args(["--initial-cluster", &format!("default={peer}")]);
+    let mut etcd = etcd.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let etcdctl = |words: &str| {
+        let mut etcdctl = Command::new("etcdctl");
+        etcdctl.args(["--endpoints", &client]).args(words.split(' ')).env("ETCDCTL_API", "3");
+        String::from_utf8(etcdctl.output().unwrap().stdout).unwrap()
+    };
+    wait_for("etcd is healthy", || etcdctl("put ready 1") == "OK\n");
+
+    home.write(
+        "kubeadm.yaml",
+        &format!(
+            "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nclusterName: outside\n\
+             networking: {{serviceSubnet: 10.8.0.0/24}}\netcd: {{external: {{endpoints: ['{client}']}}}}\n\
+             apiServer: {{extraArgs: [{{name: authorization-mode, value: RBAC}}]}}\n"
+        ),
+    );
+    let (mut child, ready) = up(&home, &["--config", "kubeadm.yaml", "--nodes", "1"]);
+    let kubectl = |words: &str| {
+        let mut command = Command::new("kubectl");
+        command.args(words.split(' ')).env("KUBECONFIG", ready["kubeconfig"].as_str().unwrap());
+        let output = command.env("HOME", home.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(kubectl("get service kubernetes -o jsonpath={.spec.clusterIP}"), "10.8.0.1");
+    assert_eq!(kubectl("create configmap outside"), "configmap/outside created\n");
+    assert!(kubectl("config view").contains("name: outside"));
+    assert!(kubectl("get nodes").contains("worker1"));
+    assert_eq!(
+        etcdctl("get /registry/configmaps/default/outside --keys-only").trim(),
+        "/registry/configmaps/default/outside"
+    );
+    assert_eq!(ready["env"]["ETCDCTL_ENDPOINTS"], client.as_str());
+    assert!(ready["env"]["ETCDCTL_CERT"].is_null() && ready["components"][0] != "etcd", "{ready}");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+
+    let twice = home.run(&["up", "--config", "kubeadm.yaml", "--etcd", "3"]).ends_with(2);
+    assert!(twice.err.contains("--etcd is for members of this cluster"), "{}", twice.err);
+    etcd.kill().unwrap();
+    etcd.wait().unwrap();
+    let gone = home.run(&["up", "--config", "kubeadm.yaml", "--nodes", "0"]).ends_with(1);
+    assert!(gone.err.contains(&format!("on the etcd at {client}")), "{}", gone.err);
+}
+
+#[test]
+fn a_kubeadm_file_that_is_wrong_is_refused_and_one_that_asks_too_much_is_warned_of() {
+    let home = Home::new();
+    home.write("kubeadm.yaml", "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\netdc: {}\n");
+    let refused = home.run(&["up", "--config", "kubeadm.yaml"]).ends_with(2);
+    assert!(refused.err.contains("kubeadm.yaml: unknown field etdc"), "{}", refused.err);
+    let korean = home.run(&["up", "--config", "kubeadm.yaml", "--lang", "ko"]).ends_with(2);
+    assert!(korean.err.contains("모르는 필드 etdc"), "{}", korean.err);
+    home.run(&["up", "--config", "absent.yaml"]).ends_with(2);
+    let text = "apiVersion: kubeadm.k8s.io/v1beta3\nkind: ClusterConfiguration\ncertificatesDir: /pki\n\
+        networking: {serviceSubnet: nowhere}\n";
+    home.write("kubeadm.yaml", text);
+    let refused = home.run(&["up", "--config", "kubeadm.yaml"]).ends_with(2);
+    assert!(refused.err.contains("want an IPv4 range"), "{}", refused.err);
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
