@@ -63,7 +63,7 @@ fn visit(
         namespace => registry.cache(&role_bindings::KIND).snapshot(&format!("{namespace}/")).0,
     };
     for entry in cluster_bindings.iter().chain(&bindings) {
-        let binding = &entry.object;
+        let binding = &*entry.object();
         let Some(subject) = subject_of(binding, user) else { continue };
         let rules = match rules_of_role(registry, binding) {
             Ok(rules) => rules,
@@ -125,18 +125,19 @@ pub(crate) fn rules_of_role(registry: &Registry, binding: &Object) -> Result<Vec
         let key = format!("{}/{name}", binding.metadata.namespace);
         let role = registry.cache(&roles::KIND).get(&key);
         let role = role.ok_or_else(|| format!("role.rbac.authorization.k8s.io {name:?} not found"))?;
-        return Ok(own_rules(&role.object));
+        return Ok(own_rules(&role.object()));
     }
     let role = registry.cache(&cluster_roles::KIND).get(name);
     let role = role.ok_or_else(|| format!("clusterrole.rbac.authorization.k8s.io {name:?} not found"))?;
-    let mut rules = own_rules(&role.object);
-    let selectors = role.object.at(&["aggregationRule", "clusterRoleSelectors"]).and_then(Value::as_array);
+    let role = role.object();
+    let mut rules = own_rules(&role);
+    let selectors = role.at(&["aggregationRule", "clusterRoleSelectors"]).and_then(Value::as_array);
     for selector in
         selectors.into_iter().flatten().filter_map(|selector| LabelSelector::from_value(selector).ok())
     {
         let (all, ..) = registry.cache(&cluster_roles::KIND).snapshot("");
-        let selected = all.iter().filter(|other| selector.matches(&other.object.metadata.labels));
-        rules.extend(selected.flat_map(|other| own_rules(&other.object)));
+        let selected = all.iter().filter(|other| selector.matches(&other.object().metadata.labels));
+        rules.extend(selected.flat_map(|other| own_rules(&other.object())));
     }
     Ok(rules)
 }
