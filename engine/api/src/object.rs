@@ -2,21 +2,19 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::meta::ObjectMeta;
 use crate::resource::GroupVersionKind;
 
 /// An object of any kind: typed metadata, everything else as JSON in the order in which it came.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Object {
-    #[serde(default)]
     pub api_version: String,
-    #[serde(default)]
     pub kind: String,
-    #[serde(default)]
     pub metadata: ObjectMeta,
     /// `spec`, `status`, `data` and whatever else the kind has.
     #[serde(flatten)]
@@ -68,7 +66,19 @@ impl Object {
     }
 
     pub fn to_value(&self) -> Value {
-        serde_json::to_value(self).expect("an object is made of JSON values and strings")
+        self.clone().into_value()
+    }
+
+    /// The same without a copy of what is JSON already.
+    pub fn into_value(self) -> Value {
+        let metadata =
+            serde_json::to_value(self.metadata).expect("metadata is made of JSON values and strings");
+        let mut fields = Map::with_capacity(self.rest.len() + 3);
+        fields.insert("apiVersion".to_owned(), Value::String(self.api_version));
+        fields.insert("kind".to_owned(), Value::String(self.kind));
+        fields.insert("metadata".to_owned(), metadata);
+        fields.extend(self.rest);
+        Value::Object(fields)
     }
 
     /// The value at a path of field names, such as `["spec", "replicas"]`, outside metadata.
@@ -109,6 +119,46 @@ impl Object {
     }
 }
 
+/// By hand, for a derived one would put `rest` aside in a form of its own first.
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object, D::Error> {
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("struct Object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let (mut api_version, mut kind, mut metadata) = (None, None, None);
+        let mut rest = Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "apiVersion" => once(&mut api_version, "apiVersion", map.next_value()?)?,
+                "kind" => once(&mut kind, "kind", map.next_value()?)?,
+                "metadata" => once(&mut metadata, "metadata", map.next_value()?)?,
+                _ => drop(rest.insert(name, map.next_value()?)),
+            }
+        }
+        Ok(Object {
+            api_version: api_version.unwrap_or_default(),
+            kind: kind.unwrap_or_default(),
+            metadata: metadata.unwrap_or_default(),
+            rest,
+        })
+    }
+}
+
+fn once<T, E: serde::de::Error>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<(), E> {
+    if slot.replace(value).is_some() { Err(E::duplicate_field(name)) } else { Ok(()) }
+}
+
 impl ObjectKey {
     pub fn new(namespace: &str, name: &str) -> ObjectKey {
         ObjectKey { namespace: namespace.to_owned(), name: name.to_owned() }
@@ -139,6 +189,23 @@ mod tests {
             "spec": {"containers": [{"name": "c", "image": "nginx"}]}, "new": 1
         });
         assert_eq!(Object::from_value(value.clone()).unwrap().to_value(), value);
+    }
+
+    #[test]
+    fn text_is_read_as_values_are_and_a_field_stands_there_once() {
+        let text = r#"{"spec":{"a":[1,null]},"metadata":{"name":"a","newer":{"b":1}},"kind":"Pod","status":{},"apiVersion":"v1"}"#;
+        let object: Object = serde_json::from_str(text).unwrap();
+        assert_eq!(object, Object::from_value(serde_json::from_str(text).unwrap()).unwrap());
+        assert_eq!(object.clone().into_value(), serde_json::to_value(&object).unwrap());
+        assert_eq!(serde_json::from_str::<Object>("{}").unwrap(), Object::default());
+        for (text, error) in [
+            (r#"{"kind":"a","kind":"b"}"#, "duplicate field `kind`"),
+            (r#"{"kind":1}"#, "invalid type: integer `1`, expected a string"),
+            ("[]", "invalid type: sequence, expected struct Object"),
+        ] {
+            let found = serde_json::from_str::<Object>(text).unwrap_err().to_string();
+            assert!(found.starts_with(error), "{found}");
+        }
     }
 
     #[test]

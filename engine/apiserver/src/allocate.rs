@@ -144,8 +144,9 @@ impl Registry {
     fn taken(&self, but: &Object) -> Taken {
         let mut taken = Taken::default();
         for entry in self.cache(&services::KIND).snapshot("").0 {
-            if entry.object.key() != but.key() {
-                let (ips, ports) = given(&entry.object);
+            let other = entry.object();
+            if other.key() != but.key() {
+                let (ips, ports) = given(&other);
                 taken.ips.extend(ips);
                 taken.ports.extend(ports);
             }

@@ -31,21 +31,28 @@ impl Wishes {
         if !self.indented && !self.gzip {
             return response;
         }
-        let (mut parts, body) = response.into_parts();
-        let Body::Full(mut bytes) = body else { return Response::from_parts(parts, body) };
+        let (mut parts, mut body) = response.into_parts();
         let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|name| name == "application/json");
-        if self.indented
-            && is_json
-            && let Ok(value) = serde_json::from_slice::<Value>(&bytes)
-        {
-            bytes = format!("{value:#}").into();
+        if self.indented && is_json {
+            body = body.put_together();
+            if let Body::Full(bytes) = &mut body
+                && let Ok(value) = serde_json::from_slice::<Value>(bytes)
+            {
+                *bytes = format!("{value:#}").into();
+            }
         }
-        if self.gzip && bytes.len() > GZIP_BYTES_MIN && parts.status.is_success() {
-            bytes = compressed(&bytes);
+        let compressed = match &mut body {
+            _ if !self.gzip || !parts.status.is_success() => None,
+            Body::Full(bytes) if bytes.len() > GZIP_BYTES_MIN => Some(compressed([&*bytes])),
+            Body::Pieces(pieces) => Some(compressed(pieces)),
+            _ => None,
+        };
+        if let Some(bytes) = compressed {
+            body = Body::Full(bytes);
             parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             parts.headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         }
-        Response::from_parts(parts, Body::Full(bytes))
+        Response::from_parts(parts, body)
     }
 }
 
@@ -67,9 +74,11 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 }
 
 /// As fast as can be, which is upstream's choice, too.
-fn compressed(bytes: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::fast());
-    encoder.write_all(bytes).expect("a vector takes every byte");
+fn compressed(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    for piece in pieces {
+        encoder.write_all(piece.as_ref()).expect("a vector takes every byte");
+    }
     encoder.finish().expect("a vector takes every byte").into()
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::field;
 use crate::kinds::Kind;
+use crate::storage::Entry;
 
 /// The decoded pairs of a query.
 #[derive(Debug, Default)]
@@ -114,6 +115,14 @@ impl Selection {
 
     pub fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// The same of an entry, which is decoded only for what its labels do not tell.
+    pub fn selects(&self, entry: &Entry) -> bool {
+        if self.fields.is_everything() {
+            return self.labels.is_everything() || entry.has_labels(|labels| self.labels.matches(labels));
+        }
+        self.matches(&entry.object())
     }
 
     pub fn matches(&self, object: &Object) -> bool {

@@ -40,15 +40,24 @@ impl Presentation {
         }
         match self.view {
             View::Object if self.kind.converts() => {
-                let mut object = self.kind.strategy.to_served(entry.object.clone());
+                let mut object = self.kind.strategy.to_served(Object::clone(&entry.object()));
                 if !self.managed_fields {
                     object.metadata.managed_fields = ManagedFields::default();
                 }
                 to_json(&object)
             }
-            View::Object => entry.json(self.managed_fields).clone(),
-            View::Table => to_json(&self.table(&[entry], &entry.object.metadata.resource_version, true)),
-            View::Partial => to_json(&table::partial_object(&entry.object)),
+            View::Object => entry.json(self.managed_fields),
+            View::Table => to_json(&self.table(&[entry], &entry.object().metadata.resource_version, true)),
+            View::Partial => to_json(&table::partial_object(&entry.object())),
+        }
+    }
+
+    /// The same as JSON, at the end of `into`.
+    fn write_json(&self, entry: &Entry, into: &mut Vec<u8>) {
+        if self.is_plain() {
+            entry.write_json(self.managed_fields, into);
+        } else {
+            into.extend_from_slice(&Presentation { encoding: Encoding::Json, ..*self }.object(entry));
         }
     }
 
@@ -68,9 +77,9 @@ impl Presentation {
     fn message(&self, entry: &Entry) -> Bytes {
         let known = "protobuf is offered for kinds that are known to it";
         match self.view {
-            View::Partial => protobuf::partial(&entry.object.metadata).into(),
+            View::Partial => protobuf::partial(&entry.object().metadata).into(),
             _ if self.kind.converts() => {
-                let object = self.kind.strategy.to_served(entry.object.clone());
+                let object = self.kind.strategy.to_served(Object::clone(&entry.object()));
                 protobuf::object(&self.kind.gvk(), &object).expect(known).into()
             }
             _ => entry.message(&self.kind.gvk()).expect(known),
@@ -97,7 +106,7 @@ impl Presentation {
     pub fn table(&self, entries: &[&Entry], version: &str, with_columns: bool) -> Value {
         let kind = self.kind.stored();
         let rows: Vec<Value> =
-            entries.iter().map(|entry| table::row(kind, &entry.object, self.include, self.now)).collect();
+            entries.iter().map(|entry| table::row(kind, &entry.object(), self.include, self.now)).collect();
         let columns = if with_columns { table::column_definitions(kind) } else { Value::Null };
         json!({
             "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": version},
@@ -105,7 +114,7 @@ impl Presentation {
         })
     }
 
-    fn list(&self, list: &List) -> Bytes {
+    fn list(self, list: List) -> Body {
         let mut metadata = json!({"resourceVersion": list.revision.to_string()});
         if !list.continuation.is_empty() {
             metadata["continue"] = json!(list.continuation);
@@ -117,7 +126,7 @@ impl Presentation {
             let entries: Vec<&Entry> = list.entries.iter().map(Arc::as_ref).collect();
             let mut table = self.table(&entries, "", true);
             table["metadata"] = metadata;
-            return to_json(&table);
+            return Body::Full(to_json(&table));
         }
         let (kind, api_version) = match self.view {
             View::Partial => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
@@ -126,23 +135,52 @@ impl Presentation {
         if self.encoding == Encoding::Protobuf {
             let messages: Vec<Bytes> = list.entries.iter().map(|entry| self.message(entry)).collect();
             let list = protobuf::list(&metadata, messages.iter().map(AsRef::as_ref));
-            return protobuf::envelope(&api_version, &kind, &list).into();
+            return Body::Full(protobuf::envelope(&api_version, &kind, &list).into());
         }
         let head = format!(
             "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":["
         );
-        let items: Vec<Bytes> = list.entries.iter().map(|entry| self.object(entry)).collect();
-        let length = items.iter().map(|item| item.len() + 1).sum::<usize>() + head.len() + 3;
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(head.as_bytes());
-        for (index, item) in items.iter().enumerate() {
-            if index > 0 {
-                bytes.push(b',');
+        let length = list.entries.iter().map(|entry| entry.json_len_max()).sum::<usize>();
+        let items = Items {
+            presentation: self,
+            entries: list.entries.into_iter(),
+            begun: Some(head.into_bytes()),
+            is_first: true,
+        };
+        let body = Body::Pieces(Box::new(items));
+        if length > PIECE_BYTES { body } else { body.put_together() }
+    }
+}
+
+/// How much of a list is made at a time.
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// A list as JSON, piece by piece.
+struct Items {
+    presentation: Presentation,
+    entries: std::vec::IntoIter<Arc<Entry>>,
+    /// What goes before the items that are still to come. `None` after the last piece.
+    begun: Option<Vec<u8>>,
+    is_first: bool,
+}
+
+impl Iterator for Items {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        let mut piece = self.begun.take()?;
+        for entry in &mut self.entries {
+            if !std::mem::take(&mut self.is_first) {
+                piece.push(b',');
             }
-            bytes.extend_from_slice(item);
+            self.presentation.write_json(&entry, &mut piece);
+            if piece.len() >= PIECE_BYTES {
+                self.begun = Some(Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8));
+                return Some(piece.into());
+            }
         }
-        bytes.extend_from_slice(b"]}\n");
-        bytes.into()
+        piece.extend_from_slice(b"]}\n");
+        Some(piece.into())
     }
 }
 
@@ -169,8 +207,19 @@ pub(crate) fn entry(presentation: &Presentation, code: StatusCode, entry: &Entry
     encoded(presentation.encoding, code, presentation.object(entry))
 }
 
-pub(crate) fn list(presentation: &Presentation, list: &List) -> Response {
-    encoded(presentation.encoding, StatusCode::OK, presentation.list(list))
+pub(crate) fn list(presentation: &Presentation, list: List) -> Response {
+    let encoding = presentation.encoding;
+    match presentation.list(list) {
+        body if encoding != Encoding::Yaml => {
+            let response =
+                http::Response::builder().header(http::header::CONTENT_TYPE, encoding.media_type());
+            response.body(body).expect("the header is valid")
+        }
+        body => match body.put_together() {
+            Body::Full(json) => encoded(encoding, StatusCode::OK, json),
+            body => unreachable!("it was put together: {body:?}"),
+        },
+    }
 }
 
 /// An object of any kind that was made for this answer, such as a Scale.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use labkit_api::{Resource, Status, Verb};
-use labkit_client::{Request, Response, Transport};
+use labkit_client::{ReadInServer, Request, Response, Transport};
 use labkit_sim::World;
 
 use crate::allocate::Addresses;
@@ -157,6 +157,7 @@ impl Server {
                     headers: parts.headers,
                     body,
                     user,
+                    is_read_here: parts.extensions.get::<ReadInServer>().is_some(),
                 };
                 let answer = verbs::dispatch(call).await?;
                 Ok(respond::warn(answer, warning.as_slice()))

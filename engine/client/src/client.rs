@@ -195,6 +195,7 @@ impl Client {
         match response.into_body() {
             Body::Stream(chunks) => Ok(WatchStream::new(chunks)),
             Body::Full(bytes) => Err(Error::Malformed(String::from_utf8_lossy(&bytes).into_owned())),
+            Body::Pieces(_) => Err(Error::Malformed("a list that nobody asked for".to_owned())),
             Body::Upgraded(_) => Err(Error::Malformed("an upgrade that nobody asked for".to_owned())),
         }
     }
@@ -396,13 +397,13 @@ impl DeleteOptions {
 }
 
 async fn whole(body: Body) -> Bytes {
-    match body {
+    match body.put_together() {
         Body::Full(bytes) => bytes,
         Body::Stream(chunks) => {
             let parts: Vec<Bytes> = chunks.map(|chunk| chunk.bytes).collect().await;
             parts.concat().into()
         }
-        Body::Upgraded(_) => Bytes::new(),
+        Body::Upgraded(_) | Body::Pieces(_) => Bytes::new(),
     }
 }
 

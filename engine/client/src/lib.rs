@@ -30,7 +30,7 @@ pub use informer::{Change, Informer, Store};
 pub use leader_election::{Elector, LeaderElection};
 pub use link::{ApiServers, Caller, HttpRequest};
 pub use queue::WorkQueue;
-pub use service::{Body, Chunk, Note, Request, Response, Transport};
+pub use service::{Body, Chunk, Note, ReadInServer, Request, Response, Transport};
 pub use session::{Input, Output, Pipe, PortRequest, Served, Session};
 pub use typed::{Api, Kind};
 pub use watch::{WatchEvent, WatchEventKind, WatchStream};

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
+use http::{Method, StatusCode};
 use labkit_api::UserInfo;
 use labkit_sim::{Component, Payload, RecordId, World, caused_by};
 use serde_json::{Value, json};
@@ -42,13 +43,13 @@ pub(crate) struct Link {
 /// The payload of a request in the trace; its kind is the method.
 #[derive(Debug, Clone)]
 pub struct HttpRequest {
-    pub method: String,
+    pub method: Method,
     /// Path and query.
-    pub target: String,
+    pub target: Arc<str>,
     /// Who the connection says it is.
-    pub user: String,
+    pub user: Arc<str>,
     /// The part before the slash: `kubectl`, `deployment-controller`.
-    pub user_agent: String,
+    pub user_agent: Arc<str>,
     caller: Caller,
 }
 
@@ -56,10 +57,10 @@ pub struct HttpRequest {
 #[derive(Debug, Clone)]
 pub struct HttpResponse {
     pub code: u16,
-    pub kind: String,
-    pub method: String,
-    pub target: String,
-    pub user_agent: String,
+    pub kind: Box<str>,
+    pub method: Method,
+    pub target: Arc<str>,
+    pub user_agent: Arc<str>,
 }
 
 /// Whom the server found a request to be from. A client outside shows a token, which only the server can read: this
@@ -76,12 +77,12 @@ impl Caller {
 
 impl Payload for HttpRequest {
     fn kind(&self) -> &str {
-        &self.method
+        self.method.as_str()
     }
 
     fn fields(&self) -> Value {
-        let user = self.caller.0.get().unwrap_or(&self.user);
-        json!({"target": self.target, "user": user, "userAgent": self.user_agent})
+        let user = self.caller.0.get().map_or(&*self.user, String::as_str);
+        json!({"target": *self.target, "user": user, "userAgent": *self.user_agent})
     }
 
     fn is_routine(&self) -> bool {
@@ -95,7 +96,7 @@ impl Payload for HttpResponse {
     }
 
     fn fields(&self) -> Value {
-        json!({"code": self.code, "method": self.method, "target": self.target, "userAgent": self.user_agent})
+        json!({"code": self.code, "method": self.method.as_str(), "target": *self.target, "userAgent": *self.user_agent})
     }
 
     fn is_routine(&self) -> bool {
@@ -136,11 +137,26 @@ impl HttpRequest {
     /// Describes a request whose user and agent are known.
     pub fn of(request: &Request, user: &str) -> HttpRequest {
         let agent = request.headers().get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let agent = agent.unwrap_or_default().split('/').next().unwrap_or_default().to_owned();
-        let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_default();
-        let method = request.method().to_string();
-        HttpRequest { method, target, user: user.to_owned(), caller, user_agent: agent }
+        let agent = agent.unwrap_or_default().split('/').next().unwrap_or_default();
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        HttpRequest {
+            method: request.method().clone(),
+            target: target.into(),
+            user: user.into(),
+            user_agent: agent.into(),
+            caller: request.extensions().get::<Caller>().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Describes its answer.
+    pub fn answered(&self, code: StatusCode) -> HttpResponse {
+        HttpResponse {
+            code: code.as_u16(),
+            kind: format!("{} {}", code.as_u16(), code.canonical_reason().unwrap_or_default()).into(),
+            method: self.method.clone(),
+            target: self.target.clone(),
+            user_agent: self.user_agent.clone(),
+        }
     }
 }
 
@@ -180,18 +196,12 @@ impl Link {
         server: &Component,
         sent: &HttpRequest,
         id: RecordId,
-        code: http::StatusCode,
+        code: StatusCode,
     ) -> Result<(), labkit_sim::LinkError> {
         if sent.method == "GET" && code.is_success() {
             return self.world.network().pass(server.name(), &self.from).await;
         }
-        let answer = HttpResponse {
-            code: code.as_u16(),
-            kind: format!("{} {}", code.as_u16(), code.canonical_reason().unwrap_or_default()),
-            method: sent.method.clone(),
-            target: sent.target.clone(),
-            user_agent: sent.user_agent.clone(),
-        };
+        let answer = sent.answered(code);
         caused_by(Some(id), self.world.network().transmit(server.name(), &self.from, answer)).await.map(drop)
     }
 
@@ -200,7 +210,7 @@ impl Link {
     fn deliver_stream(&self, server: &Component, response: Response) -> Response {
         let (link, server) = (self.clone(), server.clone());
         response.map(|body| match body {
-            body @ (Body::Full(_) | Body::Upgraded(_)) => body,
+            body @ (Body::Full(_) | Body::Pieces(_) | Body::Upgraded(_)) => body,
             Body::Stream(chunks) => {
                 let delivered = chunks.then(move |chunk| {
                     let (link, server) = (link.clone(), server.clone());

@@ -15,6 +15,11 @@ use crate::session::Pipe;
 /// authenticated the connection; without one it is anonymous.
 pub type Request = http::Request<Bytes>;
 
+/// An extension of requests whose answers are read in the server's own component, as those of real clients are: a
+/// watch of theirs ends with the server even if it is not a task of it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadInServer;
+
 /// A response, whole or streamed.
 pub type Response = http::Response<Body>;
 
@@ -24,6 +29,8 @@ pub type Transport = BoxCloneSyncService<Request, Response, Infallible>;
 /// The body of a response.
 pub enum Body {
     Full(Bytes),
+    /// Whole, too, but made while it is sent: a large list.
+    Pieces(Box<dyn Iterator<Item = Bytes> + Send>),
     /// A watch, or a log that is followed. Ends when the server ends it or dies.
     Stream(Pin<Box<dyn Stream<Item = Chunk> + Send>>),
     /// With `101 Switching Protocols`: the messages that follow, both ways.
@@ -56,8 +63,19 @@ impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Body::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
+            Body::Pieces(_) => f.write_str("Pieces"),
             Body::Stream(_) => f.write_str("Stream"),
             Body::Upgraded(_) => f.write_str("Upgraded"),
+        }
+    }
+}
+
+impl Body {
+    /// With its pieces put together, where it has any.
+    pub fn put_together(self) -> Body {
+        match self {
+            Body::Pieces(pieces) => Body::Full(pieces.collect::<Vec<Bytes>>().concat().into()),
+            body => body,
         }
     }
 }

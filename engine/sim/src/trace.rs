@@ -1,7 +1,7 @@
 //! The ordered record of what components said to each other. Diagrams, timelines and checks on order are
 //! read from it, never from log text.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -53,15 +53,37 @@ pub struct Trace {
 struct Inner {
     clock: Clock,
     records: Mutex<VecDeque<Record>>,
+    names: Mutex<Names>,
     last: watch::Sender<RecordId>,
     kept_max: AtomicUsize,
 }
 
+/// The names that records share.
+#[derive(Debug, Default)]
+struct Names(BTreeSet<Arc<str>>);
+
+impl Names {
+    /// Clients call themselves as they like: more names than these are not remembered together.
+    const MAX: usize = 1000;
+
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return known.clone();
+        }
+        if self.0.len() >= Names::MAX {
+            self.0.clear();
+        }
+        let name: Arc<str> = name.into();
+        self.0.insert(name.clone());
+        name
+    }
+}
+
 impl Trace {
     pub(crate) fn new(clock: Clock) -> Trace {
-        let (records, last) = (Mutex::default(), watch::Sender::new(0));
-        let kept_max = AtomicUsize::new(KEPT_MAX);
-        Trace { inner: Arc::new(Inner { clock, records, last, kept_max }) }
+        let (records, names) = (Mutex::default(), Mutex::default());
+        let (last, kept_max) = (watch::Sender::new(0), AtomicUsize::new(KEPT_MAX));
+        Trace { inner: Arc::new(Inner { clock, records, names, last, kept_max }) }
     }
 
     /// Keeps that many records from now on. With 0 they only get their numbers.
@@ -92,14 +114,9 @@ impl Trace {
                 records.pop_front();
             }
             if kept_max > 0 {
-                records.push_back(Record {
-                    id,
-                    at,
-                    from: from.into(),
-                    to: to.into(),
-                    cause,
-                    payload: Arc::new(payload),
-                });
+                let mut names = self.inner.names.lock().expect("the trace is never poisoned");
+                let (from, to) = (names.shared(from), names.shared(to));
+                records.push_back(Record { id, at, from, to, cause, payload: Arc::new(payload) });
             }
             id
         };

@@ -55,6 +55,11 @@ pub(super) fn compare(shape: Shape, old: Option<&Value>, new: Option<&Value>) ->
     }
 }
 
+/// `f:NAME`
+pub(super) fn field_element(name: &str) -> Box<str> {
+    ["f:", name].concat().into()
+}
+
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -84,7 +89,7 @@ fn compare_fields(shape: Shape, old: Option<&Value>, new: Option<&Value>) -> Opt
         let new = new.and_then(|fields| fields.get(name).or(stands_in));
         let comparison = compare(inner_shape, old, new);
         if !comparison.is_same() {
-            inner.push((format!("f:{name}").into(), comparison));
+            inner.push((field_element(name), comparison));
         }
     };
     new.unwrap_or(&none).keys().for_each(|name| visit(name));
@@ -127,7 +132,7 @@ pub(super) fn fields_in(shape: Shape, value: &Value) -> FieldSet {
         let inner = fields.iter().map(|(name, value)| {
             let mut set = fields_in(shape.field(name), value);
             set.member |= !is_struct || is_empty(value);
-            (format!("f:{name}").into(), set)
+            (field_element(name), set)
         });
         return FieldSet::node(false, inner.collect());
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::compare::{Comparison, compare};
+use super::compare::{Comparison, compare, field_element};
 use super::custom::FieldSchema;
 use super::schema::Shape;
 use super::set::FieldSet;
@@ -108,7 +108,7 @@ impl Writer<'_> {
             let old = old_fields.get(name).or(stands_in);
             let now = new.rest.get(name).or(stands_in);
             if old != now {
-                inner.push((format!("f:{name}").into(), compare(shape.field(name), old, now)));
+                inner.push((field_element(name), compare(shape.field(name), old, now)));
             }
         }
         Comparison::node(false, false, inner)

@@ -8,13 +8,13 @@ use crate::admission::Attributes;
 use crate::kinds::pods;
 
 pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
-    let class = attributes.priority_class.take();
+    let class = attributes.priority_class.take().map(|class| class.object());
     let Some(pod) = attributes.new_pod() else { return Ok(()) };
     let name = pod.metadata.name.clone();
     let Some(spec) = pod.rest.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
     let asked = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default();
     let priority: i64 = match (asked, &class) {
-        (_, Some(class)) => class.object.i64_at(&["value"]).unwrap_or_default(),
+        (_, Some(class)) => class.i64_at(&["value"]).unwrap_or_default(),
         ("", None) => 0,
         ("system-cluster-critical", None) => 2_000_000_000,
         ("system-node-critical", None) => 2_000_001_000,
@@ -24,7 +24,7 @@ pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
         }
     };
     if let Some(class) = &class {
-        spec.insert("priorityClassName".to_owned(), json!(class.object.metadata.name));
+        spec.insert("priorityClassName".to_owned(), json!(class.metadata.name));
     }
     if spec.get("priority").and_then(Value::as_i64).is_some_and(|given| given != priority) {
         let given = &spec["priority"];
@@ -35,7 +35,7 @@ pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
         return Err(Status::forbidden(&pods::KIND.resource(), &name, &why));
     }
     spec.insert("priority".to_owned(), json!(priority));
-    let policy = class.as_ref().and_then(|class| class.object.str_at(&["preemptionPolicy"]));
+    let policy = class.as_ref().and_then(|class| class.str_at(&["preemptionPolicy"]));
     spec.entry("preemptionPolicy").or_insert(json!(policy.unwrap_or("PreemptLowerPriority")));
     Ok(())
 }

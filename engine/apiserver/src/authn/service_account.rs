@@ -159,7 +159,7 @@ fn verified(guard: &Guard, token: &str) -> Result<Claims, String> {
 async fn is_there(guard: &Guard, kind: &Kind, namespace: &str, bound: &Bound) -> Result<(), String> {
     let found = guard.registry.get(kind, namespace, &bound.name, 0).await;
     match found {
-        Ok(entry) if entry.object.metadata.uid == bound.uid => Ok(()),
+        Ok(entry) if entry.object().metadata.uid == bound.uid => Ok(()),
         _ => Err(format!("{} {namespace}/{} has been deleted", kind.singular(), bound.name)),
     }
 }

@@ -61,7 +61,7 @@ fn visit(
         namespace => registry.cache(&role_bindings::KIND).snapshot(&format!("{namespace}/")).0,
     };
     for entry in cluster_bindings.iter().chain(&bindings) {
-        let binding = &entry.object;
+        let binding = &*entry.object();
         let Some(subject) = subject_of(binding, user) else { continue };
         let rules = match rules_of_role(registry, binding) {
             Ok(rules) => rules,
@@ -123,11 +123,11 @@ pub(crate) fn rules_of_role(registry: &Registry, binding: &Object) -> Result<Vec
         let key = format!("{}/{name}", binding.metadata.namespace);
         let role = registry.cache(&roles::KIND).get(&key);
         let role = role.ok_or_else(|| format!("role.rbac.authorization.k8s.io {name:?} not found"))?;
-        return Ok(own_rules(&role.object));
+        return Ok(own_rules(&role.object()));
     }
     let role = registry.cache(&cluster_roles::KIND).get(name);
     let role = role.ok_or_else(|| format!("clusterrole.rbac.authorization.k8s.io {name:?} not found"))?;
-    Ok(own_rules(&role.object))
+    Ok(own_rules(&role.object()))
 }
 
 pub(crate) fn own_rules(role: &Object) -> Vec<Value> {

@@ -39,7 +39,7 @@ pub(crate) async fn run(registry: Arc<Registry>) {
         registry.refresh_customs();
         let mut outcome = Outcome::Settled;
         for entry in cache.snapshot("").0 {
-            match sync(&registry, &entry.object).await {
+            match sync(&registry, &entry.object()).await {
                 Ok(Outcome::Settled) => {}
                 Err(status) if status.is_not_found() || status.is_conflict() => {}
                 Ok(Outcome::Unfinished) | Err(_) => outcome = Outcome::Unfinished,
@@ -119,7 +119,7 @@ fn taken_names(registry: &Registry, definition: &Object) -> Taken {
     let mut taken = Taken::default();
     let none = Value::Null;
     for entry in registry.cache(&KIND).snapshot("").0 {
-        let other = &entry.object;
+        let other = entry.object();
         let is_of_group = other.at(&["spec", "group"]) == definition.at(&["spec", "group"]);
         if !is_of_group || other.metadata.name == definition.metadata.name {
             continue;

@@ -193,7 +193,7 @@ impl Registry {
             return served.clone();
         }
         let (entries, ..) = cache.snapshot("");
-        let customs: Vec<Row> = entries.iter().flat_map(|entry| rows(&entry.object)).collect();
+        let customs: Vec<Row> = entries.iter().flat_map(|entry| rows(&entry.object())).collect();
         let next = if customs.is_empty() { Served::built_in() } else { Arc::new(Served::of(customs)) };
         if let Some(last) = &state.served {
             let present: Vec<_> = next.prefixes().collect();

@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use labkit_api::{Status, UserInfo};
-use labkit_client::link::{HttpRequest, HttpResponse, WatchNote};
-use labkit_client::{Body, Caller, Chunk, Request, Response, Transport};
+use labkit_client::link::{HttpRequest, WatchNote};
+use labkit_client::{Body, Caller, Chunk, ReadInServer, Request, Response, Transport};
 use labkit_sim::{RecordId, World, caused_by};
 use rand::RngCore;
 use tower::ServiceExt;
@@ -86,7 +86,13 @@ impl Edge {
     ) -> warp::reply::Response {
         let Connection { user, upgrade } = connection;
         let offer = Offer::of(&headers, upgrade);
-        let body = match tokio::time::timeout(BODY_TIMEOUT, read(body)).await {
+        // Mostly it is there with the head. A timer would make this future large.
+        let mut reading = std::pin::pin!(read(body));
+        let body = match futures::poll!(reading.as_mut()) {
+            Poll::Ready(body) => Ok(body),
+            Poll::Pending => Box::pin(tokio::time::timeout(BODY_TIMEOUT, reading)).await,
+        };
+        let body = match body {
             Ok(Some(body)) => body,
             Ok(None) => return refused(&crate::decode::too_large()),
             Err(_) => {
@@ -104,6 +110,7 @@ impl Edge {
         };
         let audit_id = audit_id(&headers);
         *request.headers_mut() = headers;
+        request.extensions_mut().insert(ReadInServer);
         let name = user.as_ref().map_or("system:anonymous", |user| &user.name).to_owned();
         match user {
             Some(user) => drop(request.extensions_mut().insert(user)),
@@ -119,21 +126,18 @@ impl Edge {
 
     async fn traced(self, request: Request, user: &str, offer: Offer) -> warp::reply::Response {
         let sent = HttpRequest::of(&request, user);
-        let client: Arc<str> = match sent.user_agent.as_str() {
+        let client: Arc<str> = match &*sent.user_agent {
             "" => "client".into(),
-            agent => agent.into(),
+            _ => sent.user_agent.clone(),
         };
         let trace = self.world.trace();
         let id = trace.record_caused(&client, &self.server, None, sent.clone());
         let Ok(response) = caused_by(Some(id), self.transport.clone().oneshot(request)).await;
         let code = response.status();
-        if sent.method != "GET" || !code.is_success() {
-            let kind = format!("{} {}", code.as_u16(), code.canonical_reason().unwrap_or_default());
-            let HttpRequest { method, target, user_agent, .. } = sent.clone();
-            let answer = HttpResponse { code: code.as_u16(), kind, method, target, user_agent };
-            trace.record_caused(&self.server, &client, Some(id), answer);
+        if sent.method != Method::GET || !code.is_success() {
+            trace.record_caused(&self.server, &client, Some(id), sent.answered(code));
         }
-        self.reply(response, client, sent.user_agent.into(), offer)
+        self.reply(response, client, sent.user_agent, offer)
     }
 
     fn reply(
@@ -146,6 +150,10 @@ impl Edge {
         let (mut parts, body) = response.into_parts();
         let mut reply = match body {
             Body::Full(bytes) => warp::reply::Response::new(bytes.into()),
+            Body::Pieces(pieces) => {
+                let pieces = futures::stream::iter(pieces.map(Ok::<_, Infallible>));
+                warp::reply::stream(Exclusive(Mutex::new(Box::pin(pieces)))).into_response()
+            }
             Body::Stream(chunks) => {
                 let bytes = chunks.map(move |chunk| {
                     self.note(&chunk, &client, &user_agent);

@@ -34,13 +34,14 @@ impl Registry {
         self.fill_metadata(&mut object);
         let generates = object.metadata.name.is_empty() && !object.metadata.generate_name.is_empty();
         let base = object.metadata.generate_name.clone();
+        if !generates {
+            return self.validated_create(kind, object, dry_run).await;
+        }
         for attempt in 1.. {
-            if generates {
-                object.metadata.name = self.component.random(|rng| generated_name(&base, || rng.next_u32()));
-            }
+            object.metadata.name = self.component.random(|rng| generated_name(&base, || rng.next_u32()));
             match self.validated_create(kind, object.clone(), dry_run).await {
-                Err(status) if status.is_already_exists() && generates && attempt < NAME_ATTEMPTS => {}
-                Err(status) if status.is_already_exists() && generates => {
+                Err(status) if status.is_already_exists() && attempt < NAME_ATTEMPTS => {}
+                Err(status) if status.is_already_exists() => {
                     return Err(Status::generate_name_conflict(&kind.resource(), &object.metadata.name));
                 }
                 result => return result,
@@ -70,7 +71,7 @@ impl Registry {
             if dry_run {
                 return match self.fresh(kind, &key).await? {
                     Some(_) => Err(exists()),
-                    None => Ok(Arc::new(dry_entry(object))),
+                    None => Ok(Arc::new(Entry::unstored(object))),
                 };
             }
             let lease = self.lease(kind).await?;
@@ -100,14 +101,6 @@ impl Registry {
         meta.deletion_timestamp = None;
         meta.deletion_grace_period_seconds = None;
     }
-}
-
-/// An object that was not stored: it has no resourceVersion.
-pub(crate) fn dry_entry(object: Object) -> Entry {
-    let version = object.metadata.resource_version.clone();
-    let mut entry = Entry::new(object, 0);
-    entry.object.metadata.resource_version = version;
-    entry
 }
 
 /// 422, if there is anything to say.

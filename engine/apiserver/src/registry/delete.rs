@@ -7,7 +7,6 @@ use labkit_api::Status;
 use crate::kinds::Kind;
 use crate::query::{DeleteOptions, Selection};
 use crate::registry::Registry;
-use crate::registry::create::dry_entry;
 use crate::registry::deletion::{Step, check_preconditions, decide};
 use crate::storage::{Entry, Swap, relative_key};
 
@@ -33,12 +32,12 @@ impl Registry {
         let missing = || Status::not_found(&kind.resource(), name);
         let mut current = self.fresh(kind, &key).await?.ok_or_else(missing)?;
         loop {
-            check_preconditions(kind, &current.object, options)?;
-            let step = decide(kind, &current.object, options, self.world.clock().now());
+            check_preconditions(kind, &current.object(), options)?;
+            let step = decide(kind, &current.object(), options, self.world.clock().now());
             if options.dry_run {
                 return Ok(match step {
                     Step::Remove | Step::MarkAndRemove(_) => Deleted::Gone(current),
-                    Step::Mark(object) => Deleted::Pending(Arc::new(dry_entry(*object))),
+                    Step::Mark(object) => Deleted::Pending(Arc::new(Entry::unstored(*object))),
                     Step::Wait => Deleted::Pending(current),
                 });
             }
@@ -80,8 +79,9 @@ impl Registry {
     ) -> Result<Vec<Arc<Entry>>, Status> {
         let list = self.list_now(kind, namespace).await?;
         let mut deleted = Vec::new();
-        for entry in list.entries.into_iter().filter(|entry| selection.matches(&entry.object)) {
-            let meta = &entry.object.metadata;
+        for entry in list.entries.into_iter().filter(|entry| selection.selects(entry)) {
+            let object = entry.object();
+            let meta = &object.metadata;
             match self.delete(kind, &meta.namespace, &meta.name, options).await {
                 Ok(Deleted::Gone(entry) | Deleted::Pending(entry)) => deleted.push(entry),
                 Err(status) if status.is_not_found() => {}

@@ -122,7 +122,7 @@ impl Registry {
             None => self.list_now(kind, namespace).await?,
         };
         if !selection.is_everything() {
-            list.entries.retain(|entry| selection.matches(&entry.object));
+            list.entries.retain(|entry| selection.selects(entry));
         }
         Ok(list)
     }
@@ -195,7 +195,7 @@ impl Registry {
             }
             revision = if revision == 0 { response.header.revision } else { revision };
             for (index, entry) in self.cache(kind).decode_all(&response.kvs)?.into_iter().enumerate() {
-                if selection.matches(&entry.object) {
+                if selection.selects(&entry) {
                     entries.push(entry);
                 }
                 let read = index + 1;

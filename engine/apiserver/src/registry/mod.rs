@@ -169,9 +169,10 @@ impl Registry {
         match object.str_at(&["spec", "priorityClassName"]).unwrap_or_default() {
             "" if self.cache(classes).is_running() => {
                 let (all, ..) = self.followed(classes).await.snapshot("");
-                let defaults =
-                    all.into_iter().filter(|class| class.object.at(&["globalDefault"]) == Some(&json!(true)));
-                Ok(defaults.min_by_key(|class| class.object.i64_at(&["value"])))
+                let defaults = all
+                    .into_iter()
+                    .filter(|class| class.object().at(&["globalDefault"]) == Some(&json!(true)));
+                Ok(defaults.min_by_key(|class| class.object().i64_at(&["value"])))
             }
             "" => Ok(None),
             name => self.fresh(classes, name).await,
@@ -190,7 +191,7 @@ impl Registry {
         }
         Ok(match found {
             None => NamespaceState::Absent,
-            Some(entry) if is_terminating(&entry.object) => NamespaceState::Terminating,
+            Some(entry) if is_terminating(&entry.object()) => NamespaceState::Terminating,
             Some(_) => NamespaceState::Active,
         })
     }

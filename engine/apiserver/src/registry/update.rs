@@ -9,7 +9,7 @@ use crate::kinds::kind::keep;
 use crate::kinds::{Kind, Subresource};
 use crate::metadata;
 use crate::registry::Registry;
-use crate::registry::create::{dry_entry, refuse};
+use crate::registry::create::refuse;
 use crate::storage::{Entry, Guarded, Swap, relative_key};
 
 /// What a client wants of an update, beside the change.
@@ -49,8 +49,8 @@ impl Registry {
             None => self.fresh(kind, &key).await?.ok_or_else(missing)?,
         };
         loop {
-            let changed = change(&current.object)
-                .and_then(|new| self.prepare_update(kind, new, &current.object, options));
+            let old = current.object();
+            let changed = change(&old).and_then(|new| self.prepare_update(kind, new, &old, options));
             let settled = matches!(changed, Ok(Changed::To(_) | Changed::Removed));
             if !is_fresh && !settled {
                 is_fresh = true;
@@ -62,7 +62,7 @@ impl Registry {
             }
             let lost = match changed? {
                 Changed::Nothing => return Ok(current),
-                Changed::To(object) if options.dry_run => return Ok(Arc::new(dry_entry(*object))),
+                Changed::To(object) if options.dry_run => return Ok(Arc::new(Entry::unstored(*object))),
                 Changed::Removed if options.dry_run => return Ok(current),
                 Changed::Removed => match self.store.delete(&self.cache(kind), &key, &current).await? {
                     Swap::Done(entry) => return Ok(entry),
@@ -70,7 +70,7 @@ impl Registry {
                 },
                 Changed::To(object) => {
                     let lease = self.lease(kind).await?;
-                    let guard = self.guard(&turn, &object, Some(&current.object));
+                    let guard = self.guard(&turn, &object, Some(&old));
                     let is_guarded = guard.is_some();
                     match self
                         .store

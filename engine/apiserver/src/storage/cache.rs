@@ -1,7 +1,7 @@
 //! The watch cache of one kind: the present objects and the last changes, kept by one watch of etcd.
 //! Counterpart: `k8s.io/apiserver/pkg/storage/cacher`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,6 +22,10 @@ const FUTURE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before the collection is listed anew.
 const RELIST_PAUSE: Duration = Duration::from_secs(1);
 
+/// That many objects of a kind are kept decoded, the last ones that were written; all of them in a collection that
+/// has no more than half as many.
+const WARM_MAX: usize = 256;
+
 #[derive(Debug)]
 pub(crate) struct Cache {
     /// `/registry/pods/`
@@ -40,7 +44,9 @@ pub(crate) struct Cache {
 struct State {
     /// How often the collection was listed; 0 before the first time. Watches of an older listing end.
     listing: u64,
-    objects: BTreeMap<String, Arc<Entry>>,
+    objects: BTreeMap<Arc<str>, Arc<Entry>>,
+    /// The entries that are decoded, in the order in which they came.
+    warm: VecDeque<Arc<Entry>>,
     window: Window,
     /// Everything up to here is in.
     revision: i64,
@@ -65,9 +71,25 @@ pub(crate) struct Cursor {
 }
 
 impl State {
-    fn listed(listing: u64, objects: BTreeMap<String, Arc<Entry>>, revision: i64) -> State {
+    fn listed(listing: u64, objects: BTreeMap<Arc<str>, Arc<Entry>>, revision: i64) -> State {
         let window = Window::since(revision);
-        State { listing, objects, window, revision, writing: BTreeMap::new(), written: BTreeMap::new() }
+        let warm = objects.values().take(WARM_MAX).cloned().collect();
+        let (writing, written) = (BTreeMap::new(), BTreeMap::new());
+        State { listing, objects, warm, window, revision, writing, written }
+    }
+
+    /// Keeps an entry decoded for a while, in the place of the one that was longest.
+    fn keep_warm(&mut self, entry: Arc<Entry>) {
+        self.warm.push_back(entry);
+        let keeps_present = self.objects.len() <= WARM_MAX / 2;
+        while self.warm.len() > WARM_MAX {
+            let oldest = self.warm.pop_front().expect("it is not empty");
+            if keeps_present && !oldest.is_past() {
+                self.warm.push_back(oldest);
+            } else {
+                oldest.cool();
+            }
+        }
     }
 
     /// What is being written at that key, if it is this value.
@@ -81,7 +103,7 @@ impl State {
         self.written = self.written.split_off(&kv.mod_revision);
         self.written.remove(&kv.mod_revision).or_else(|| {
             let object = self.take_writing(key, &kv.value)?;
-            Some(Arc::new(Entry::new(object, kv.mod_revision)))
+            Some(Arc::new(Entry::of(object, kv.value.clone(), kv.mod_revision)))
         })
     }
 }
@@ -135,8 +157,14 @@ impl Cache {
 
     async fn list_and_watch(&self, store: &Store) -> Result<(), EtcdError> {
         let list = store.range(RangeRequest::prefix(self.prefix.clone())).await?;
-        let decoded = list.kvs.iter().filter_map(|kv| Some((self.relative(kv), Entry::decode(kv).ok()?)));
-        let objects: BTreeMap<String, Arc<Entry>> = decoded.collect();
+        let mut objects: BTreeMap<Arc<str>, Arc<Entry>> = BTreeMap::new();
+        for kv in &list.kvs {
+            let Ok(entry) = Entry::decode(kv) else { continue };
+            if objects.len() >= WARM_MAX {
+                entry.cool();
+            }
+            objects.insert(self.relative(kv), entry);
+        }
         let revision = list.header.revision;
         {
             let mut state = self.locked();
@@ -167,19 +195,26 @@ impl Cache {
                 let previous = state.objects.get(&key).cloned();
                 let entry = match event.kind {
                     EventKind::Put => state.own(&key, &event.kv).or_else(|| Entry::decode(&event.kv).ok()),
-                    EventKind::Delete => previous
-                        .as_ref()
-                        .map(|last| Arc::new(Entry::new(last.object.clone(), event.kv.mod_revision))),
+                    EventKind::Delete => {
+                        previous.as_ref().map(|last| Arc::new(last.at(event.kv.mod_revision)))
+                    }
                 };
                 state.revision = state.revision.max(event.kv.mod_revision);
                 let Some(entry) = entry else { continue };
                 let is_deletion = event.kind == EventKind::Delete;
                 match is_deletion {
-                    true => state.objects.remove(&key),
-                    false => state.objects.insert(key, entry.clone()),
+                    true => {
+                        entry.set_past();
+                        state.objects.remove(&key)
+                    }
+                    false => state.objects.insert(key.clone(), entry.clone()),
                 };
+                if let Some(previous) = &previous {
+                    previous.set_past();
+                }
+                state.keep_warm(entry.clone());
                 let at = self.clock.elapsed();
-                state.window.push(Change::new(entry, is_deletion, previous, event.cause, at));
+                state.window.push(Change::new(key, entry, is_deletion, previous, event.cause, at));
             }
             if response.events.is_empty() && !response.created {
                 state.revision = state.revision.max(response.header.revision);
@@ -197,7 +232,7 @@ impl Cache {
     pub fn wrote(&self, key: &str, value: &Bytes, revision: i64) -> Result<Arc<Entry>, Status> {
         let mut state = self.locked();
         if let Some(object) = state.take_writing(key, value) {
-            let entry = Arc::new(Entry::new(object, revision));
+            let entry = Arc::new(Entry::of(object, value.clone(), revision));
             if state.listing > 0 && revision > state.revision {
                 state.written.insert(revision, entry.clone());
             }
@@ -252,8 +287,8 @@ impl Cache {
     /// with the revision of this state and the place at which its changes go on.
     pub fn snapshot(&self, prefix: &str) -> (Vec<Arc<Entry>>, i64, Cursor) {
         let state = self.locked();
-        let from = (Bound::Included(prefix.to_owned()), Bound::Unbounded);
-        let objects = state.objects.range::<String, _>(from).take_while(|(key, _)| key.starts_with(prefix));
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let objects = state.objects.range::<str, _>(from).take_while(|(key, _)| key.starts_with(prefix));
         let objects = objects.map(|(_, entry)| entry.clone()).collect();
         let cursor = Cursor { listing: state.listing, number: state.window.end() };
         (objects, state.revision, cursor)
@@ -307,11 +342,25 @@ impl Cache {
             };
             kvs.iter().map(find).collect()
         };
-        known.into_iter().zip(kvs).map(|(known, kv)| known.map_or_else(|| Entry::decode(kv), Ok)).collect()
+        let mut warm = WARM_MAX;
+        let decode = |(known, kv): (Option<Arc<Entry>>, &KeyValue)| {
+            known.map_or_else(
+                || {
+                    let entry = Entry::decode(kv)?;
+                    match warm.checked_sub(1) {
+                        Some(left) => warm = left,
+                        None => entry.cool(),
+                    }
+                    Ok(entry)
+                },
+                Ok,
+            )
+        };
+        known.into_iter().zip(kvs).map(decode).collect()
     }
 
-    fn relative(&self, kv: &KeyValue) -> String {
-        String::from_utf8_lossy(&kv.key[self.prefix.len().min(kv.key.len())..]).into_owned()
+    fn relative(&self, kv: &KeyValue) -> Arc<str> {
+        String::from_utf8_lossy(&kv.key[self.prefix.len().min(kv.key.len())..]).into()
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {

@@ -5,6 +5,7 @@ pub(crate) mod cache;
 pub(crate) mod entry;
 pub(crate) mod error;
 pub(crate) mod etcd;
+mod layout;
 pub(crate) mod lease;
 pub(crate) mod window;
 
@@ -144,7 +145,7 @@ impl Store {
         let delete = RequestOp::DeleteRange(DeleteRangeRequest::key(full.clone()));
         let response = self.swap(full, entry.revision, delete).await?;
         if response.succeeded {
-            return Ok(Swap::Done(Arc::new(Entry::new(entry.object.clone(), response.header.revision))));
+            return Ok(Swap::Done(Arc::new(entry.at(response.header.revision))));
         }
         lost(response)
     }

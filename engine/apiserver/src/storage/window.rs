@@ -1,7 +1,7 @@
 //! The last changes of a kind, from which watches are served. Counterpart: `storage/cacher/watch_cache.go`.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,9 +17,14 @@ const CAPACITY_MAX: usize = 102_400;
 /// A full window grows rather than drop a change younger than this.
 const FRESH: Duration = Duration::from_secs(75);
 
+/// The texts of that many changes are kept: watches that lag more make them anew.
+const TOLD_MAX: usize = 256;
+
 /// One write or deletion.
 #[derive(Debug)]
 pub(crate) struct Change {
+    /// The object's key below the kind's prefix.
+    pub key: Arc<str>,
     /// What stands there since; of a deletion, the last state with the deletion's revision.
     pub entry: Arc<Entry>,
     pub is_deletion: bool,
@@ -28,20 +33,27 @@ pub(crate) struct Change {
     pub cause: Option<RecordId>,
     /// When it was seen, by the world's clock.
     at: Duration,
-    /// What watches tell of it as JSON, with and without managers.
-    lines: [OnceLock<Bytes>; 2],
-    note: OnceLock<Arc<Note>>,
+    told: Mutex<Told>,
+}
+
+/// What watches and the trace say of a change, made once for all of them.
+#[derive(Debug, Default)]
+struct Told {
+    /// As JSON, without and with managers.
+    lines: [Option<Bytes>; 2],
+    note: Option<Arc<Note>>,
 }
 
 impl Change {
     pub fn new(
+        key: Arc<str>,
         entry: Arc<Entry>,
         is_deletion: bool,
         previous: Option<Arc<Entry>>,
         cause: Option<RecordId>,
         at: Duration,
     ) -> Change {
-        Change { entry, is_deletion, previous, cause, at, lines: Default::default(), note: OnceLock::new() }
+        Change { key, entry, is_deletion, previous, cause, at, told: Mutex::default() }
     }
 
     /// What it is to a watch that selects everything.
@@ -53,14 +65,18 @@ impl Change {
         }
     }
 
-    /// The event as [`Change::kind`] of the object as it is stored: made once for all who watch.
+    /// The event as [`Change::kind`] of the object as it is stored.
     pub fn line(&self, managed_fields: bool, make: impl FnOnce() -> Bytes) -> Bytes {
-        self.lines[usize::from(managed_fields)].get_or_init(make).clone()
+        self.told().lines[usize::from(managed_fields)].get_or_insert_with(make).clone()
     }
 
     /// What the trace says of that event.
     pub fn note(&self, make: impl FnOnce() -> Note) -> Arc<Note> {
-        self.note.get_or_init(|| Arc::new(make())).clone()
+        self.told().note.get_or_insert_with(|| Arc::new(make())).clone()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect("no panic happens under this lock")
     }
 }
 
@@ -83,16 +99,22 @@ impl Window {
 
     pub fn push(&mut self, change: Change) {
         if self.changes.len() >= self.capacity {
-            let oldest = self.changes.front().expect("a full window has a first change");
-            if change.at.saturating_sub(oldest.at) < FRESH && self.capacity < CAPACITY_MAX {
+            let is_fresh = |index: usize| change.at.saturating_sub(self.changes[index].at) < FRESH;
+            if is_fresh(0) && self.capacity < CAPACITY_MAX {
                 self.capacity = (self.capacity * 2).min(CAPACITY_MAX);
-            } else {
+            } else if !is_fresh(self.capacity - self.capacity / 4) && self.capacity > CAPACITY_MIN {
+                self.capacity = (self.capacity / 2).max(CAPACITY_MIN);
+            }
+            while self.changes.len() >= self.capacity {
+                let oldest = self.changes.pop_front().expect("it is full");
                 self.complete_after = oldest.entry.revision;
-                self.changes.pop_front();
                 self.first += 1;
             }
         }
         self.changes.push_back(Arc::new(change));
+        if let Some(index) = self.changes.len().checked_sub(TOLD_MAX + 1) {
+            *self.changes[index].told() = Told::default();
+        }
     }
 
     /// The number from which on changes are newer than `revision`; `Err` with the oldest revision that would do.
@@ -126,8 +148,8 @@ mod tests {
     use labkit_api::Object;
 
     fn change(revision: i64, at: u64) -> Change {
-        let entry = Arc::new(Entry::new(Object::default(), revision));
-        Change::new(entry, false, None, None, Duration::from_secs(at))
+        let entry = Arc::new(Entry::unstored(Object::default()).at(revision));
+        Change::new("x".into(), entry, false, None, None, Duration::from_secs(at))
     }
 
     #[test]
@@ -155,5 +177,17 @@ mod tests {
         }
         assert_eq!(window.cursor_after(0), Err(100));
         assert_eq!(window.get(0).err(), Some(Gone));
+    }
+
+    #[test]
+    fn a_window_of_old_changes_becomes_smaller() {
+        let mut window = Window::since(0);
+        for revision in 1..=400 {
+            window.push(change(revision, 0));
+        }
+        window.push(change(401, 100));
+        assert_eq!(window.cursor_after(0), Err(201));
+        window.push(change(402, 200));
+        assert_eq!(window.cursor_after(0), Err(302));
     }
 }

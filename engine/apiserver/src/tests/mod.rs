@@ -207,7 +207,7 @@ impl Lab {
         match response.into_body() {
             Body::Stream(chunks) => Events { chunks },
             Body::Full(bytes) => panic!("no stream: {}", String::from_utf8_lossy(&bytes)),
-            Body::Upgraded(_) => panic!("no stream, but an upgrade"),
+            body => panic!("no stream, but {body:?}"),
         }
     }
 }
@@ -243,9 +243,9 @@ impl Events {
 }
 
 pub(crate) fn whole(response: Response) -> Bytes {
-    match response.into_body() {
+    match response.into_body().put_together() {
         Body::Full(bytes) => bytes,
-        Body::Stream(_) | Body::Upgraded(_) => panic!("the answer is a stream"),
+        body => panic!("not whole: {body:?}"),
     }
 }
 

@@ -12,11 +12,10 @@ use crate::verbs::Call;
 
 pub(super) async fn connect(call: Call) -> Result<Response, Status> {
     let (namespace, name) = (&call.info.namespace, &call.info.name);
-    let pod = call.registry.get(&pods::KIND, namespace, name, -1).await?;
+    let pod = call.registry.get(&pods::KIND, namespace, name, -1).await?.object();
     let is_ports = call.info.subresource == Some(Subresource::PortForward);
-    let container =
-        if is_ports { String::new() } else { container(&pod.object, call.query.get("container"))? };
-    let node = pod.object.str_at(&["spec", "nodeName"]).unwrap_or_default();
+    let container = if is_ports { String::new() } else { container(&pod, call.query.get("container"))? };
+    let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
     if node.is_empty() {
         return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
     }

@@ -20,7 +20,8 @@ pub(super) async fn delete(call: Call) -> Result<Response, Status> {
     let deleted = call.registry.delete(kind, &call.info.namespace, &call.info.name, &options).await?;
     let entry = match deleted {
         Deleted::Gone(entry) if !kind.strategy.returns_deleted_object() => {
-            let meta = &entry.object.metadata;
+            let object = entry.object();
+            let meta = &object.metadata;
             return Ok(respond::status(
                 call.encoding(),
                 &Status::success(StatusDetails {
@@ -49,7 +50,7 @@ pub(super) async fn delete_collection(call: Call) -> Result<Response, Status> {
         .await?;
     let revision = call.registry.cache(call.info.kind).revision();
     let list = List { entries, revision, continuation: String::new(), remaining: None };
-    Ok(respond::list(&call.presentation()?, &list))
+    Ok(respond::list(&call.presentation()?, list))
 }
 
 fn options(call: &Call) -> Result<DeleteOptions, Status> {

@@ -28,9 +28,9 @@ pub(super) async fn log(call: Call) -> Result<Response, Status> {
         let gvk = GroupVersionKind::new("", "v1", "PodLogOptions");
         return Err(Status::invalid(&gvk, name, problems));
     }
-    let pod = call.registry.get(&pods::KIND, namespace, name, -1).await?;
-    request.container = connect::container(&pod.object, call.query.get("container"))?;
-    let node = pod.object.str_at(&["spec", "nodeName"]).unwrap_or_default();
+    let pod = call.registry.get(&pods::KIND, namespace, name, -1).await?.object();
+    request.container = connect::container(&pod, call.query.get("container"))?;
+    let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
     if node.is_empty() {
         // No host, no log, no error.
         return Ok(crate::respond::whole(http::StatusCode::NO_CONTENT, "text/plain", bytes::Bytes::new()));

@@ -46,6 +46,8 @@ pub(crate) struct Call {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub user: UserInfo,
+    /// Whether the answer is read in the server's own component; see [`labkit_client::ReadInServer`].
+    pub is_read_here: bool,
 }
 
 /// Carries the request out.

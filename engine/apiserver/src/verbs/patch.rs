@@ -99,7 +99,7 @@ fn patched(
     if !matches!(patch.change, Change::Json(_)) {
         current.metadata.managed_fields = ManagedFields::default();
     }
-    let mut value = current.to_value();
+    let mut value = current.into_value();
     match &patch.change {
         Change::Json(operations) => json_patch::apply(&mut value, operations)?,
         Change::Merge(patch) => merge_patch(&mut value, patch),

@@ -24,7 +24,7 @@ pub(super) async fn get(call: Call) -> Result<Response, Status> {
     let entry =
         call.registry.get(call.info.kind.stored(), &call.info.namespace, &call.info.name, version).await?;
     if call.info.subresource == Some(Subresource::Scale) {
-        let scale = scale::shown(call.info.kind, &entry.object)?;
+        let scale = scale::shown(call.info.kind, &entry.object())?;
         return Ok(match presentation.view {
             View::Table => respond::value(StatusCode::OK, &scale::table(&scale, presentation.now)),
             _ => respond::object(call.encoding(), StatusCode::OK, &scale),
@@ -39,7 +39,7 @@ pub(super) async fn list(call: Call) -> Result<Response, Status> {
     let selection = Selection::parse(call.info.kind, &call.query)?;
     let options = ListOptions::parse(&call.query)?;
     let list = call.registry.list(kind, &call.info.namespace, &selection, &options).await?;
-    Ok(respond::list(&presentation, &list))
+    Ok(respond::list(&presentation, list))
 }
 
 /// The stored form of what was just written, as the client sees it.

@@ -35,7 +35,7 @@ pub(super) async fn request(call: Call) -> Result<Response, Status> {
     let account = call.registry.get(&service_accounts::KIND, namespace, name, -1).await?;
     let private = Private {
         namespace: namespace.clone(),
-        serviceaccount: Bound { name: name.clone(), uid: account.object.metadata.uid.clone() },
+        serviceaccount: Bound { name: name.clone(), uid: account.object().metadata.uid.clone() },
         ..bound(&call, &request).await?
     };
     let now = call.registry.world.clock().now();
@@ -87,14 +87,15 @@ async fn bound(call: &Call, request: &Object) -> Result<Private, Status> {
     let mut private = Private::default();
     let find = async |of: &'static Kind, namespace: &str| -> Result<(Bound, Object), Status> {
         let entry = call.registry.get(of, namespace, name, -1).await?;
-        let own = &entry.object.metadata.uid;
+        let object = entry.object();
+        let own = &object.metadata.uid;
         if !uid.is_empty() && uid != own {
             let why = format!(
                 "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
             );
             return Err(Status::conflict(&of.resource(), name, &why));
         }
-        Ok((Bound { name: name.to_owned(), uid: own.clone() }, entry.object.clone()))
+        Ok((Bound { name: name.to_owned(), uid: own.clone() }, Object::clone(&object)))
     };
     match kind {
         "" => {}
@@ -109,7 +110,7 @@ async fn bound(call: &Call, request: &Object) -> Result<Private, Status> {
             }
             if let Some(node) = pod.str_at(&["spec", "nodeName"]).filter(|node| !node.is_empty()) {
                 let found = call.registry.get(&nodes::KIND, "", node, -1).await.ok();
-                let uid = found.map(|entry| entry.object.metadata.uid.clone()).unwrap_or_default();
+                let uid = found.map(|entry| entry.object().metadata.uid.clone()).unwrap_or_default();
                 private.node = Some(Bound { name: node.to_owned(), uid });
             }
             private.pod = Some(bound);

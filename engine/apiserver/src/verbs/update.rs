@@ -52,5 +52,5 @@ pub(super) async fn rescale(
         Ok(scaled)
     };
     let entry = call.registry.update(kind, &call.info.namespace, &call.info.name, options, apply).await?;
-    Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(kind, &entry.object)))
+    Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(kind, &entry.object())))
 }

@@ -1,17 +1,19 @@
-//! Watch: the changes of a collection as a stream, from the cache. Each watch is one task of the server, which
-//! ends with it. Counterpart: `storage/cacher/cache_watcher.go`, `handlers/watch.go`.
+//! Watch: the changes of a collection as a stream, from the cache. A watch ends with the server: either it is a task
+//! of it, or its reader is. Counterpart: `storage/cacher/cache_watcher.go`, `handlers/watch.go`.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::Stream;
 use http::StatusCode;
 use labkit_api::{Status, StatusCause};
 use labkit_client::{Body, Chunk, Note, Response};
 use rand::Rng;
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::field;
 use crate::negotiate::{Encoding, View};
@@ -44,13 +46,19 @@ struct Pump {
     /// What happened up to here is known to the client; a cache that lags may come to it only now.
     after: i64,
     selection: Selection,
-    namespace: String,
+    /// How the keys of what is watched begin.
+    within: String,
     presentation: Presentation,
     registry: Arc<Registry>,
     resource: String,
     bookmarks: bool,
     until: Instant,
-    sender: mpsc::Sender<Chunk>,
+    /// Objects that are still to be told as ADDED.
+    initial: std::vec::IntoIter<Arc<Entry>>,
+    /// The revision that the bookmark after them carries, if one is wanted.
+    marks_end: Option<i64>,
+    /// Rings for the next bookmark, and at the end.
+    alarm: Option<Pin<Box<Sleep>>>,
     is_first: bool,
 }
 
@@ -68,22 +76,44 @@ pub(super) async fn watch(call: Call) -> Result<Response, Status> {
         }
         Err(status) => return Err(status),
     };
-    let (sender, receiver) = mpsc::channel(BUFFER);
-    let pump = Pump {
+    let mut pump = Pump {
         cache,
         cursor: start.cursor,
         after: start.after,
         selection,
-        namespace: call.info.namespace.clone(),
+        within: within(&call.info.namespace),
         presentation,
         registry: call.registry.clone(),
         resource: call.info.kind.resource().qualified(),
         bookmarks: call.query.flag("allowWatchBookmarks"),
         until: Instant::now() + lifetime,
-        sender,
+        initial: start.initial.into_iter(),
+        marks_end: start.marks_end,
+        alarm: None,
         is_first: true,
     };
-    call.registry.component.spawn(async move { pump.run(start.initial, start.marks_end).await });
+    if call.is_read_here {
+        let chunks = futures::stream::unfold(pump, |mut pump| async move {
+            let chunk = pump.next().await?;
+            Some((chunk, pump))
+        });
+        return Ok(answer(presentation.encoding, Box::pin(chunks)));
+    }
+    let (sender, receiver) = mpsc::channel(BUFFER);
+    call.registry.component.spawn(async move {
+        loop {
+            tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                chunk = pump.next() => {
+                    let Some(chunk) = chunk else { return };
+                    if sender.send(chunk).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    });
     Ok(stream(presentation.encoding, receiver))
 }
 
@@ -171,11 +201,15 @@ fn stream(encoding: Encoding, receiver: mpsc::Receiver<Chunk>) -> Response {
         let chunk = receiver.recv().await?;
         Some((chunk, receiver))
     });
+    answer(encoding, Box::pin(chunks))
+}
+
+fn answer(encoding: Encoding, chunks: Pin<Box<dyn Stream<Item = Chunk> + Send>>) -> Response {
     let response = http::Response::builder()
         .status(StatusCode::OK)
         .header(http::header::CONTENT_TYPE, encoding.stream_type())
         .header(http::header::CACHE_CONTROL, "no-cache, private");
-    response.body(Body::Stream(Box::pin(chunks))).expect("the headers are valid")
+    response.body(Body::Stream(chunks)).expect("the headers are valid")
 }
 
 fn single(chunk: Chunk) -> mpsc::Receiver<Chunk> {
@@ -206,57 +240,45 @@ impl Presentation {
 }
 
 impl Pump {
-    async fn run(mut self, initial: Vec<Arc<Entry>>, marks_end: Option<i64>) {
-        for entry in initial {
-            if self.selection.matches(&entry.object) {
-                let chunk = self.event("ADDED", &entry, None);
-                if self.sender.send(chunk).await.is_err() {
-                    return;
-                }
+    /// The next thing to tell. `None`: the watch is over.
+    async fn next(&mut self) -> Option<Chunk> {
+        while let Some(entry) = self.initial.next() {
+            if self.selection.selects(&entry) {
+                return Some(self.event("ADDED", &entry, None));
             }
         }
-        if let Some(revision) = marks_end {
-            let chunk = self.bookmark(revision, true);
-            if self.sender.send(chunk).await.is_err() {
-                return;
-            }
+        if let Some(revision) = self.marks_end.take() {
+            return Some(self.bookmark(revision, true));
         }
-        self.follow().await;
-    }
-
-    async fn follow(mut self) {
         let cache = self.cache.clone();
-        let mut next_bookmark = self.next_bookmark();
-        loop {
+        let mut alarm = match self.alarm.take() {
+            Some(alarm) => alarm,
+            None => Box::pin(tokio::time::sleep_until(self.next_bookmark())),
+        };
+        let chunk = loop {
             let moved = cache.moved();
             match cache.next(&mut self.cursor) {
-                Err(_gone) => return,
-                Ok(Some(change)) => {
-                    if let Some(chunk) = self.chunk(&change)
-                        && self.sender.send(chunk).await.is_err()
-                    {
-                        return;
-                    }
-                    continue;
-                }
+                Err(_gone) => return None,
+                Ok(Some(change)) => match self.chunk(&change) {
+                    Some(chunk) => break chunk,
+                    None => continue,
+                },
                 Ok(None) => {}
             }
             tokio::select! {
                 biased;
-                () = self.sender.closed() => return,
                 () = moved => {}
-                () = tokio::time::sleep_until(next_bookmark.min(self.until)) => {
+                () = &mut alarm => {
                     if Instant::now() >= self.until {
-                        return;
+                        return None;
                     }
-                    next_bookmark = self.next_bookmark();
-                    let chunk = self.bookmark(cache.revision(), false);
-                    if self.sender.send(chunk).await.is_err() {
-                        return;
-                    }
+                    alarm.as_mut().reset(self.next_bookmark());
+                    break self.bookmark(cache.revision(), false);
                 }
             }
-        }
+        };
+        self.alarm = Some(alarm);
+        Some(chunk)
     }
 
     /// Every minute, and shortly before the end.
@@ -273,15 +295,11 @@ impl Pump {
     /// What this watch tells of a change: an object that comes into the selection was added, one that leaves it
     /// was deleted.
     fn chunk(&mut self, change: &Change) -> Option<Chunk> {
-        let object = &change.entry.object;
-        if change.entry.revision <= self.after {
+        if change.entry.revision <= self.after || !change.key.starts_with(&self.within) {
             return None;
         }
-        if !self.namespace.is_empty() && object.metadata.namespace != self.namespace {
-            return None;
-        }
-        let was = change.previous.as_ref().is_some_and(|previous| self.selection.matches(&previous.object));
-        let is = !change.is_deletion && self.selection.matches(object);
+        let was = change.previous.as_ref().is_some_and(|previous| self.selection.selects(previous));
+        let is = !change.is_deletion && self.selection.selects(&change.entry);
         let (kind, entry) = match (was, is) {
             (false, false) => return None,
             (false, true) => ("ADDED", change.entry.clone()),
@@ -289,23 +307,26 @@ impl Pump {
             (true, false) if change.is_deletion => ("DELETED", change.entry.clone()),
             (true, false) => {
                 let previous = change.previous.as_ref()?;
-                ("DELETED", Arc::new(Entry::new(previous.object.clone(), change.entry.revision)))
+                ("DELETED", Arc::new(previous.at(change.entry.revision)))
             }
         };
         let presentation = &self.presentation;
         let mut chunk = if presentation.is_plain() && kind == change.kind() {
-            let make = || line(kind, entry.json(presentation.managed_fields));
+            let make = || line(kind, &entry.json(presentation.managed_fields));
             let bytes = change.line(presentation.managed_fields, make);
             Chunk { bytes, cause: change.cause, note: None }
         } else {
             self.event(kind, &entry, change.cause)
         };
-        let note = || Note {
-            kind,
-            resource: self.resource.clone(),
-            namespace: object.metadata.namespace.clone(),
-            name: object.metadata.name.clone(),
-            resource_version: change.entry.revision.to_string(),
+        let note = || {
+            let (namespace, name) = change.key.rsplit_once('/').unwrap_or(("", &change.key));
+            Note {
+                kind,
+                resource: self.resource.clone(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                resource_version: change.entry.revision.to_string(),
+            }
         };
         let is_shared = kind == change.kind() && !self.presentation.kind.converts();
         chunk.note = Some(if is_shared { change.note(note) } else { Arc::new(note()) });
@@ -317,8 +338,8 @@ impl Pump {
         let with_columns = std::mem::take(&mut self.is_first);
         let object = match self.presentation.view {
             View::Table => {
-                let version = &entry.object.metadata.resource_version;
-                to_json(&self.presentation.table(&[entry], version, with_columns))
+                let version = entry.revision.to_string();
+                to_json(&self.presentation.table(&[entry], &version, with_columns))
             }
             _ => self.presentation.object(entry),
         };
