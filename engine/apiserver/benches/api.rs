@@ -114,6 +114,7 @@ fn serve(file: &str) {
             kubelets: Arc::new(NoKubelets),
             service_cluster_ip_range: "10.96.0.0/12".to_owned(),
             event_ttl: Duration::from_secs(3600),
+            etcd_compaction_interval: Duration::from_secs(300),
             public_address: None,
             access: Access::default(),
         };

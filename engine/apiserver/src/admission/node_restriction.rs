@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::authz::node::{identity, references};
 use crate::kinds::{Kind, Subresource, csi_nodes, leases, nodes, pods, service_accounts};
-use crate::storage::{Entry, relative_key};
+use crate::storage::relative_key;
 use crate::verbs::Call;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -57,15 +57,15 @@ pub(crate) fn check(call: &Call, verb: Verb, object: Option<&Object>) -> Result<
     judged.map_err(|why| Status::forbidden(&kind.resource(), name, &why))
 }
 
-fn present(call: &Call, kind: &'static Kind, namespace: &str, name: &str) -> Option<Arc<Entry>> {
-    call.registry.cache(kind).get(&relative_key(kind, namespace, name))
+fn present(call: &Call, kind: &'static Kind, namespace: &str, name: &str) -> Option<Arc<Object>> {
+    call.registry.cache(kind).get(&relative_key(kind, namespace, name)).map(|entry| entry.object())
 }
 
 fn of_pod(call: &Call, node: &str, name: &str, verb: Verb, object: Option<&Object>) -> Result<(), String> {
     let before = || present(call, &pods::KIND, &call.info.namespace, name);
     let is_own = |pod: &Object| pod.str_at(&["spec", "nodeName"]) == Some(node);
     let own_or = |what: &str| match before() {
-        Some(pod) if !is_own(&pod.object) => {
+        Some(pod) if !is_own(&pod) => {
             Err(format!("node {node:?} can only {what} spec.nodeName set to itself"))
         }
         _ => Ok(()),
@@ -77,7 +77,7 @@ fn of_pod(call: &Call, node: &str, name: &str, verb: Verb, object: Option<&Objec
             own_or("update pod status for pods with")?;
             let labels = |pod: &Object| pod.metadata.labels.clone();
             match (before(), object) {
-                (Some(before), Some(after)) if labels(&before.object) != labels(after) => {
+                (Some(before), Some(after)) if labels(&before) != labels(after) => {
                     Err(format!("node {node:?} cannot update labels through pod status"))
                 }
                 _ => Ok(()),
@@ -102,7 +102,7 @@ fn mirror_pod(call: &Call, node: &str, pod: &Object) -> Result<(), String> {
         return Err(format!("node {node:?} can only create pods with spec.nodeName set to itself"));
     }
     let owners = &pod.metadata.owner_references;
-    let uid = present(call, &nodes::KIND, "", node).map(|node| node.object.metadata.uid.clone());
+    let uid = present(call, &nodes::KIND, "", node).map(|node| node.metadata.uid.clone());
     let is_node = |owner: &labkit_api::OwnerReference| {
         owner.api_version == "v1"
             && owner.kind == "Node"
@@ -142,9 +142,9 @@ fn of_node(call: &Call, node: &str, name: &str, verb: Verb, object: Option<&Obje
     }
     let Some(after) = object else { return Ok(()) };
     let before = present(call, &nodes::KIND, "", node).filter(|_| verb != Verb::Create);
-    let labels = |key: &str| before.as_ref().and_then(|before| before.object.metadata.labels.get(key));
+    let labels = |key: &str| before.as_ref().and_then(|before| before.metadata.labels.get(key));
     let all =
-        after.metadata.labels.keys().chain(before.iter().flat_map(|old| old.object.metadata.labels.keys()));
+        after.metadata.labels.keys().chain(before.iter().flat_map(|old| old.metadata.labels.keys()));
     let changed: BTreeSet<&String> =
         all.filter(|key| after.metadata.labels.get(*key) != labels(key) && !is_own_label(key)).collect();
     let changed: Vec<&str> = changed.into_iter().map(String::as_str).collect();
@@ -158,13 +158,13 @@ fn of_node(call: &Call, node: &str, name: &str, verb: Verb, object: Option<&Obje
         };
     };
     let taints = |node: &Object| node.at(&["spec", "taints"]).cloned();
-    if taints(after) != taints(&before.object) {
+    if taints(after) != taints(before) {
         return Err(format!("node {node:?} is not allowed to modify taints"));
     }
     if !changed.is_empty() {
         return Err(format!("is not allowed to modify labels: {}", changed.join(", ")));
     }
-    if after.metadata.owner_references != before.object.metadata.owner_references {
+    if after.metadata.owner_references != before.metadata.owner_references {
         return Err(format!("node {node:?} is not allowed to modify ownerReferences"));
     }
     Ok(())
@@ -193,13 +193,13 @@ fn of_token(call: &Call, node: &str, object: Option<&Object>) -> Result<(), Stri
     }
     let pod = present(call, &pods::KIND, &call.info.namespace, bound("name"));
     let pod = pod.ok_or_else(|| format!("pod {:?} not found", bound("name")))?;
-    if pod.object.metadata.uid != bound("uid") {
-        let (asked, found) = (bound("uid"), &pod.object.metadata.uid);
+    if pod.metadata.uid != bound("uid") {
+        let (asked, found) = (bound("uid"), &pod.metadata.uid);
         return Err(format!(
             "the UID in the bound object reference ({asked}) does not match the UID in record ({found}). The object might have been deleted and then recreated"
         ));
     }
-    match pod.object.str_at(&["spec", "nodeName"]) == Some(node) {
+    match pod.str_at(&["spec", "nodeName"]) == Some(node) {
         true => Ok(()),
         false => Err("node requested token bound to a pod scheduled on a different node".to_owned()),
     }

@@ -156,11 +156,11 @@ fn is_related(registry: &Registry, node: &str, attributes: &Attributes) -> bool 
     match attributes.resource.as_str() {
         "pods" => {
             let pod = registry.cache(&pods::KIND).get(&format!("{namespace}/{name}"));
-            pod.is_some_and(|pod| pod.object.str_at(&["spec", "nodeName"]) == Some(node))
+            pod.is_some_and(|pod| pod.object().str_at(&["spec", "nodeName"]) == Some(node))
         }
         "volumeattachments" => {
             let attachment = registry.start(&volume_attachments::KIND).get(name);
-            attachment.is_some_and(|found| found.object.str_at(&["spec", "nodeName"]) == Some(node))
+            attachment.is_some_and(|found| found.object().str_at(&["spec", "nodeName"]) == Some(node))
         }
         "serviceaccounts" => {
             is_named(registry, node, namespace, |pod, _| text(pod, "serviceAccountName") == name)
@@ -168,7 +168,7 @@ fn is_related(registry: &Registry, node: &str, attributes: &Attributes) -> bool 
         "persistentvolumeclaims" => is_claimed(registry, node, namespace, name),
         "persistentvolumes" => {
             let volume = registry.start(&persistent_volumes::KIND).get(name);
-            volume.is_some_and(|volume| leads_to(registry, node, volume.object.at(&["spec", "claimRef"])))
+            volume.is_some_and(|volume| leads_to(registry, node, volume.object().at(&["spec", "claimRef"])))
         }
         "configmaps" => is_named(registry, node, namespace, |pod, _| names_config_map(pod, name)),
         _ => {
@@ -186,7 +186,7 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 fn is_named(registry: &Registry, node: &str, namespace: &str, names: impl Fn(&Value, &str) -> bool) -> bool {
     let (all, ..) = registry.cache(&pods::KIND).snapshot(&format!("{namespace}/"));
     all.iter().any(|entry| {
-        let pod = &entry.object;
+        let pod = entry.object();
         pod.str_at(&["spec", "nodeName"]) == Some(node)
             && !pod.metadata.annotations.contains_key(MIRROR)
             && pod.rest.get("spec").is_some_and(|spec| names(spec, &pod.metadata.name))
@@ -218,7 +218,8 @@ fn leads_to(registry: &Registry, node: &str, claim: Option<&Value>) -> bool {
 fn is_secret_of_a_volume(registry: &Registry, node: &str, namespace: &str, name: &str) -> bool {
     let (all, ..) = registry.start(&persistent_volumes::KIND).snapshot("");
     all.iter().any(|entry| {
-        let Some(spec) = entry.object.rest.get("spec") else { return false };
+        let volume = entry.object();
+        let Some(spec) = volume.rest.get("spec") else { return false };
         let claim = spec.get("claimRef");
         let of_claim = claim.map(|claim| text(claim, "namespace")).unwrap_or_default();
         let names = spec.as_object().into_iter().flatten().any(|(_, source)| {

@@ -87,7 +87,7 @@ async fn rescale(
         scale::apply(kind, &object, &scale::of(kind, &object))
     };
     let entry = call.registry.update(kind, &call.info.namespace, &call.info.name, options, change).await?;
-    Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(kind, &entry.object)))
+    Ok(respond::object(call.encoding(), StatusCode::OK, &scale::of(kind, &entry.object())))
 }
 
 /// The configuration, with the warnings about it. All that it says must be in the schema.
