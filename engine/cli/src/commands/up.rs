@@ -60,6 +60,7 @@ fn spec(arguments: &UpArguments) -> Result<ClusterSpec, Failure> {
         controller_manager: Some(ControllerManagerSpec { flags: controllers, ..Default::default() }),
         scheduler: Some(SchedulerSpec::default()),
         nodes,
+        metrics_server: None,
         images: BTreeMap::new(),
     };
     match spec.problems().as_slice() {
