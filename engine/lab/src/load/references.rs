@@ -25,6 +25,8 @@ use crate::submission::Submission;
 struct Finder<'a> {
     document: &'a Document,
     names: Names,
+    /// The custom kinds that the lab, or the submission, defines.
+    custom_kinds: BTreeSet<String>,
     has_api_server: bool,
     problems: Vec<Diagnostic>,
 }
@@ -56,6 +58,7 @@ pub(super) fn of_lab(loaded: &Loaded<Lab>, folder: &str) -> Vec<Diagnostic> {
     let mut finder = Finder {
         document: &loaded.document,
         names: Names::of(lab),
+        custom_kinds: custom_kinds(lab, &loaded.value),
         has_api_server: lab.cluster.api_server.is_some(),
         problems: Vec::new(),
     };
@@ -68,6 +71,7 @@ pub(super) fn of_submission(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagn
     let mut finder = Finder {
         document: &loaded.document,
         names: Names::of(lab),
+        custom_kinds: custom_kinds(lab, &loaded.value),
         has_api_server: lab.cluster.api_server.is_some(),
         problems: Vec::new(),
     };
@@ -424,7 +428,11 @@ impl Finder<'_> {
     }
 
     fn kind(&mut self, at: &str, kind: &str, api_version: Option<&str>) {
-        if let Err(error) = crate::objects::resource(kind, api_version) {
+        let is_custom = match api_version {
+            Some(version) => !crate::objects::is_built_in(version),
+            None => self.custom_kinds.contains(kind),
+        };
+        if !is_custom && let Err(error) = crate::objects::resource(kind, api_version) {
             self.say(at, error);
         }
     }
@@ -434,6 +442,14 @@ impl Finder<'_> {
             self.say(at, "this lab boots no API server: add `apiServer: {}` to its cluster");
         }
     }
+}
+
+fn custom_kinds(lab: &Lab, document: &Value) -> BTreeSet<String> {
+    let mut kinds = BTreeSet::new();
+    let setup = serde_json::to_value(&lab.setup).expect("steps are plain data");
+    crate::objects::defined_in(&setup, &mut kinds);
+    crate::objects::defined_in(document, &mut kinds);
+    kinds
 }
 
 /// Names in the world that a load may not take.
