@@ -20,6 +20,9 @@ struct Table {
     /// Whether RBAC decides, or everybody may do everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rbac: bool,
+    /// Whether there is a metrics server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    metrics_server: bool,
     rows: Vec<Row>,
 }
 
@@ -27,6 +30,9 @@ struct Table {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
+    /// Seconds that the cluster's clock is put forward first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forward: Option<u64>,
     /// Done first, and not shown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     before: String,
@@ -96,6 +102,7 @@ fn check(name: &str) {
     if table.nodes == 0 {
         spec.nodes = None;
     }
+    spec.metrics_server = table.metrics_server.then(Default::default);
     if table.rbac {
         let flags = &mut spec.api_server.as_mut().unwrap().flags;
         flags.insert("authorization-mode".to_owned(), "RBAC".to_owned());
@@ -124,6 +131,9 @@ async fn run(live: &Live, row: &Row) -> Printed {
     for (name, text) in &row.files {
         std::fs::create_dir_all(live.folder().join(name).parent().unwrap()).unwrap();
         live.file(name, text);
+    }
+    if let Some(seconds) = row.forward {
+        live.world.clock().fast_forward(Duration::from_secs(seconds)).await;
     }
     if !row.before.is_empty() {
         let before = live.shell(&row.before, None).await;
@@ -158,19 +168,31 @@ fn kubectl_asks_who_may_do_what() {
 }
 
 #[test]
+fn kubectl_sees_what_is_used() {
+    check("metrics.yaml");
+}
+
+#[test]
+fn kubectl_reaches_into_containers() {
+    check("streams.yaml");
+}
+
+#[test]
 fn every_verb_of_kubectl_has_a_row() {
-    // Streams and metrics have tests of their own; completion, options and plugins are kubectl's own business.
+    // Completion, options and plugins are kubectl's own business.
     const VERBS: &[&str] = &[
         "annotate",
         "api-resources",
         "api-versions",
         "apply",
+        "attach",
         "auth",
         "autoscale",
         "certificate",
         "cluster-info",
         "config",
         "cordon",
+        "cp",
         "create",
         "debug",
         "delete",
@@ -179,6 +201,7 @@ fn every_verb_of_kubectl_has_a_row() {
         "drain",
         "edit",
         "events",
+        "exec",
         "explain",
         "expose",
         "get",
@@ -186,6 +209,7 @@ fn every_verb_of_kubectl_has_a_row() {
         "label",
         "logs",
         "patch",
+        "port-forward",
         "proxy",
         "replace",
         "rollout",
@@ -193,6 +217,7 @@ fn every_verb_of_kubectl_has_a_row() {
         "scale",
         "set",
         "taint",
+        "top",
         "uncordon",
         "version",
         "wait",

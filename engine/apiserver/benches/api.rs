@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read};
+use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +15,9 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use labkit_api::Status;
 use labkit_apiserver::{
-    Access, KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest, edge,
+    Access, Backends, KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest, edge,
 };
-use labkit_client::{Body, PortRequest, Session};
+use labkit_client::{Body, PortRequest, Request, Response, Session};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_pki::{Authority, ClientAuth, LeafSpec, kubeconfig, server_config};
 use labkit_sim::{Pace, run};
@@ -111,7 +112,8 @@ fn serve(file: &str) {
         let component = world.component("apiServer/0");
         let config = ServerConfig {
             etcd: etcd.client("apiServer/0").into(),
-            kubelets: Arc::new(NoKubelets),
+            kubelets: Arc::new(NoCluster),
+            backends: Arc::new(NoCluster),
             service_cluster_ip_range: "10.96.0.0/12".to_owned(),
             event_ttl: Duration::from_secs(3600),
             etcd_compaction_interval: Duration::from_secs(300),
@@ -143,15 +145,15 @@ fn serve(file: &str) {
     });
 }
 
-/// There are no nodes here.
+/// There are no nodes here, and no pods that answer.
 #[derive(Debug)]
-struct NoKubelets;
+struct NoCluster;
 
 fn no_kubelet(node: &str) -> KubeletError {
     KubeletError::Dial { address: format!("{node}:10250"), why: "connect: connection refused" }
 }
 
-impl Kubelets for NoKubelets {
+impl Kubelets for NoCluster {
     fn container_logs(&self, node: &str, _: LogRequest) -> BoxFuture<'static, Result<Body, Status>> {
         let error = Status::internal(format!("no kubelet on {node}"));
         Box::pin(async move { Err(error) })
@@ -173,6 +175,22 @@ impl Kubelets for NoKubelets {
         _: &str,
     ) -> BoxFuture<'static, Result<mpsc::Sender<PortRequest>, KubeletError>> {
         let error = no_kubelet(node);
+        Box::pin(async move { Err(error) })
+    }
+}
+
+impl Backends for NoCluster {
+    fn request(
+        &self,
+        address: IpAddr,
+        port: u16,
+        _: Request,
+    ) -> BoxFuture<'static, Result<Response, String>> {
+        Box::pin(async move { Err(format!("dial tcp {address}:{port}: connect: no route to host")) })
+    }
+
+    fn healthz(&self, component: &str) -> BoxFuture<'static, Result<(), String>> {
+        let error = format!("no {component}");
         Box::pin(async move { Err(error) })
     }
 }

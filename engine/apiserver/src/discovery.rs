@@ -10,6 +10,7 @@ use labkit_api::{GroupVersionKind, Verb};
 use labkit_client::Response;
 use serde_json::{Value, json};
 
+use crate::aggregation::Remote;
 use crate::custom::Served;
 use crate::kinds::{Kind, group_versions};
 use crate::storage::entry::to_json;
@@ -150,12 +151,63 @@ fn aggregated_group(served: &Served, group: &str, versions: &[&str]) -> Value {
         metadata["name"] = json!(group);
     }
     let version = |version: &&str| {
+        if let Some(remote) = served.remote(group, version) {
+            return aggregated_remote(remote);
+        }
         let kinds = kinds_of(served, group, version).into_iter();
         let resources: Vec<Value> = kinds.map(|kind| aggregated_resource(served, kind)).collect();
         json!({"version": version, "resources": resources, "freshness": "Current"})
     };
     let versions: Vec<Value> = versions.iter().map(version).collect();
     json!({"metadata": metadata, "versions": versions})
+}
+
+/// What another server named when it last answered; stale where it does not answer now.
+fn aggregated_remote(remote: &Remote) -> Value {
+    let freshness = if remote.is_available { "Current" } else { "Stale" };
+    let list = remote.resources.as_deref().and_then(|list| list["resources"].as_array());
+    let (mut resources, mut below): (Vec<Value>, Vec<&Value>) = (Vec::new(), Vec::new());
+    for resource in list.into_iter().flatten() {
+        let name = resource["name"].as_str().unwrap_or_default();
+        if name.contains('/') {
+            below.push(resource);
+            continue;
+        }
+        let own = |field: &str, otherwise: &str| match resource[field].as_str() {
+            None | Some("") => otherwise.to_owned(),
+            Some(text) => text.to_owned(),
+        };
+        let mut entry = json!({
+            "resource": name,
+            "responseKind": {
+                "group": own("group", remote.group), "version": own("version", remote.version),
+                "kind": resource["kind"],
+            },
+            "scope": if resource["namespaced"] == true { "Namespaced" } else { "Cluster" },
+            "singularResource": resource["singularName"],
+            "verbs": resource["verbs"],
+        });
+        for field in ["shortNames", "categories"] {
+            if let Some(names) = resource.get(field) {
+                entry[field] = names.clone();
+            }
+        }
+        resources.push(entry);
+    }
+    for resource in below {
+        let (name, subresource) =
+            resource["name"].as_str().unwrap_or_default().split_once('/').unwrap_or_default();
+        let Some(owner) = resources.iter_mut().find(|owner| owner["resource"] == name) else { continue };
+        let entry = json!({
+            "subresource": subresource, "verbs": resource["verbs"],
+            "responseKind": {"group": remote.group, "version": remote.version, "kind": resource["kind"]},
+        });
+        match owner.get_mut("subresources").and_then(Value::as_array_mut) {
+            Some(entries) => entries.push(entry),
+            None => owner["subresources"] = json!([entry]),
+        }
+    }
+    json!({"version": remote.version, "resources": resources, "freshness": freshness})
 }
 
 fn aggregated_resource(served: &Served, kind: &'static Kind) -> Value {

@@ -49,7 +49,7 @@ pub(crate) async fn serve(registry: &Registry, endpoint: &str, rest: &[&str], qu
     respond::whole(StatusCode::OK, content_type, lines.into())
 }
 
-async fn etcd_answers(registry: &Registry) -> bool {
+pub(crate) async fn etcd_answers(registry: &Registry) -> bool {
     let probe = registry.store.range(RangeRequest::key("/registry/health"));
     matches!(tokio::time::timeout(ETCD_TIMEOUT, probe).await, Ok(Ok(_)))
 }

@@ -4,7 +4,7 @@
 //! - `request_info`, `query`, `negotiate`, `decode`: a request, parsed once.
 //! - `guard`, `authn`, `authz`, `flags`: who asks, whether they may, and the flags that say so.
 //! - `kinds`: the one list of kinds; a kind is one file with its names, columns and [`Strategy`](kinds::Strategy).
-//! - `custom`: kinds that CustomResourceDefinitions make.
+//! - `custom`: kinds that CustomResourceDefinitions make. `aggregation`, `backends`: groups that other servers answer for.
 //! - `pod_spec`, `metadata`, `field`: defaults and validation that kinds share.
 //! - `admission`: the plugins, in upstream's order.
 //! - `verbs`: what each verb does with a request; `watch` streams from the cache.
@@ -13,16 +13,18 @@
 //! - `storage`: keys and values in etcd, and the watch cache of each kind.
 //! - `compaction`: what is older than five minutes is forgotten.
 //! - `streams`: what a connection speaks once it is upgraded: exec, attach, port-forward.
-//! - `table`, `respond`, `finish`, `discovery`, `openapi`, `health`, `paths`: answers.
+//! - `table`, `respond`, `finish`, `discovery`, `openapi`, `openapi_v2`, `health`, `paths`: answers.
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
 //!
 //! Invariants: only this crate talks to etcd. An object's resourceVersion is the revision of its key and is never
 //! stored. Every write is a compare-and-swap. Absent: webhooks, quotas.
 
 mod admission;
+mod aggregation;
 mod allocate;
 mod authn;
 mod authz;
+mod backends;
 mod bootstrap;
 mod compaction;
 mod custom;
@@ -42,6 +44,7 @@ mod kubelets;
 mod metadata;
 mod negotiate;
 mod openapi;
+mod openapi_v2;
 mod paths;
 mod pod_spec;
 mod pod_status;
@@ -61,6 +64,7 @@ mod verbs;
 mod tests;
 
 pub use authn::StaticTokens;
+pub use backends::Backends;
 pub use flags::{Access, AuthorizationMode, Flags};
 pub use kubelets::{KubeletError, Kubelets, LogRequest, SessionRequest};
 pub use server::{Server, ServerConfig, StartError, resources};

@@ -128,6 +128,18 @@ pub(crate) fn view(headers: &HeaderMap, offer: Offer) -> Result<(View, Encoding)
     Err(offer.refusal())
 }
 
+/// Which of these types the client wants most; the first for one that takes anything, or says nothing.
+pub(crate) fn first_accepted(headers: &HeaderMap, offered: &[&'static str]) -> Option<&'static str> {
+    let accepted = accepted(headers);
+    if accepted.is_empty() {
+        return offered.first().copied();
+    }
+    accepted.iter().find_map(|wanted| match wanted.name {
+        "*/*" | "application/*" => offered.first().copied(),
+        name => offered.iter().copied().find(|own| *own == name),
+    })
+}
+
 /// The encoding of a Status for a client whose request was not carried out; JSON where it accepts none.
 pub(crate) fn status_encoding(headers: &HeaderMap) -> Encoding {
     view(headers, Offer { protobuf: true, stream: false }).map_or(Encoding::Json, |(_, encoding)| encoding)

@@ -2,7 +2,7 @@
 //! upstream's descriptions as k8s-openapi carries them and the keys by which patches merge lists.
 //! Counterpart: `k8s.io/kube-openapi/pkg/handler3`.
 //!
-//! A document is made when it is asked for and not kept; clients keep it, by its hash. Absent: OpenAPI v2.
+//! A document is made when it is asked for and not kept; clients keep it, by its hash.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ use crate::respond;
 use crate::storage::entry::to_json;
 
 /// Where references between schemas lead.
-const SCHEMAS: &str = "#/components/schemas/";
+pub(crate) const SCHEMAS: &str = "#/components/schemas/";
 
 /// The entries of the index for built-in kinds: the path of each document, with its hash. They never change.
 static ENTRIES: LazyLock<Vec<(String, Value)>> = LazyLock::new(|| {
@@ -55,7 +55,10 @@ pub(crate) fn serve(served: &Served, headers: &HeaderMap, rest: &[&str], query: 
         ["api", version] if served.group_versions().contains(&("", *version)) => {
             document(served, "", version)
         }
-        ["apis", group, version] if served.group_versions().contains(&(*group, *version)) => {
+        ["apis", group, version]
+            if served.group_versions().contains(&(*group, *version))
+                && served.remote(group, version).is_none() =>
+        {
             document(served, group, version)
         }
         _ => return respond::page_not_found(),
@@ -68,7 +71,7 @@ pub(crate) fn serve(served: &Served, headers: &HeaderMap, rest: &[&str], query: 
     response
 }
 
-fn path_of(group: &str, version: &str) -> String {
+pub(crate) fn path_of(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
@@ -80,6 +83,11 @@ fn document(served: &Served, group: &str, version: &str) -> Bytes {
         let collection = format!("/{}{scope}/{}", path_of(group, version), kind.plural);
         if kind.review.is_some() {
             paths.insert(collection, json!({"post": operation(kind, "post", "post")}));
+            continue;
+        }
+        if kind.computed.is_some() {
+            paths.insert(format!("{collection}/{{name}}"), json!({"get": operation(kind, "get", "get")}));
+            paths.insert(collection, json!({"get": operation(kind, "get", "list")}));
             continue;
         }
         let operations = |all: &[(&str, &str)]| -> Value {
@@ -119,7 +127,7 @@ pub(crate) fn gvk(kind: &Kind) -> Value {
 }
 
 /// The schemas of the kinds and of all that they are made of.
-fn schemas(kinds: &[&'static Kind]) -> Map<String, Value> {
+pub(crate) fn schemas(kinds: &[&'static Kind]) -> Map<String, Value> {
     let mut generator = SchemaSettings::openapi3().into_generator();
     let (customs, built_in): (Vec<&Kind>, Vec<&Kind>) =
         kinds.iter().copied().partition(|kind| kind.custom.is_some());

@@ -10,7 +10,7 @@ use crate::authn::service_account;
 use crate::custom::Served;
 use crate::guard::Guard;
 use crate::query::Query;
-use crate::{discovery, health, openapi, respond};
+use crate::{discovery, health, openapi, openapi_v2, respond};
 
 /// `v1.32.4`, as `kubectl version` shows it.
 const VERSION: &str = "v1.32.4";
@@ -34,6 +34,7 @@ pub(crate) async fn serve(
         }
         ["openid", "v1", "jwks"] => Ok(respond::value(StatusCode::OK, &service_account::key_set(guard))),
         ["api" | "apis", ..] => Ok(discovery::serve(served, &parts.headers, &segments)),
+        ["openapi", "v2"] => Ok(openapi_v2::serve(served, &parts.headers)),
         ["openapi", "v3", rest @ ..] => Ok(openapi::serve(served, &parts.headers, rest, query)),
         _ => Ok(respond::page_not_found()),
     }
@@ -51,6 +52,7 @@ fn all(served: &Served) -> Vec<String> {
         "/.well-known/openid-configuration",
         "/healthz",
         "/livez",
+        "/openapi/v2",
         "/openapi/v3",
         "/openid/v1/jwks",
         "/readyz",

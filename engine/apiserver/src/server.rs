@@ -9,13 +9,15 @@ use labkit_api::{Resource, Status, Verb};
 use labkit_client::{ReadInServer, Request, Response, Transport};
 use labkit_sim::World;
 
+use crate::aggregation::{self, Aggregation};
 use crate::allocate::Addresses;
 use crate::authz::Attributes;
+use crate::backends::Backends;
 use crate::endpoint_lease::EndpointLease;
 use crate::finish::Wishes;
 use crate::flags::Access;
 use crate::guard::Guard;
-use crate::kinds::KINDS;
+use crate::kinds::{KINDS, component_statuses};
 use crate::kubelets::Kubelets;
 use crate::query::Query;
 use crate::registry::Registry;
@@ -31,6 +33,7 @@ pub struct ServerConfig {
     /// A client that speaks as this server's component.
     pub etcd: EtcdClient,
     pub kubelets: Arc<dyn Kubelets>,
+    pub backends: Arc<dyn Backends>,
     /// `--service-cluster-ip-range`; kubeadm's is `10.96.0.0/12`.
     pub service_cluster_ip_range: String,
     /// `--event-ttl`; 1 h.
@@ -78,7 +81,14 @@ impl Server {
         let addresses = Addresses::parse(&range).ok_or(StartError::ServiceClusterIpRange(range))?;
         let store = Store::new(config.etcd.with_deadline(REQUEST_TIMEOUT));
         let leases = Leases::new(config.event_ttl);
-        let registry = Arc::new(Registry::new(world, component, store, addresses, leases));
+        let registry = Arc::new(Registry::new(
+            world,
+            component,
+            store,
+            addresses,
+            leases,
+            Aggregation::new(config.backends),
+        ));
         registry.follow_eager_kinds().await;
         let (_, port) = config.public_address.unwrap_or(ALONE);
         let made = async {
@@ -126,6 +136,9 @@ impl Server {
     async fn chain(&self, request: Request) -> Result<Response, Status> {
         let query = Query::parse(request.uri().query());
         let served = custom::served::served(&self.registry, request.uri().path()).await;
+        if let Some(remote) = served.remote_at(request.uri().path()) {
+            return aggregation::proxy::pass(&self.guard, remote, request, &query).await;
+        }
         let target = request_info::parse(request.method(), request.uri().path(), &query, &served)?;
         let user = self.guard.authenticate(&request).await?;
         let (parts, body) = request.into_parts();
@@ -145,7 +158,11 @@ impl Server {
                     let why = "create not allowed while custom resource definition is terminating";
                     return Err(Status::failure(405, "MethodNotAllowed", why));
                 }
-                let warning = info.kind.custom.and_then(|custom| custom.warning.clone());
+                let is_deprecated = std::ptr::eq(info.kind, &component_statuses::KIND);
+                let warning = match info.kind.custom {
+                    Some(custom) => custom.warning.clone(),
+                    None => is_deprecated.then(|| component_statuses::WARNING.to_owned()),
+                };
                 let guard = self.guard.clone();
                 let (registry, kubelets) = (self.registry.clone(), self.kubelets.clone());
                 let call = Call {
@@ -168,5 +185,5 @@ impl Server {
 
 /// Every resource whose objects are stored, from the one list of kinds.
 pub fn resources() -> Vec<Resource> {
-    KINDS.iter().filter(|kind| kind.review.is_none()).map(|kind| kind.resource()).collect()
+    KINDS.iter().filter(|kind| kind.is_stored()).map(|kind| kind.resource()).collect()
 }

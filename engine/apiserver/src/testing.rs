@@ -2,12 +2,13 @@
 //! (feature `testing`).
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use labkit_api::{Status, UserInfo};
-use labkit_client::{ApiServers, Body, Client, PortRequest, Session, Transport};
+use labkit_client::{ApiServers, Body, Client, PortRequest, Request, Response, Session, Transport};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_sim::{Component, Pace, World};
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::custom::Served;
 use crate::query::Query;
 use crate::request_info::{self, Target};
-use crate::{KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest};
+use crate::{Backends, KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest};
 
 /// A world with a store and an API server, and the administrator's client. Clones share it.
 #[derive(Debug, Clone)]
@@ -63,6 +64,22 @@ impl Kubelets for NoLogs {
     }
 }
 
+impl Backends for NoLogs {
+    fn request(
+        &self,
+        address: IpAddr,
+        port: u16,
+        _: Request,
+    ) -> BoxFuture<'static, Result<Response, String>> {
+        Box::pin(async move { Err(format!("dial tcp {address}:{port}: connect: no route to host")) })
+    }
+
+    fn healthz(&self, component: &str) -> BoxFuture<'static, Result<(), String>> {
+        let error = format!("no {component}");
+        Box::pin(async move { Err(error) })
+    }
+}
+
 fn no_kubelet(node: &str) -> KubeletError {
     KubeletError::Dial { address: format!("{node}:10250"), why: "connect: connection refused" }
 }
@@ -83,6 +100,7 @@ impl Backbone {
         let config = ServerConfig {
             etcd: etcd.client("apiServer/0").into(),
             kubelets: Arc::new(NoLogs),
+            backends: Arc::new(NoLogs),
             service_cluster_ip_range: "10.96.0.0/12".to_owned(),
             event_ttl: Duration::from_secs(3600),
             etcd_compaction_interval: Duration::from_secs(300),

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::page::Language;
 
 /// Name and text of each file, in the order of the page.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 7] = [
     ("reads", include_str!("../../../tests/suite/kubectl_table/reads.yaml")),
     ("writes", include_str!("../../../tests/suite/kubectl_table/writes.yaml")),
     ("workloads", include_str!("../../../tests/suite/kubectl_table/workloads.yaml")),
     ("nodes", include_str!("../../../tests/suite/kubectl_table/nodes.yaml")),
     ("access", include_str!("../../../tests/suite/kubectl_table/access.yaml")),
+    ("streams", include_str!("../../../tests/suite/kubectl_table/streams.yaml")),
+    ("metrics", include_str!("../../../tests/suite/kubectl_table/metrics.yaml")),
 ];
 
 /// What of a file of the table is shown.

@@ -16,6 +16,8 @@ use labkit_scheduler::Decisions;
 use labkit_sim::{ComponentState, Pace, World};
 
 use crate::balancer::Balancer;
+use crate::metrics_server;
+use crate::pod_network::PodNetwork;
 use crate::process;
 use crate::serve::Serving;
 use crate::spec::{ClusterSpec, NodesSpec, SpecProblem};
@@ -98,6 +100,9 @@ impl Cluster {
             held: Mutex::default(),
         };
         let cluster = Cluster { inner: Arc::new(inner) };
+        for machine in cluster.inner.machines.values() {
+            machine.set_outside(Arc::new(PodNetwork { cluster: Arc::downgrade(&cluster.inner) }));
+        }
         for target in &cluster.inner.booted {
             // Members are up already; a machine's power is on, and its kubelet is a target of its own.
             if !matches!(target, Target::Etcd(_) | Target::Node(_)) {
@@ -110,6 +115,13 @@ impl Cluster {
         }
         let ready = tokio::time::timeout(BOOT_MAX, cluster.nodes_ready()).await;
         ready.map_err(|_| BootError::NotReady("the nodes".to_owned()))?;
+        if spec.metrics_server.is_some() {
+            let client = cluster.client("cluster").expect("a spec without problems has an API server");
+            let installer = world.component(client.from());
+            let installed = installer.run(metrics_server::install(&client)).await;
+            installer.kill().await;
+            installed.map_err(|error| BootError::NotReady(format!("the metrics server: {error}")))?;
+        }
         Ok(cluster)
     }
 

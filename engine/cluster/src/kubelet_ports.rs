@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use labkit_api::Status;
 use labkit_apiserver::{KubeletError, Kubelets, LogRequest, SessionRequest};
 use labkit_client::{Body, Chunk, Pipe, PortRequest, Served, Session};
-use labkit_node::{LogOptions, Machine, SessionError, SessionOptions};
+use labkit_node::{LogOptions, Machine, ResourceMetrics, SessionError, SessionOptions};
 use labkit_sim::{Component, ComponentState, World};
 use tokio::sync::{mpsc, oneshot};
 
@@ -92,6 +92,15 @@ fn refused(error: SessionError) -> KubeletError {
 }
 
 impl KubeletPorts {
+    /// What a kubelet says that its containers use.
+    pub fn resource_metrics(&self, node: &str) -> BoxFuture<'static, Result<ResourceMetrics, String>> {
+        let port = self.port(node);
+        Box::pin(async move {
+            let asked = async { port?.ask(Machine::resource_metrics).await };
+            asked.await.map_err(|error: KubeletError| error.to_string())
+        })
+    }
+
     fn port(&self, node: &str) -> Result<Port, KubeletError> {
         let dial = |address: String, why| KubeletError::Dial { address, why };
         let unknown = || dial(format!("lookup {node}"), "no such host");

@@ -4,7 +4,8 @@
 //! - [`cluster`]: [`Cluster`], boot and access.
 //! - [`target`]: [`Target`], components by the names that faults and steps use.
 //! - [`process`]: one API server, controller manager, scheduler or kubelet, and how it is started.
-//! - `kubelet_ports`: how an API server reaches a kubelet: logs, sessions, ports.
+//! - `kubelet_ports`: how an API server reaches a kubelet: logs, sessions, ports. `pod_network`: how it reaches a pod.
+//! - `metrics_server`: the objects that `metricsServer: {}` stands for.
 //! - [`balancer`]: how clients find an API server that listens.
 //! - [`faults`]: [`Fault`] and [`Injected`]; one file per fault.
 //! - [`slow_motion`]: Raft, one message at a time.
@@ -18,6 +19,8 @@ pub mod balancer;
 pub mod cluster;
 pub mod faults;
 mod kubelet_ports;
+mod metrics_server;
+mod pod_network;
 pub mod process;
 pub mod serve;
 pub mod slow_motion;

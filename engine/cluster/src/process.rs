@@ -14,6 +14,7 @@ use rand::RngCore;
 
 use crate::cluster::{BootError, Cluster, Inner};
 use crate::kubelet_ports::KubeletPorts;
+use crate::pod_network::PodNetwork;
 use crate::spec::ClusterSpec;
 use crate::target::Target;
 
@@ -103,6 +104,7 @@ async fn start_api_server(cluster: &Cluster, index: u8) -> Result<(), BootError>
     let config = ServerConfig {
         etcd: etcd_client(inner, &component),
         kubelets: Arc::new(KubeletPorts { cluster: Arc::downgrade(&cluster.inner) }),
+        backends: Arc::new(PodNetwork { cluster: Arc::downgrade(&cluster.inner) }),
         service_cluster_ip_range: flags.service_cluster_ip_range,
         event_ttl: flags.event_ttl,
         etcd_compaction_interval: flags.etcd_compaction_interval,

@@ -26,6 +26,9 @@ pub struct ClusterSpec {
     /// Worker nodes with their kubelets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes: Option<NodesSpec>,
+    /// The metrics server, for `kubectl top`: a deployment in kube-system, and the APIService that leads to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_server: Option<MetricsServerSpec>,
     /// Container images and what their containers do, beyond the built-in ones.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, labkit_node::Image>,
@@ -120,6 +123,11 @@ pub struct NodesSpec {
     pub memory: String,
 }
 
+/// `metricsServer: {}`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct MetricsServerSpec {}
+
 impl Default for EtcdSpec {
     fn default() -> EtcdSpec {
         EtcdSpec {
@@ -172,6 +180,7 @@ impl ClusterSpec {
             controller_manager: Some(ControllerManagerSpec::default()),
             scheduler: Some(SchedulerSpec::default()),
             nodes: Some(NodesSpec { count: nodes, ..Default::default() }),
+            metrics_server: None,
             images: BTreeMap::new(),
         }
     }
@@ -235,6 +244,19 @@ impl ClusterSpec {
             && let Err(message) = labkit_scheduler::SchedulerConfig::from_flags(&scheduler.flags)
         {
             say("/scheduler/flags", message);
+        }
+        let missing = [
+            (self.controller_manager.is_none(), "controllerManager"),
+            (self.scheduler.is_none(), "scheduler"),
+            (self.nodes.is_none(), "nodes"),
+        ];
+        if self.metrics_server.is_some() {
+            for (_, name) in missing.iter().filter(|(is_missing, _)| *is_missing) {
+                let message = format!(
+                    "the metrics server is a deployment, which needs a pod that runs: add `{name}: {{}}`"
+                );
+                say("/metricsServer", message);
+            }
         }
         let replicas = [
             ("/apiServer/replicas", self.api_server.as_ref().map(|spec| spec.replicas), 5),
@@ -306,6 +328,12 @@ mod tests {
                 "/scheduler: the scheduler talks to the API server: add `apiServer: {}`",
                 "/nodes: a node talks to the API server: add `apiServer: {}`",
                 "/nodes/count: from 1 to 100; leave the component out for none",
+            ],
+        );
+        check(
+            json!({"etcd": {"members": 1}, "apiServer": {}, "scheduler": {}, "nodes": {}, "metricsServer": {}}),
+            &[
+                "/metricsServer: the metrics server is a deployment, which needs a pod that runs: add `controllerManager: {}`",
             ],
         );
     }

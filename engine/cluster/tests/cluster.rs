@@ -282,6 +282,45 @@ fn a_stream_goes_through_the_kubelet_and_its_link() {
     });
 }
 
+/// What `target` answers, or the code of the refusal.
+async fn raw(cluster: &Cluster, target: &str) -> Result<serde_json::Value, u16> {
+    let client = cluster.client("test").unwrap();
+    let (code, body) = client.raw(http::Method::GET, target, None).await.unwrap();
+    if code == 200 { Ok(serde_json::from_slice(&body).unwrap()) } else { Err(code) }
+}
+
+#[test]
+fn a_metrics_server_tells_what_nodes_and_pods_use() {
+    run(Pace::Virtual, 1, |world| async move {
+        let spec = ClusterSpec {
+            metrics_server: Some(Default::default()),
+            images: serde_json::from_value(json!({"busy": {"uses": {"cpu": "250m", "memory": "64Mi"}}}))
+                .unwrap(),
+            ..ClusterSpec::whole(1, 2)
+        };
+        let cluster = Cluster::boot(&world, &spec).await.unwrap();
+        assert_eq!(raw(&cluster, "/apis/metrics.k8s.io/v1beta1/nodes").await, Err(503));
+        let mut web = deployment("web", 1);
+        web.set_at(&["spec", "template", "spec", "containers"], json!([{"name": "c", "image": "busy"}]));
+        let client = cluster.client("kubectl").unwrap();
+        client.create(&resource("apps", "Deployment", "deployments"), &web).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        let pods = raw(&cluster, "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods").await.unwrap();
+        assert_eq!(pods["items"].as_array().unwrap().len(), 1, "{pods}");
+        let usage = &pods["items"][0]["containers"][0];
+        assert_eq!(usage, &json!({"name": "c", "usage": {"cpu": "250000000n", "memory": "65536Ki"}}));
+        assert_eq!(pods["items"][0]["window"], "15s");
+        let nodes = raw(&cluster, "/apis/metrics.k8s.io/v1beta1/nodes").await.unwrap();
+        assert_eq!(nodes["items"].as_array().unwrap().len(), 2);
+        let gone = raw(&cluster, "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/nope").await;
+        assert_eq!(gone, Err(404));
+        let _dead = cluster.inject(&Fault::Kill("kubelet/worker2".to_owned())).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        let nodes = raw(&cluster, "/apis/metrics.k8s.io/v1beta1/nodes").await.unwrap();
+        assert_eq!(nodes["items"].as_array().unwrap().len(), 1, "nobody asks a kubelet that is dead");
+    });
+}
+
 #[test]
 fn with_node_and_rbac_every_component_has_its_own_rights_and_nobody_is_refused() {
     run(Pace::Virtual, 1, |world| async move {

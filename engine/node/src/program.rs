@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::catalogue::{Exits, HttpService, Image, OnSigterm};
-use crate::{shell, userland};
+use crate::catalogue::{Exits, HttpService, Image, OnSigterm, OwnProgram};
+use crate::usage::Uses;
+use crate::{metrics_server, shell, userland};
 
 /// A container's process.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,9 @@ pub(crate) struct Program {
     pub code: i32,
     pub serves: Vec<HttpService>,
     pub on_sigterm: OnSigterm,
+    pub uses: Uses,
+    /// A metrics server, with its flags.
+    pub metrics_server: Option<metrics_server::Options>,
 }
 
 /// One thing that a process does.
@@ -37,16 +41,19 @@ pub(crate) fn program(
 ) -> Program {
     let words: Vec<String> = command.iter().chain(arguments).cloned().collect();
     if words.is_empty() {
-        return of_image(image);
+        return of_image(image, &words);
     }
     match shell::command(&words, environment) {
         Some((steps, code)) => {
             // The first process of a container has no default handlers: what does not handle SIGTERM, as
             // sleep and a shell do not, does not even notice it.
-            Program { steps, code, serves: Vec::new(), on_sigterm: OnSigterm::Ignores }
+            let on_sigterm = OnSigterm::Ignores;
+            Program { steps, code, on_sigterm, serves: Vec::new(), uses: image.uses, metrics_server: None }
         }
-        None if image.exits.is_some() => Program { steps: vec![Step::SleepForever], ..of_image(image) },
-        None => of_image(image),
+        None if image.exits.is_some() => {
+            Program { steps: vec![Step::SleepForever], ..of_image(image, &words) }
+        }
+        None => of_image(image, &words),
     }
 }
 
@@ -65,13 +72,20 @@ pub(crate) fn listening(image: &Image, command: &[String], arguments: &[String])
     }
 }
 
-fn of_image(image: &Image) -> Program {
+fn of_image(image: &Image, words: &[String]) -> Program {
     let mut steps: Vec<Step> = image.logs.iter().cloned().map(Step::Print).collect();
     match &image.exits {
         Some(exits) => steps.extend([Step::Sleep(exits.after.0), Step::Exit(exits.code)]),
         None => steps.push(Step::SleepForever),
     }
-    Program { steps, code: 0, serves: image.serves.clone(), on_sigterm: image.on_sigterm }
+    Program {
+        steps,
+        code: 0,
+        serves: image.serves.clone(),
+        on_sigterm: image.on_sigterm,
+        uses: image.uses,
+        metrics_server: image.runs.map(|OwnProgram::MetricsServer| metrics_server::Options::parse(words)),
+    }
 }
 
 #[cfg(test)]

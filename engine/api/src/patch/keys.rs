@@ -31,7 +31,7 @@ use Strategy::{Key, KeyRetainKeys, Plain, RetainKeys, Set};
 type Row = (&'static str, &'static str, &'static str, Strategy);
 
 /// Group and kind of those objects that have rows.
-const ROOTS: [(&str, &str); 16] = [
+const ROOTS: [(&str, &str); 17] = [
     ("", "Namespace"),
     ("", "Node"),
     ("", "PersistentVolumeClaim"),
@@ -40,6 +40,7 @@ const ROOTS: [(&str, &str); 16] = [
     ("", "ReplicationController"),
     ("", "Service"),
     ("", "ServiceAccount"),
+    ("apiregistration.k8s.io", "APIService"),
     ("apps", "DaemonSet"),
     ("apps", "Deployment"),
     ("apps", "ReplicaSet"),
@@ -63,6 +64,7 @@ const ROWS: &[Row] = &[
     ("Service", "status", "ConditionedStatus", Plain),
     ("ServiceSpec", "ports", "", Key("port")),
     ("ServiceAccount", "secrets", "", Key("name")),
+    ("APIService", "status", "ConditionedStatus", Plain),
     ("Deployment", "spec", "DeploymentSpec", Plain),
     ("Deployment", "status", "ConditionedStatus", Plain),
     ("DeploymentSpec", "strategy", "", RetainKeys),

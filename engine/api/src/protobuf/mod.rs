@@ -95,9 +95,10 @@ pub fn decode(body: &[u8]) -> Result<Value, Status> {
 
 /// The message of a kind. `DeleteOptions` comes with the version of whatever is deleted.
 fn descriptor(gvk: &GroupVersionKind) -> Option<MessageDescriptor> {
-    const VERSIONS: [&str; 20] = [
+    const VERSIONS: [&str; 21] = [
         "v1",
         "admissionregistration.k8s.io/v1",
+        "apiregistration.k8s.io/v1",
         "apps/v1",
         "authentication.k8s.io/v1",
         "authorization.k8s.io/v1",

@@ -143,8 +143,7 @@ fn of_node(call: &Call, node: &str, name: &str, verb: Verb, object: Option<&Obje
     let Some(after) = object else { return Ok(()) };
     let before = present(call, &nodes::KIND, "", node).filter(|_| verb != Verb::Create);
     let labels = |key: &str| before.as_ref().and_then(|before| before.metadata.labels.get(key));
-    let all =
-        after.metadata.labels.keys().chain(before.iter().flat_map(|old| old.metadata.labels.keys()));
+    let all = after.metadata.labels.keys().chain(before.iter().flat_map(|old| old.metadata.labels.keys()));
     let changed: BTreeSet<&String> =
         all.filter(|key| after.metadata.labels.get(*key) != labels(key) && !is_own_label(key)).collect();
     let changed: Vec<&str> = changed.into_iter().map(String::as_str).collect();

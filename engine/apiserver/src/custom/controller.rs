@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use labkit_api::managed_fields::{self, Writer};
 use labkit_api::{Object, Status, Time};
 use serde_json::{Value, json};
 
@@ -15,11 +14,9 @@ use super::kind::kind_of;
 use super::schema::texts;
 use super::status::{self, Condition};
 use super::structural::{flag, list, text};
-use crate::kinds::Subresource;
 use crate::kinds::custom_resource_definitions::{CLEANUP, KIND};
 use crate::query::{DeleteOptions, Query, Selection};
 use crate::registry::Registry;
-use crate::registry::update::UpdateOptions;
 
 /// When to look again at what could not be finished.
 const RETRY: Duration = Duration::from_secs(5);
@@ -90,22 +87,13 @@ fn now(registry: &Registry) -> Time {
     Time(registry.world.clock().now())
 }
 
-/// Writes the status, noted as this server's.
+/// Writes the status of a definition.
 async fn write(
     registry: &Registry,
     definition: &Object,
-    mut change: impl FnMut(&Object) -> Object + Send,
+    change: impl FnMut(&Object) -> Object + Send,
 ) -> Result<(), Status> {
-    let options = UpdateOptions { subresource: Some(Subresource::Status), dry_run: false };
-    let now = now(registry);
-    let change = |live: &Object| {
-        let mut next = change(live);
-        let writer =
-            Writer { manager: "kube-apiserver", subresource: "status", has_status: true, schema: None, now };
-        next.metadata.managed_fields = managed_fields::update(Some(live), &next, writer);
-        Ok(next)
-    };
-    registry.update(&KIND, "", &definition.metadata.name, options, change).await.map(drop)
+    status::write(registry, &KIND, &definition.metadata.name, change).await
 }
 
 /// The names that other definitions of the group have.

@@ -114,6 +114,7 @@ fn made(spec: &Value, names: &Value, version: &Value, storage_version: &str) -> 
     let selectable = paths.map(|path| path.trim_start_matches('.').to_owned()).collect();
     Box::leak(Box::new(Kind {
         review: None,
+        computed: None,
         group: fixed(group),
         version: fixed(name),
         kind: fixed(kind),

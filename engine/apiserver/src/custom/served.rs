@@ -10,7 +10,8 @@ use labkit_api::{Object, Verb};
 
 use super::structural::{flag, list};
 use super::{controller, kind, status};
-use crate::kinds::{self, KINDS, Kind, custom_resource_definitions as definitions};
+use crate::aggregation::{Remote, availability, registration};
+use crate::kinds::{self, KINDS, Kind, api_services, custom_resource_definitions as definitions};
 use crate::registry::Registry;
 
 /// How long a request waits for the first list of definitions; then it does without.
@@ -33,6 +34,7 @@ const VERBS_OF_TERMINATING: &[Verb] =
 #[derive(Debug, Default)]
 pub(crate) struct Served {
     customs: Vec<Row>,
+    remotes: Vec<Remote>,
     group_versions: Vec<(&'static str, &'static str)>,
     /// The index of the OpenAPI documents, once it was asked for.
     pub open_api_index: OnceLock<Bytes>,
@@ -46,7 +48,7 @@ struct Row {
     is_terminating: bool,
 }
 
-static BUILT_IN: LazyLock<Arc<Served>> = LazyLock::new(|| Arc::new(Served::of(Vec::new())));
+static BUILT_IN: LazyLock<Arc<Served>> = LazyLock::new(|| Arc::new(Served::of(Vec::new(), Vec::new())));
 
 impl Served {
     /// No custom kinds.
@@ -54,7 +56,7 @@ impl Served {
         BUILT_IN.clone()
     }
 
-    fn of(mut customs: Vec<Row>) -> Served {
+    fn of(mut customs: Vec<Row>, mut remotes: Vec<Remote>) -> Served {
         customs.sort_by_key(|row| (row.kind.group, Reverse(priority(row.kind.version)), row.kind.plural));
         let mut group_versions = kinds::group_versions().to_vec();
         for kind in customs.iter().filter(|row| row.is_established).map(|row| row.kind) {
@@ -67,7 +69,29 @@ impl Served {
                 None => group_versions.push(own),
             }
         }
-        Served { customs, group_versions, open_api_index: OnceLock::new() }
+        remotes.retain(|remote| !group_versions.contains(&(remote.group, remote.version)));
+        remotes.sort_by_key(Remote::rank);
+        for remote in &remotes {
+            match group_versions.iter().rposition(|(group, _)| *group == remote.group) {
+                Some(last) => group_versions.insert(last + 1, (remote.group, remote.version)),
+                None => group_versions.push((remote.group, remote.version)),
+            }
+        }
+        Served { customs, remotes, group_versions, open_api_index: OnceLock::new() }
+    }
+
+    /// Who else answers for a group and version.
+    pub fn remote(&self, group: &str, version: &str) -> Option<&Remote> {
+        self.remotes.iter().find(|remote| remote.group == group && remote.version == version)
+    }
+
+    /// Who else answers at a path.
+    pub fn remote_at(&self, path: &str) -> Option<&Remote> {
+        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+        match (segments.next(), segments.next(), segments.next()) {
+            (Some("apis"), Some(group), Some(version)) => self.remote(group, version),
+            _ => None,
+        }
     }
 
     /// The groups with each of their versions, in order: built-in ones first.
@@ -142,8 +166,8 @@ pub(crate) struct Customs {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Of which state of the definitions' cache `served` is.
-    stamp: (u64, u64),
+    /// Of which state of definitions and APIServices `served` is.
+    stamp: [(u64, u64); 3],
     served: Option<Arc<Served>>,
     is_controlled: bool,
 }
@@ -158,9 +182,25 @@ pub(crate) async fn served(registry: &Arc<Registry>, path: &str) -> Arc<Served> 
     if registry.customs.claims_control() {
         registry.component.spawn(controller::run(registry.clone()));
     }
-    let _without_them_if_the_store_is_silent =
-        tokio::time::timeout(DEFINITIONS_TIMEOUT, cache.synced()).await;
+    let synced = async {
+        cache.synced().await;
+        if !is_below(path, definitions::KIND.group) {
+            registry.start(&api_services::KIND).synced().await;
+        }
+    };
+    if registry.aggregation_is_wanted(path) {
+        registry.component.spawn(availability::run(registry.clone()));
+    }
+    let _without_them_if_the_store_is_silent = tokio::time::timeout(DEFINITIONS_TIMEOUT, synced).await;
+    if is_below(path, api_services::KIND.group) {
+        // What cannot be stored now is stored when somebody asks again.
+        let _a_refusal_is_no_reason_to_refuse_the_request = registration::register(registry).await;
+    }
     registry.refresh_customs()
+}
+
+fn is_below(path: &str, group: &str) -> bool {
+    path.strip_prefix("/apis/").and_then(|rest| rest.strip_prefix(group)).is_some()
 }
 
 /// Whether a path is about built-in kinds alone, and not about definitions either.
@@ -168,7 +208,9 @@ fn concerns_built_in(path: &str) -> bool {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
     match (segments.next(), segments.next(), segments.next()) {
         (Some("apis"), Some(group), Some(version)) => {
-            kinds::is_served(group, version) && group != definitions::KIND.group
+            kinds::is_served(group, version)
+                && group != definitions::KIND.group
+                && group != api_services::KIND.group
         }
         (Some("apis"), ..) | (Some("openapi"), ..) | (None, ..) => false,
         _ => true,
@@ -184,17 +226,26 @@ impl Customs {
 }
 
 impl Registry {
+    /// Whether the caller is the first one to ask for what another server may answer: who runs the controller.
+    fn aggregation_is_wanted(&self, path: &str) -> bool {
+        !is_below(path, definitions::KIND.group) && self.aggregation.claims_control()
+    }
+
     /// The kinds by what the cache of definitions has now. Watches of a kind that changed or is gone end.
     pub fn refresh_customs(&self) -> Arc<Served> {
-        let cache = self.cache(&definitions::KIND);
-        let stamp = cache.stamp();
+        let (cache, api_services) = (self.cache(&definitions::KIND), self.cache(&api_services::KIND));
+        let stamp = [cache.stamp(), api_services.stamp(), (self.aggregation.generation(), 0)];
         let mut state = self.customs.state.lock().expect("no panic happens under this lock");
         if let Some(served) = state.served.as_ref().filter(|_| state.stamp == stamp) {
             return served.clone();
         }
         let (entries, ..) = cache.snapshot("");
         let customs: Vec<Row> = entries.iter().flat_map(|entry| rows(&entry.object())).collect();
-        let next = if customs.is_empty() { Served::built_in() } else { Arc::new(Served::of(customs)) };
+        let (api_services, ..) = api_services.snapshot("");
+        let remotes: Vec<Remote> =
+            api_services.iter().filter_map(|entry| self.aggregation.remote(&entry.object())).collect();
+        let is_plain = customs.is_empty() && remotes.is_empty();
+        let next = if is_plain { Served::built_in() } else { Arc::new(Served::of(customs, remotes)) };
         if let Some(last) = &state.served {
             let present: Vec<_> = next.prefixes().collect();
             for gone in last.prefixes().filter(|own| !present.contains(own)) {

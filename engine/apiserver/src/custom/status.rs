@@ -1,7 +1,12 @@
-//! The conditions of a definition. Counterpart: `apiextensions-apiserver/pkg/apihelpers`.
+//! The conditions of a definition or an APIService. Counterpart: `apiextensions-apiserver/pkg/apihelpers`.
 
-use labkit_api::{Object, Time};
+use labkit_api::managed_fields::{self, Writer};
+use labkit_api::{Object, Status, Time};
 use serde_json::{Value, json};
+
+use crate::kinds::{Kind, Subresource};
+use crate::registry::Registry;
+use crate::registry::update::UpdateOptions;
 
 /// Whether the condition is there and true.
 pub(crate) fn is_true(definition: &Object, name: &str) -> bool {
@@ -41,4 +46,23 @@ pub(crate) fn set(definition: &mut Object, condition: Condition<'_>, now: Time) 
         None => conditions.push(next),
     }
     definition.set_at(&["status", "conditions"], Value::Array(conditions));
+}
+
+/// Writes the status of an object, noted as this server's.
+pub(crate) async fn write(
+    registry: &Registry,
+    kind: &'static Kind,
+    name: &str,
+    mut change: impl FnMut(&Object) -> Object + Send,
+) -> Result<(), Status> {
+    let options = UpdateOptions { subresource: Some(Subresource::Status), dry_run: false };
+    let now = Time(registry.world.clock().now());
+    let change = |live: &Object| {
+        let mut next = change(live);
+        let writer =
+            Writer { manager: "kube-apiserver", subresource: "status", has_status: true, schema: None, now };
+        next.metadata.managed_fields = managed_fields::update(Some(live), &next, writer);
+        Ok(next)
+    };
+    registry.update(kind, "", name, options, change).await.map(drop)
 }

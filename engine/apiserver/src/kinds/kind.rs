@@ -37,12 +37,17 @@ pub struct Kind {
     pub strategy: &'static dyn Strategy,
     /// For a kind of questions, which are answered and never stored.
     pub review: Option<Review>,
+    /// For a kind whose objects are made when somebody asks, and never stored.
+    pub computed: Option<Computed>,
     /// Of a kind that a CustomResourceDefinition made.
     pub custom: Option<&'static Custom>,
 }
 
 /// Answers a question: the same object, with its status.
 pub(crate) type Review = for<'a> fn(&'a Call, Object) -> BoxFuture<'a, Result<Object, Status>>;
+
+/// Makes all objects of a kind.
+pub(crate) type Computed = for<'a> fn(&'a Call) -> BoxFuture<'a, Result<Vec<Object>, Status>>;
 
 /// The scope of a type, as a value.
 pub trait InScope {
@@ -122,6 +127,11 @@ pub trait Strategy: Sync {
         }
     }
 
+    /// The same for a write to `ephemeralcontainers`: nothing else changes.
+    fn prepare_for_ephemeral_containers(&self, object: &mut Object, old: &Object) {
+        *object = old.clone();
+    }
+
     fn validate_name(&self, name: &str) -> Vec<String> {
         labkit_api::validation::is_dns1123_subdomain(name)
     }
@@ -137,6 +147,16 @@ pub trait Strategy: Sync {
 
     /// What a write to `approval` may not change.
     fn validate_approval(&self, _object: &Object, _old: &Object) -> Vec<StatusCause> {
+        Vec::new()
+    }
+
+    /// What is judged of new objects beyond [`Strategy::validate`].
+    fn validate_create(&self, _object: &Object) -> Vec<StatusCause> {
+        Vec::new()
+    }
+
+    /// What is judged when `ephemeralcontainers` is written.
+    fn validate_ephemeral_containers(&self, _object: &Object, _old: &Object) -> Vec<StatusCause> {
         Vec::new()
     }
 
@@ -259,6 +279,7 @@ impl Kind {
             schema: add_schema::<T>,
             strategy,
             review: None,
+            computed: None,
             custom: None,
         }
     }
@@ -282,7 +303,16 @@ impl Kind {
 
     /// What can be done to the collection and its objects.
     pub fn verbs(&self) -> &'static [Verb] {
-        if self.review.is_some() { &[Verb::Create] } else { VERBS }
+        match (self.review, self.computed) {
+            (Some(_), _) => &[Verb::Create],
+            (None, Some(_)) => &[Verb::Get, Verb::List],
+            (None, None) => VERBS,
+        }
+    }
+
+    /// Whether there are objects of it in the store.
+    pub fn is_stored(&self) -> bool {
+        self.review.is_none() && self.computed.is_none()
     }
 
     /// The kind in whose form objects are stored: itself, or the one that shares its storage with it.

@@ -1,9 +1,11 @@
 //! The one list of kinds. Routes, discovery, OpenAPI, tables and keys are made from it.
 
+pub(crate) mod api_services;
 pub(crate) mod bindings;
 pub(crate) mod certificate_signing_requests;
 pub(crate) mod cluster_role_bindings;
 pub(crate) mod cluster_roles;
+pub(crate) mod component_statuses;
 pub(crate) mod config_maps;
 pub(crate) mod controller_revisions;
 pub(crate) mod cron_jobs;
@@ -72,6 +74,7 @@ pub(crate) use subresource::Subresource;
 /// storage the first is the one in whose form they are stored.
 pub(crate) static KINDS: &[&Kind] = &[
     &bindings::KIND,
+    &component_statuses::KIND,
     &config_maps::KIND,
     &endpoints::KIND,
     &events::KIND,
@@ -87,6 +90,7 @@ pub(crate) static KINDS: &[&Kind] = &[
     &secrets::KIND,
     &service_accounts::KIND,
     &services::KIND,
+    &api_services::KIND,
     &controller_revisions::KIND,
     &daemon_sets::KIND,
     &deployments::KIND,

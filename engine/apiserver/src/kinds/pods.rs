@@ -38,6 +38,7 @@ pub(crate) static KIND: Kind = Kind {
     subresources: &[
         Subresource::Attach,
         Subresource::Binding,
+        Subresource::EphemeralContainers,
         Subresource::Eviction,
         Subresource::Exec,
         Subresource::Log,
@@ -94,6 +95,30 @@ impl Strategy for Pods {
 
     fn validate(&self, object: &Object) -> Vec<StatusCause> {
         pod_spec::validate::validate_spec(object.rest.get("spec").unwrap_or(&Value::Null), "spec")
+    }
+
+    fn validate_create(&self, object: &Object) -> Vec<StatusCause> {
+        let spec = object.rest.get("spec").unwrap_or(&Value::Null);
+        pod_spec::ephemeral::validate_new(spec).into_iter().collect()
+    }
+
+    fn prepare_for_ephemeral_containers(&self, object: &mut Object, old: &Object) {
+        let added = object.at(&["spec", "ephemeralContainers"]).cloned();
+        let version = object.metadata.resource_version.clone();
+        let managed_fields = object.metadata.managed_fields.clone();
+        *object = old.clone();
+        object.metadata.resource_version = version;
+        object.metadata.managed_fields = managed_fields;
+        match added {
+            Some(added) => object.set_at(&["spec", "ephemeralContainers"], added),
+            None => drop(object.remove_at(&["spec", "ephemeralContainers"])),
+        }
+    }
+
+    fn validate_ephemeral_containers(&self, object: &Object, old: &Object) -> Vec<StatusCause> {
+        let none = Value::Null;
+        let spec = |object: &Object| object.rest.get("spec").unwrap_or(&none).clone();
+        pod_spec::ephemeral::validate_update(&spec(object), &spec(old))
     }
 
     fn validate_update(&self, object: &Object, old: &Object) -> Vec<StatusCause> {

@@ -17,6 +17,7 @@ pub enum Subresource {
     Finalize,
     Token,
     Approval,
+    EphemeralContainers,
 }
 
 impl Subresource {
@@ -33,14 +34,16 @@ impl Subresource {
             Subresource::Finalize => "finalize",
             Subresource::Token => "token",
             Subresource::Approval => "approval",
+            Subresource::EphemeralContainers => "ephemeralcontainers",
         }
     }
 
     pub fn verbs(self) -> &'static [Verb] {
         match self {
-            Subresource::Status | Subresource::Scale | Subresource::Approval => {
-                &[Verb::Get, Verb::Patch, Verb::Update]
-            }
+            Subresource::Status
+            | Subresource::Scale
+            | Subresource::Approval
+            | Subresource::EphemeralContainers => &[Verb::Get, Verb::Patch, Verb::Update],
             Subresource::Binding | Subresource::Eviction | Subresource::Token => &[Verb::Create],
             Subresource::Log => &[Verb::Get],
             Subresource::Exec | Subresource::Attach | Subresource::PortForward => &[Verb::Create, Verb::Get],
@@ -51,9 +54,11 @@ impl Subresource {
     /// The kind of its bodies.
     pub fn gvk(self, kind: &Kind) -> GroupVersionKind {
         match self {
-            Subresource::Status | Subresource::Log | Subresource::Finalize | Subresource::Approval => {
-                kind.gvk()
-            }
+            Subresource::Status
+            | Subresource::Log
+            | Subresource::Finalize
+            | Subresource::Approval
+            | Subresource::EphemeralContainers => kind.gvk(),
             Subresource::Exec => GroupVersionKind::new("", "v1", "PodExecOptions"),
             Subresource::Attach => GroupVersionKind::new("", "v1", "PodAttachOptions"),
             Subresource::PortForward => GroupVersionKind::new("", "v1", "PodPortForwardOptions"),

@@ -39,7 +39,7 @@ pub(crate) fn validate_all(spec: &Value, volume_names: &BTreeSet<String>, path: 
     errors
 }
 
-fn validate(container: &Value, volume_names: &BTreeSet<String>, path: &str) -> Vec<StatusCause> {
+pub(crate) fn validate(container: &Value, volume_names: &BTreeSet<String>, path: &str) -> Vec<StatusCause> {
     let mut errors = Vec::new();
     match text(container, "name") {
         "" => errors.push(field::required(format!("{path}.name"), "")),

@@ -3,6 +3,7 @@
 
 pub(crate) mod containers;
 pub(crate) mod defaults;
+pub(crate) mod ephemeral;
 pub(crate) mod qos;
 pub(crate) mod resources;
 pub(crate) mod validate;

@@ -66,6 +66,7 @@ impl Registry {
             self.allocate(kind, &mut object, None)?;
             let mut errors = metadata::validate(kind, &object);
             errors.extend(kind.strategy.validate(&object));
+            errors.extend(kind.strategy.validate_create(&object));
             refuse(kind, &object.metadata.name, errors)?;
             let exists = || Status::already_exists(&kind.resource(), &name);
             if dry_run {

@@ -18,6 +18,7 @@ use labkit_sim::{Component, World};
 use rand::RngCore;
 use serde_json::json;
 
+use crate::aggregation::Aggregation;
 use crate::allocate::Addresses;
 use crate::custom::served::Customs;
 use crate::kinds::{KINDS, Kind, pods, priority_classes};
@@ -36,6 +37,7 @@ pub(crate) struct Registry {
     /// Those of custom kinds, which come and go.
     custom_caches: Mutex<BTreeMap<&'static str, Arc<Cache>>>,
     pub customs: Customs,
+    pub aggregation: Aggregation,
     pub addresses: Addresses,
     event_leases: Leases,
 }
@@ -47,10 +49,11 @@ impl Registry {
         store: Store,
         addresses: Addresses,
         event_leases: Leases,
+        aggregation: Aggregation,
     ) -> Registry {
         let cache =
             |kind: &&'static Kind| (kind.prefix, Arc::new(Cache::new(prefix(kind), world.clock().clone())));
-        let caches = KINDS.iter().filter(|kind| kind.review.is_none()).map(cache).collect();
+        let caches = KINDS.iter().filter(|kind| kind.is_stored()).map(cache).collect();
         Registry {
             world: world.clone(),
             component,
@@ -58,6 +61,7 @@ impl Registry {
             caches,
             custom_caches: Mutex::default(),
             customs: Customs::default(),
+            aggregation,
             addresses,
             event_leases,
         }

@@ -108,6 +108,9 @@ impl Registry {
         keep_system_metadata(&mut object, old);
         match options.subresource {
             Some(Subresource::Approval) => kind.strategy.prepare_for_approval(&mut object, old),
+            Some(Subresource::EphemeralContainers) => {
+                kind.strategy.prepare_for_ephemeral_containers(&mut object, old);
+            }
             Some(Subresource::Status) => kind.strategy.prepare_for_status_update(&mut object, old),
             // The finalizers of a namespace's spec are changed by `finalize` alone.
             Some(Subresource::Finalize) => keep(&mut object, old, "status"),
@@ -123,6 +126,9 @@ impl Registry {
             errors.extend(kind.strategy.validate_replacement(&object, old));
         } else if options.subresource == Some(Subresource::Status) {
             errors.extend(kind.strategy.validate_status_update(&object, old));
+        }
+        if options.subresource == Some(Subresource::EphemeralContainers) {
+            errors.extend(kind.strategy.validate_ephemeral_containers(&object, old));
         }
         if options.subresource == Some(Subresource::Approval) {
             errors.extend(kind.strategy.validate_approval(&object, old));

@@ -431,3 +431,22 @@ fn a_second_server_serves_what_the_first_was_told_of() {
         assert_eq!(list["items"][0]["metadata"]["name"], "a");
     });
 }
+
+#[test]
+fn custom_kinds_are_in_the_document_of_the_second_version() {
+    lab(|lab| async move {
+        defined(&lab, cron_tabs()).await;
+        let document = lab.get("/openapi/v2").await;
+        let schema = &document["definitions"]["com.example.stable.v1.CronTab"];
+        assert_eq!(schema["properties"]["spec"]["properties"]["image"]["enum"], json!(["nginx", "busybox"]));
+        assert_eq!(
+            schema["properties"]["metadata"]["$ref"],
+            "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+        );
+        assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], "CronTab");
+        assert!(
+            document["paths"]["/apis/stable.example.com/v1/namespaces/{namespace}/crontabs/{name}"]["patch"]
+                .is_object()
+        );
+    });
+}

@@ -182,3 +182,63 @@ fn a_log_is_asked_of_the_node() {
         lab.refused("GET", &format!("{PODS}/a/log?container=x"), Value::Null, 400, message).await;
     });
 }
+
+#[test]
+fn ephemeral_containers_are_only_ever_added() {
+    lab(|lab| async move {
+        let mut early = pod("early");
+        early["spec"]["ephemeralContainers"] = json!([{"name": "d", "image": "busybox"}]);
+        let message =
+            "Pod \"early\" is invalid: spec.ephemeralContainers: Forbidden: cannot be set on create";
+        lab.refused("POST", PODS, early, 422, message).await;
+        lab.post(PODS, pod("a")).await;
+        let path = format!("{PODS}/a/ephemeralcontainers");
+        let debugger = json!({"name": "d", "image": "busybox", "targetContainerName": "c"});
+        let patched = lab.patch(&path, json!({"metadata": {"labels": {"x": "y"}}, "spec": {"hostname": "h", "ephemeralContainers": [debugger]}})).await;
+        assert_eq!(patched["spec"]["ephemeralContainers"][0]["imagePullPolicy"], "Always");
+        assert_eq!(
+            (&patched["spec"]["hostname"], &patched["metadata"]["labels"]["x"]),
+            (&Value::Null, &Value::Null)
+        );
+        let wrong = json!({"name": "c", "image": "busybox", "targetContainerName": "d", "ports": [{"containerPort": 1}], "livenessProbe": {"tcpSocket": {"port": 1}}});
+        let message = "Pod \"a\" is invalid: [\
+            spec.ephemeralContainers[1].name: Duplicate value: \"c\", \
+            spec.ephemeralContainers[1].targetContainerName: Not found: \"d\", \
+            spec.ephemeralContainers[1].ports: Forbidden: cannot be set for an Ephemeral Container, \
+            spec.ephemeralContainers[1].livenessProbe: Forbidden: cannot be set for an Ephemeral Container]";
+        let body = json!({"spec": {"$setElementOrder/ephemeralContainers": [{"name": "d"}, {"name": "c"}], "ephemeralContainers": [wrong]}});
+        lab.refused("PATCH", &path, body, 422, message).await;
+        let mut gone = lab.get(&path).await;
+        gone["spec"].as_object_mut().unwrap().remove("ephemeralContainers");
+        let message = "Pod \"a\" is invalid: spec.ephemeralContainers: Forbidden: existing ephemeral containers \"d\" may not be removed\n";
+        lab.refused("PUT", &path, gone, 422, message).await;
+        let mut more = lab.get(&format!("{PODS}/a")).await;
+        more["spec"]["ephemeralContainers"][0]["image"] = json!("alpine");
+        assert_eq!(lab.json("PUT", &format!("{PODS}/a"), more).await.0, 422);
+    });
+}
+
+#[test]
+fn component_statuses_are_asked_when_somebody_asks() {
+    lab(|lab| async move {
+        let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+        let response = lab.send("GET", "/api/v1/componentstatuses", &accept, "").await;
+        assert_eq!(response.headers()["warning"], "299 - \"v1 ComponentStatus is deprecated in v1.19+\"");
+        let table: Value = serde_json::from_slice(&whole(response)).unwrap();
+        let cells: Vec<&Value> = table["rows"].as_array().unwrap().iter().map(|row| &row["cells"]).collect();
+        assert_eq!(
+            json!(cells),
+            json!([
+                ["scheduler", "Healthy", "ok", ""],
+                ["controller-manager", "Unhealthy", "connection refused", ""],
+                ["etcd-0", "Healthy", "ok", ""],
+            ])
+        );
+        let one = lab.get("/api/v1/componentstatuses/etcd-0").await;
+        assert_eq!(one["conditions"], json!([{"type": "Healthy", "status": "True", "message": "ok"}]));
+        let message = "componentstatuses \"etcd-1\" not found";
+        lab.refused("GET", "/api/v1/componentstatuses/etcd-1", Value::Null, 404, message).await;
+        let message = "the server does not allow this method on the requested resource";
+        lab.refused("POST", "/api/v1/componentstatuses", json!({}), 405, message).await;
+    });
+}

@@ -1,6 +1,7 @@
 //! The server in process, in virtual time, on a store of one member.
 
 mod access;
+mod aggregation;
 mod custom;
 mod deletion;
 mod every_kind;
@@ -21,6 +22,7 @@ mod streams;
 mod watches;
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,13 +31,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::StreamExt;
 use labkit_api::{Status, UserInfo};
-use labkit_client::{Body, Chunk, Input, Output, PortRequest, Response, Session};
+use labkit_client::{Body, Chunk, Input, Output, PortRequest, Request, Response, Session};
 use labkit_etcd::{Etcd, EtcdConfig};
 use labkit_sim::{Component, Pace, World};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::{KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest};
+use crate::{Backends, KubeletError, Kubelets, LogRequest, Server, ServerConfig, SessionRequest};
 
 /// Kubelets whose every container has said one line.
 #[derive(Debug)]
@@ -84,6 +86,39 @@ impl Kubelets for OneLiners {
     }
 }
 
+/// One pod, which lists one resource and echoes the path and the user of everything else.
+impl Backends for OneLiners {
+    fn request(
+        &self,
+        address: IpAddr,
+        port: u16,
+        request: Request,
+    ) -> BoxFuture<'static, Result<Response, String>> {
+        let answer = match (address.to_string().as_str(), request.uri().path()) {
+            ("10.244.1.9", "/apis/metrics.k8s.io/v1beta1") => json!({
+                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "metrics.k8s.io/v1beta1",
+                "resources": [{"name": "nodes", "singularName": "", "namespaced": false, "kind": "NodeMetrics", "verbs": ["get", "list"]}],
+            }),
+            ("10.244.1.9", path) => {
+                let user = request.extensions().get::<UserInfo>().map(|user| user.name.clone());
+                json!({"path": path, "user": user})
+            }
+            _ => {
+                let refused = format!("dial tcp {address}:{port}: connect: connection refused");
+                return async move { Err(refused) }.boxed();
+            }
+        };
+        let response = http::Response::builder().header("content-type", "application/json");
+        let response = response.body(Body::Full(answer.to_string().into())).unwrap();
+        async move { Ok(response) }.boxed()
+    }
+
+    fn healthz(&self, component: &str) -> BoxFuture<'static, Result<(), String>> {
+        let health = if component == "scheduler" { Ok(()) } else { Err("connection refused".to_owned()) };
+        async move { health }.boxed()
+    }
+}
+
 /// A server and its store.
 pub(crate) struct Lab {
     pub world: World,
@@ -96,6 +131,7 @@ pub(crate) fn config(etcd: &Etcd) -> ServerConfig {
     ServerConfig {
         etcd: etcd.client("apiserver").into(),
         kubelets: Arc::new(OneLiners),
+        backends: Arc::new(OneLiners),
         service_cluster_ip_range: "10.96.0.0/12".to_owned(),
         event_ttl: Duration::from_secs(3600),
         etcd_compaction_interval: Duration::from_secs(300),

@@ -71,6 +71,7 @@ fn discovery_lists_every_kind_in_both_forms() {
             .map(|item| item["metadata"]["name"].as_str().unwrap())
             .collect();
         let expected = [
+            "apiregistration.k8s.io",
             "apps",
             "events.k8s.io",
             "authentication.k8s.io",
@@ -235,5 +236,49 @@ fn a_replacement_says_its_name_and_names_that_are_all_taken_are_told() {
         let nameless = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
         let message = "the name of the object (a based on URL) was undeterminable: name must be provided";
         lab.refused("PUT", &format!("{CONFIG_MAPS}/a"), nameless, 400, message).await;
+    });
+}
+
+#[test]
+fn one_document_of_the_second_version_tells_everything() {
+    lab(|lab| async move {
+        let document = lab.get("/openapi/v2").await;
+        let definitions = document["definitions"].as_object().unwrap();
+        let spec = &definitions["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+        assert_eq!(
+            (&spec["x-kubernetes-patch-merge-key"], &spec["x-kubernetes-patch-strategy"]),
+            (&json!("name"), &json!("merge"))
+        );
+        assert_eq!(spec["items"], json!({"$ref": "#/definitions/io.k8s.api.core.v1.Container"}));
+        let pod = &definitions["io.k8s.api.core.v1.Pod"];
+        assert_eq!(
+            pod["x-kubernetes-group-version-kind"],
+            json!([{"group": "", "version": "v1", "kind": "Pod"}])
+        );
+        assert_eq!(pod["properties"]["spec"]["$ref"], "#/definitions/io.k8s.api.core.v1.PodSpec");
+        let port = &definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"];
+        assert_eq!(
+            (&port["type"], &port["format"], port.get("oneOf")),
+            (&json!("string"), &json!("int-or-string"), None)
+        );
+        let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+        assert_eq!(patch["x-kubernetes-action"], "patch");
+        assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Deployment");
+        let text = document.to_string();
+        for (at, _) in text.match_indices("\"#/definitions/") {
+            let name = text[at + 15..].split('"').next().unwrap();
+            assert!(definitions.contains_key(name), "{name}");
+        }
+        assert!(!text.contains("#/components/"));
+        let asked = [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")];
+        let response = lab.send("GET", "/openapi/v2", &asked, "").await;
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+        );
+        let bytes = whole(response);
+        assert!(bytes.starts_with(b"\x0a\x032.0\x12"), "{:?}", &bytes[..12]);
+        let refused = lab.send("GET", "/openapi/v2", &[("accept", "text/html")], "").await;
+        assert_eq!(refused.status(), 406);
     });
 }

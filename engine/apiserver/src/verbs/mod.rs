@@ -57,6 +57,9 @@ pub(crate) async fn dispatch(call: Call) -> Result<Response, Status> {
         (_, Some(Subresource::Exec | Subresource::Attach | Subresource::PortForward)) => {
             connect::connect(call).await
         }
+        (Verb::Get | Verb::List, None) if let Some(computed) = call.info.kind.computed => {
+            read::computed(call, computed).await
+        }
         (Verb::Get, _) => read::get(call).await,
         (Verb::List, _) => read::list(call).await,
         (Verb::Watch, _) => watch::watch(call).await,

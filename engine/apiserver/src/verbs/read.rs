@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use labkit_api::Status;
+use labkit_api::{Object, Status, Verb};
 use labkit_client::Response;
 
 use crate::kinds::Subresource;
+use crate::kinds::kind::Computed;
 use crate::negotiate::View;
 use crate::query::Selection;
-use crate::registry::list::{ListOptions, parse_version};
+use crate::registry::list::{List, ListOptions, parse_version};
 use crate::registry::scale;
 use crate::respond;
 use crate::storage::Entry;
@@ -39,6 +40,27 @@ pub(super) async fn list(call: Call) -> Result<Response, Status> {
     let selection = Selection::parse(call.info.kind, &call.query)?;
     let options = ListOptions::parse(&call.query)?;
     let list = call.registry.list(kind, &call.info.namespace, &selection, &options).await?;
+    Ok(respond::list(&presentation, list))
+}
+
+/// Get and list of a kind whose objects are made now.
+pub(super) async fn computed(call: Call, computed: Computed) -> Result<Response, Status> {
+    let presentation = call.presentation()?;
+    let entry = |mut object: Object| {
+        object.metadata.resource_version.clear();
+        Arc::new(Entry::unstored(object))
+    };
+    let mut objects = computed(&call).await?;
+    if call.info.verb == Verb::Get {
+        objects.retain(|object| object.metadata.name == call.info.name);
+        let found =
+            objects.pop().ok_or_else(|| Status::not_found(&call.info.kind.resource(), &call.info.name))?;
+        return Ok(respond::entry(&presentation, StatusCode::OK, &entry(found)));
+    }
+    let selection = Selection::parse(call.info.kind, &call.query)?;
+    objects.retain(|object| selection.matches(object));
+    let entries = objects.into_iter().map(entry).collect();
+    let list = List { entries, revision: 0, continuation: String::new(), remaining: None };
     Ok(respond::list(&presentation, list))
 }
 

@@ -94,6 +94,7 @@ fn spec(screen: &Screen, arguments: &UpArguments, kubeadm: Kubeadm) -> Result<Cl
         controller_manager: Some(ControllerManagerSpec { flags: controllers, ..Default::default() }),
         scheduler: Some(SchedulerSpec { flags: kubeadm.scheduler, ..SchedulerSpec::default() }),
         nodes,
+        metrics_server: None,
         images: BTreeMap::new(),
     };
     match spec.problems().as_slice() {

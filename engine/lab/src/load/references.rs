@@ -26,6 +26,8 @@ use crate::text::{Text, text};
 struct Finder<'a> {
     document: &'a Document,
     names: Names,
+    /// The custom kinds that the lab, or the submission, defines.
+    custom_kinds: BTreeSet<String>,
     has_api_server: bool,
     problems: Vec<Diagnostic>,
 }
@@ -57,6 +59,7 @@ pub(super) fn of_lab(loaded: &Loaded<Lab>, folder: &str) -> Vec<Diagnostic> {
     let mut finder = Finder {
         document: &loaded.document,
         names: Names::of(lab),
+        custom_kinds: custom_kinds(lab, &loaded.value),
         has_api_server: lab.cluster.api_server.is_some(),
         problems: Vec::new(),
     };
@@ -69,6 +72,7 @@ pub(super) fn of_submission(loaded: &Loaded<Submission>, lab: &Lab) -> Vec<Diagn
     let mut finder = Finder {
         document: &loaded.document,
         names: Names::of(lab),
+        custom_kinds: custom_kinds(lab, &loaded.value),
         has_api_server: lab.cluster.api_server.is_some(),
         problems: Vec::new(),
     };
@@ -496,7 +500,11 @@ impl Finder<'_> {
     }
 
     fn kind(&mut self, at: &str, kind: &str, api_version: Option<&str>) {
-        if let Err(error) = crate::objects::resource(kind, api_version) {
+        let is_custom = match api_version {
+            Some(version) => !crate::objects::is_built_in(version),
+            None => self.custom_kinds.contains(kind),
+        };
+        if !is_custom && let Err(error) = crate::objects::resource(kind, api_version) {
             self.say(at, error);
         }
     }
@@ -510,6 +518,14 @@ impl Finder<'_> {
             self.say(at, message);
         }
     }
+}
+
+fn custom_kinds(lab: &Lab, document: &Value) -> BTreeSet<String> {
+    let mut kinds = BTreeSet::new();
+    let setup = serde_json::to_value(&lab.setup).expect("steps are plain data");
+    crate::objects::defined_in(&setup, &mut kinds);
+    crate::objects::defined_in(document, &mut kinds);
+    kinds
 }
 
 /// What a lab gives ids to.

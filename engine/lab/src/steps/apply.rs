@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::manifest::{Item, Manifest};
 use super::{Step, StepResult, StepVerb};
+use crate::objects::is_built_in;
 use crate::run::Run;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -27,6 +28,7 @@ impl StepVerb for Apply {
             let client = run.kubectl()?;
             let mut printed = Vec::new();
             for item in self.0.items()? {
+                let item = item.located(&client).await?;
                 let done = apply(&client, &item).await?;
                 printed.push(format!("{} {done}", item.printed()));
             }
@@ -61,7 +63,10 @@ async fn apply(client: &Client, item: &Item) -> Result<&'static str, String> {
     if patch.as_object().is_none_or(serde_json::Map::is_empty) {
         return Ok("unchanged");
     }
-    let patched = client.patch(resource, namespace, name, None, PatchKind::Strategic, patch).await;
+    // Of a custom kind the lists have no keys that a client knows.
+    let is_built_in = is_built_in(&resource.gvk.api_version());
+    let kind = if is_built_in { PatchKind::Strategic } else { PatchKind::Merge };
+    let patched = client.patch(resource, namespace, name, None, kind, patch).await;
     patched.map(|_| "configured").map_err(|error| error.to_string())
 }
 

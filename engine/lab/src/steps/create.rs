@@ -21,6 +21,7 @@ impl StepVerb for Create {
             let client = run.kubectl()?;
             let mut lines = Vec::new();
             for item in self.0.items()? {
+                let item = item.located(&client).await?;
                 let created = client.create(&item.resource, &item.object).await?;
                 lines.push(format!("{} created", printed(&item.resource, &created.metadata.name)));
             }

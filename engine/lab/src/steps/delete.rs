@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Step, StepResult, StepVerb};
-use crate::objects::{namespace, resource};
+use crate::objects::{discover, namespace};
 use crate::run::Run;
 
 /// `delete: {kind: Pod, name: web}`
@@ -34,7 +34,7 @@ impl StepVerb for Delete {
     fn run<'a>(&'a self, run: &'a Arc<Run>, _: &'a Step) -> BoxFuture<'a, StepResult> {
         Box::pin(async move {
             let client = run.kubectl()?;
-            let resource = resource(&self.kind, self.api_version.as_deref())?;
+            let resource = discover(&client, &self.kind, self.api_version.as_deref()).await?;
             let namespace = namespace(&resource, self.namespace.as_deref());
             let options = DeleteOptions {
                 grace_period_seconds: self.grace_period_seconds,

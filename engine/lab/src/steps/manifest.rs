@@ -1,11 +1,12 @@
 //! The objects of a step, written in it or in a file beside it.
 
 use labkit_api::{Object, Resource};
+use labkit_cluster::client::Client;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::objects::{namespace, resource};
+use crate::objects::{discover, is_built_in, namespace, resource};
 use crate::text::{Text, text};
 
 /// The objects: written here, or the name of a file beside this one.
@@ -41,6 +42,22 @@ impl JsonSchema for ManifestValue {
     }
 }
 
+/// An object of a manifest, and the namespace of those that name none.
+pub(crate) struct Unlocated {
+    object: Object,
+    namespace: Option<String>,
+}
+
+impl Unlocated {
+    /// The object with its resource, which the API server tells of a custom kind.
+    pub async fn located(mut self, client: &Client) -> Result<Item, String> {
+        let resource = discover(client, &self.object.kind, Some(&self.object.api_version)).await?;
+        let named = Some(self.object.metadata.namespace.as_str()).filter(|name| !name.is_empty());
+        self.object.metadata.namespace = namespace(&resource, named.or(self.namespace.as_deref()));
+        Ok(Item { resource, object: self.object })
+    }
+}
+
 /// An object of a manifest and its resource.
 pub(crate) struct Item {
     pub resource: Resource,
@@ -65,7 +82,7 @@ pub(crate) fn printed(resource: &Resource, name: &str) -> String {
 
 impl Manifest {
     /// The objects, in order.
-    pub(crate) fn items(&self) -> Result<Vec<Item>, Text> {
+    pub(crate) fn items(&self) -> Result<Vec<Unlocated>, Text> {
         let file = self.file.as_deref().unwrap_or_default();
         let value = self
             .manifest
@@ -74,8 +91,8 @@ impl Manifest {
         documents(value)?.into_iter().map(|value| self.item(value)).collect()
     }
 
-    fn item(&self, value: Value) -> Result<Item, Text> {
-        let mut object = Object::from_value(value).map_err(|error| {
+    fn item(&self, value: Value) -> Result<Unlocated, Text> {
+        let object = Object::from_value(value).map_err(|error| {
             text!("not an object of Kubernetes: {error}", "쿠버네티스 객체가 아닙니다: {error}")
         })?;
         if object.kind.is_empty() || object.api_version.is_empty() {
@@ -88,10 +105,10 @@ impl Manifest {
             let kind = &object.kind;
             return Err(text!("this {kind} has no metadata.name", "이 {kind} 에 metadata.name 이 없습니다"));
         }
-        let resource = resource(&object.kind, Some(&object.api_version))?;
-        let named = Some(object.metadata.namespace.as_str()).filter(|name| !name.is_empty());
-        object.metadata.namespace = namespace(&resource, named.or(self.namespace.as_deref()));
-        Ok(Item { resource, object })
+        if is_built_in(&object.api_version) {
+            resource(&object.kind, Some(&object.api_version))?;
+        }
+        Ok(Unlocated { object, namespace: self.namespace.clone() })
     }
 
     /// `-f web.yaml`, or the objects' names.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::manifest::printed;
 use super::{Step, StepResult, StepVerb};
-use crate::objects::{namespace, resource};
+use crate::objects::{discover, namespace};
 use crate::run::Run;
 
 /// `patch: {kind: Node, name: worker1, patch: {spec: {unschedulable: true}}}`
@@ -53,7 +53,7 @@ impl StepVerb for Patch {
     fn run<'a>(&'a self, run: &'a Arc<Run>, _: &'a Step) -> BoxFuture<'a, StepResult> {
         Box::pin(async move {
             let client = run.kubectl()?;
-            let resource = resource(&self.kind, self.api_version.as_deref())?;
+            let resource = discover(&client, &self.kind, self.api_version.as_deref()).await?;
             let namespace = namespace(&resource, self.namespace.as_deref());
             let kind = match self.kind_of_patch {
                 PatchType::Strategic => PatchKind::Strategic,

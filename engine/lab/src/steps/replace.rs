@@ -21,6 +21,7 @@ impl StepVerb for Replace {
             let client = run.kubectl()?;
             let mut lines = Vec::new();
             for item in self.0.items()? {
+                let item = item.located(&client).await?;
                 client.replace(&item.resource, &item.object).await?;
                 lines.push(format!("{} replaced", item.printed()));
             }

@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::manifest::printed;
 use super::{Step, StepResult, StepVerb};
-use crate::objects::{namespace, resource};
+use crate::objects::{discover, namespace};
 use crate::run::Run;
 
 /// `scale: {kind: Deployment, name: web, replicas: 3}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Scale {
-    /// The object's kind: Deployment or ReplicaSet.
+    /// The object's kind: Deployment, ReplicaSet or a custom one with a scale.
     pub kind: String,
     /// Its name.
     pub name: String,
@@ -33,7 +33,7 @@ impl StepVerb for Scale {
     fn run<'a>(&'a self, run: &'a Arc<Run>, _: &'a Step) -> BoxFuture<'a, StepResult> {
         Box::pin(async move {
             let client = run.kubectl()?;
-            let resource = resource(&self.kind, None)?;
+            let resource = discover(&client, &self.kind, None).await?;
             let namespace = namespace(&resource, self.namespace.as_deref());
             let patch = json!({"spec": {"replicas": self.replicas}});
             let scaled =

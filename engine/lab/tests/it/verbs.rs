@@ -160,6 +160,53 @@ fn a_corrupt_byte_keeps_a_member_down() {
     assert!(grade("for: 2s").passed(), "the byte was mended before");
 }
 
+/// A custom kind with a scale.
+const DEFINITION: &str = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: gadgets.example.com}, \
+    spec: {group: example.com, scope: Namespaced, names: {plural: gadgets, singular: gadget, kind: Gadget, listKind: GadgetList}, \
+    versions: [{name: v1, served: true, storage: true, subresources: {scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.size}}, \
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}, tags: {type: array, items: {type: string}}}}, status: {type: object, properties: {size: {type: integer}}}}}}}]}}";
+
+#[test]
+fn steps_and_checks_know_the_kinds_that_a_lab_defines() {
+    let gadget = |size: u8, tags: &str| {
+        format!(
+            "{{apiVersion: example.com/v1, kind: Gadget, metadata: {{name: a}}, spec: {{size: {size}, tags: [{tags}]}}}}"
+        )
+    };
+    let setup = format!("\n  - create: {{manifest: {DEFINITION}}}\n  - wait: 2s");
+    let (first, second) = (gadget(1, "x, y"), gadget(1, "y"));
+    let steps = format!(
+        "
+  - apply: {{manifest: {first}}}
+  - apply: {{manifest: {second}}}
+  - patch: {{kind: Gadget, name: a, type: merge, patch: {{metadata: {{labels: {{l: m}}}}}}}}
+  - scale: {{kind: Gadget, name: a, replicas: 3}}
+  - create: {{manifest: {{apiVersion: example.com/v1, kind: Gadget, metadata: {{name: b}}}}}}
+  - delete: {{kind: Gadget, apiVersion: example.com/v1, name: b}}
+  - create: {{manifest: {{apiVersion: example.com/v1, kind: Widget, metadata: {{name: b}}}}}}"
+    );
+    let tasks = "
+  - id: one
+    checks:
+      - {id: a, title: {en: A, ko: 에이}, points: 1, resource: {of: {kind: Gadget, name: a}, object: {spec: {size: 3, tags: [y]}, metadata: {labels: {l: m}}}}}
+      - {id: b, title: {en: B, ko: 비}, points: 1, resource: {of: {kind: Gadget, apiVersion: example.com/v1, name: b}, absent: true}}
+      - {id: n, title: {en: N, ko: 수}, points: 1, count: {of: {kind: Gadget, labelSelector: l=m}, is: 1}}";
+    let report = graded("{etcd: {members: 1}, apiServer: {}}", &setup, tasks, &steps);
+    let outputs: Vec<&str> =
+        report.steps.iter().map(|step| step.error.as_deref().unwrap_or(step.output.as_str())).collect();
+    let expected = [
+        "gadget.example.com/a created",
+        "gadget.example.com/a configured",
+        "gadget.example.com/a patched",
+        "gadget.example.com/a scaled",
+        "gadget.example.com/b created",
+        "gadget \"b\" deleted",
+        "no matches for kind \"Widget\" in version \"example.com/v1\"",
+    ];
+    assert_eq!(outputs[outputs.len() - expected.len()..], expected);
+    assert!(report.passed(), "{}", report.to_text(labkit_lab::Language::En, 120));
+}
+
 #[test]
 fn a_skewed_clock_spoils_dates_and_no_lease_and_members_warn_of_it() {
     let tasks = "

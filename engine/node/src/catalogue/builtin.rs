@@ -2,22 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use super::{Catalogue, Exits, HttpAnswer, HttpService, Image};
+use super::{Catalogue, Exits, HttpAnswer, HttpService, Image, OwnProgram};
+use crate::usage::Uses;
 
 pub(super) fn catalogue() -> Catalogue {
     let images = [
-        ("nginx", web_server(72_000_000, "Welcome to nginx!", &["start worker processes"])),
-        ("httpd", web_server(58_000_000, "It works!", &["resuming normal operations"])),
-        ("redis", server(43_000_000, &["Ready to accept connections tcp"])),
-        ("postgres", server(155_000_000, &["database system is ready to accept connections"])),
-        ("mysql", server(230_000_000, &["mysqld: ready for connections."])),
-        ("registry.k8s.io/pause", server(320_000, &[])),
-        ("busybox", shell(2_160_000)),
-        ("alpine", shell(3_640_000)),
-        ("debian", shell(48_000_000)),
-        ("ubuntu", shell(29_700_000)),
+        ("nginx", using(1, 6, web_server(72_000_000, "Welcome to nginx!", &["start worker processes"]))),
+        ("httpd", using(1, 9, web_server(58_000_000, "It works!", &["resuming normal operations"]))),
+        ("redis", using(2, 7, server(43_000_000, &["Ready to accept connections tcp"]))),
+        ("postgres", using(3, 42, server(155_000_000, &["database system is ready to accept connections"]))),
+        ("mysql", using(6, 390, server(230_000_000, &["mysqld: ready for connections."]))),
+        ("registry.k8s.io/pause", using(0, 1, server(320_000, &[]))),
+        ("registry.k8s.io/metrics-server/metrics-server", metrics_server()),
+        ("busybox", using(0, 1, shell(2_160_000))),
+        ("alpine", using(0, 1, shell(3_640_000))),
+        ("debian", using(0, 2, shell(48_000_000))),
+        ("ubuntu", using(0, 2, shell(29_700_000))),
     ];
     Catalogue(images.into_iter().map(|(name, image)| (name.to_owned(), image)).collect())
+}
+
+/// With what its containers use: millicores and MiB.
+fn using(cpu: i64, memory: i64, image: Image) -> Image {
+    Image { uses: Uses::new(cpu, memory << 20), ..image }
+}
+
+fn metrics_server() -> Image {
+    Image { runs: Some(OwnProgram::MetricsServer), ..using(4, 18, server(19_500_000, &[])) }
 }
 
 fn server(size_bytes: u64, logs: &[&str]) -> Image {

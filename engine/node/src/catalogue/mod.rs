@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::image_name::ImageName;
+use crate::usage::Uses;
 
 /// Images by name. A name without a tag stands for every tag that is not there itself.
 ///
@@ -41,6 +42,12 @@ pub struct Image {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exits: Option<Exits>,
     pub on_sigterm: OnSigterm,
+    /// What each of its containers uses while it runs: `kubectl top` shows it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub uses: Uses,
+    /// A program of labkit's own that its containers run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<OwnProgram>,
     /// Lines that it prints when it starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<String>,
@@ -76,6 +83,14 @@ pub struct Exits {
     pub after: Span,
     /// Its exit code: 0 is success.
     pub code: i32,
+}
+
+/// A program of labkit's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OwnProgram {
+    /// Asks the kubelets what their containers use, and answers for `metrics.k8s.io/v1beta1`.
+    MetricsServer,
 }
 
 /// What a container does when it is asked to stop.
@@ -141,9 +156,16 @@ impl Default for Image {
             serves: Vec::new(),
             exits: None,
             on_sigterm: OnSigterm::Exits,
+            uses: Uses::default(),
+            runs: None,
             logs: Vec::new(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_default(uses: &Uses) -> bool {
+    *uses == Uses::default()
 }
 
 impl Default for HttpAnswer {

@@ -11,7 +11,7 @@ use labkit_client::EventType::{self, Normal, Warning};
 use tokio::time::Instant;
 
 use super::event_sink::ContainerRef;
-use super::plan::last_run;
+use super::plan::{Plan, as_container, last_run};
 use super::pod_status::Waiting;
 use super::pod_worker::{PodWorker, RELIST};
 use crate::image_name::ImageName;
@@ -24,22 +24,20 @@ struct Later(Instant);
 
 impl PodWorker {
     /// Starts what the plan names. Returns when to look again at what could not be started.
-    pub(super) async fn start_containers(
-        &mut self,
-        init: Option<usize>,
-        main: Vec<usize>,
-    ) -> Option<Instant> {
+    pub(super) async fn start_containers(&mut self, plan: &Plan) -> Option<Instant> {
         let spec = self.pod.spec.clone()?;
-        let init = init
-            .and_then(|index| spec.init_containers.as_ref()?.get(index))
-            .map(|container| (container, true));
-        let main = main
-            .into_iter()
-            .filter_map(|index| spec.containers.get(index))
-            .map(|container| (container, false));
+        let ephemeral: Vec<Container> =
+            spec.ephemeral_containers.iter().flatten().map(as_container).collect();
+        let ephemeral = plan.start_ephemeral.iter().filter_map(|index| ephemeral.get(*index));
+        let init = plan.start_init.and_then(|index| spec.init_containers.as_ref()?.get(index));
+        let main = plan.start.iter().filter_map(|index| spec.containers.get(*index));
+        let all = ephemeral
+            .map(|container| (container, "ephemeralContainers"))
+            .chain(init.map(|container| (container, "initContainers")))
+            .chain(main.map(|container| (container, "containers")));
         let mut again = None;
-        for (container, is_init) in init.into_iter().chain(main) {
-            match self.start(container, is_init).await {
+        for (container, list) in all {
+            match self.start(container, list).await {
                 Ok(()) => drop(self.waiting.remove(&container.name)),
                 Err(Later(at)) => again = Some(again.map_or(at, |before: Instant| before.min(at))),
             }
@@ -47,8 +45,8 @@ impl PodWorker {
         again
     }
 
-    async fn start(&mut self, container: &Container, is_init: bool) -> Result<(), Later> {
-        let own = ContainerRef { name: &container.name, is_init };
+    async fn start(&mut self, container: &Container, list: &'static str) -> Result<(), Later> {
+        let own = ContainerRef { name: &container.name, list };
         self.respect_restart_backoff(own)?;
         let image = self.ensure_image(container, own).await?;
         let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
@@ -81,6 +79,8 @@ impl PodWorker {
         let own = container.security_context.as_ref();
         let user = own.and_then(|own| own.run_as_user).or(of_pod.and_then(|pod| pod.run_as_user));
         let group = own.and_then(|own| own.run_as_group).or(of_pod.and_then(|pod| pod.run_as_group));
+        let spec = self.pod.spec.as_ref();
+        let of_service_account = spec.and_then(|spec| spec.service_account_name.clone());
         Settings {
             environment,
             working_directory: container.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
@@ -88,6 +88,7 @@ impl PodWorker {
             tty: container.tty == Some(true),
             listens: None,
             stdin_once: container.stdin_once == Some(true),
+            service_account: of_service_account.unwrap_or_else(|| "default".to_owned()),
         }
     }
 

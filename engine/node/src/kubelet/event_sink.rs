@@ -58,8 +58,7 @@ impl EventSink {
         reason: &'static str,
         message: String,
     ) {
-        let list = if container.is_init { "initContainers" } else { "containers" };
-        let field_path = Some(format!("spec.{list}{{{}}}", container.name));
+        let field_path = Some(format!("spec.{}{{{}}}", container.list, container.name));
         self.event(ObjectReference { field_path, ..reference(pod) }, event_type, reason, message);
     }
 }
@@ -68,5 +67,6 @@ impl EventSink {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ContainerRef<'a> {
     pub name: &'a str,
-    pub is_init: bool,
+    /// `containers`, `initContainers` or `ephemeralContainers`.
+    pub list: &'static str,
 }

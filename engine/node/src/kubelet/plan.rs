@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 
 use crate::machine::{ContainerState, ContainerView, PodView};
 
@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub start_init: Option<usize>,
     /// Containers to start, by their places in the spec.
     pub start: Vec<usize>,
+    /// The same of ephemeral containers, which start at any time and once.
+    pub start_ephemeral: Vec<usize>,
     /// Nothing will ever run again.
     pub is_finished: bool,
 }
@@ -39,13 +41,18 @@ pub(crate) fn plan(pod: &Pod, view: &PodView, unhealthy: &BTreeMap<String, Strin
     if !stop.is_empty() {
         return Plan { stop, ..Plan::default() };
     }
+    let ephemeral = spec.ephemeral_containers.iter().flatten().enumerate();
+    let never_ran = |name: &str| last_run(view, name).is_none_or(|run| run.state == ContainerState::Created);
+    let start_ephemeral: Vec<usize> =
+        ephemeral.filter(|(_, own)| never_ran(&own.name)).map(|(index, _)| index).collect();
+    let plan = Plan { start_ephemeral, ..Plan::default() };
     match next_init(spec, view, sandbox) {
-        Init::Start(index) => Plan { start_init: Some(index), ..Plan::default() },
-        Init::Wait => Plan::default(),
+        Init::Start(index) => Plan { start_init: Some(index), ..plan },
+        Init::Wait => plan,
         Init::Done => {
             let containers = spec.containers.iter().enumerate();
             let start = containers.filter(|(_, container)| wants_start(spec, view, sandbox, container));
-            Plan { start: start.map(|(index, _)| index).collect(), ..Plan::default() }
+            Plan { start: start.map(|(index, _)| index).collect(), ..plan }
         }
     }
 }
@@ -107,6 +114,27 @@ fn has_finished(spec: &PodSpec, view: &PodView) -> bool {
         let state = last_run(view, &container.name).map(|run| run.state);
         matches!(state, Some(ContainerState::Exited { code, .. }) if !restarts(spec, code))
     })
+}
+
+/// An ephemeral container as the runtime sees it: a container like any other.
+pub(crate) fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let own = ephemeral.clone();
+    Container {
+        name: own.name,
+        image: own.image,
+        command: own.command,
+        args: own.args,
+        env: own.env,
+        env_from: own.env_from,
+        image_pull_policy: own.image_pull_policy,
+        security_context: own.security_context,
+        stdin: own.stdin,
+        stdin_once: own.stdin_once,
+        tty: own.tty,
+        working_dir: own.working_dir,
+        volume_mounts: own.volume_mounts,
+        ..Container::default()
+    }
 }
 
 /// The newest run of a container.
@@ -187,6 +215,18 @@ mod tests {
         check("OnFailure", &with(exited(0), exited(0)), start(&[], true));
         check("Never", &with(exited(0), exited(1)), start(&[], true));
         check("Never", &with(exited(0), RUNNING), start(&[], false));
+    }
+
+    #[test]
+    fn an_ephemeral_container_starts_at_any_time_and_once() {
+        let mut pod = pod("Always");
+        let debugger = json!([{"name": "debugger", "image": "busybox"}]);
+        pod.spec.as_mut().unwrap().ephemeral_containers = serde_json::from_value(debugger).unwrap();
+        let start =
+            |runs: &[(&str, ContainerState)]| plan(&pod, &view(runs), &BTreeMap::new()).start_ephemeral;
+        assert_eq!(start(&[("i1", RUNNING)]), [0]);
+        assert_eq!(start(&[("i1", RUNNING), ("debugger", RUNNING)]), [0; 0]);
+        assert_eq!(start(&[("i1", RUNNING), ("debugger", exited(1))]), [0; 0]);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodIP, PodSpec, PodStatus,
+    ContainerStateWaiting, ContainerStatus, EphemeralContainer, HostIP, Pod, PodIP, PodSpec, PodStatus,
 };
 
 use super::conditions;
-use super::plan::restarts;
+use super::plan::{as_container, restarts};
 use super::qos::qos_class;
 use crate::machine::{ContainerState, ContainerView, PodView};
 
@@ -60,6 +60,8 @@ pub(crate) fn pod_status(facts: &Facts) -> PodStatus {
         .collect();
     let mut main: Vec<ContainerStatus> =
         spec.containers.iter().map(|container| container_status(facts, spec, container, false)).collect();
+    let ephemeral: Vec<ContainerStatus> =
+        spec.ephemeral_containers.iter().flatten().map(|own| ephemeral_status(facts, spec, own)).collect();
     let phase = phase(spec, &init, &main, facts.is_terminal);
     let conditions = conditions::conditions(facts, spec, phase, &init, &main);
     main.sort_by(|a, b| a.name.cmp(&b.name));
@@ -75,9 +77,18 @@ pub(crate) fn pod_status(facts: &Facts) -> PodStatus {
         start_time: Some(conditions::whole_seconds(facts.start_time)),
         init_container_statuses: (!init.is_empty()).then_some(init),
         container_statuses: Some(main),
+        ephemeral_container_statuses: (!ephemeral.is_empty()).then_some(ephemeral),
         qos_class: Some(qos_class(facts.pod).to_owned()),
         ..PodStatus::default()
     }
+}
+
+/// An ephemeral container is never ready, and never started again.
+fn ephemeral_status(facts: &Facts, spec: &PodSpec, own: &EphemeralContainer) -> ContainerStatus {
+    let container = as_container(own);
+    let once = PodSpec { restart_policy: Some("Never".to_owned()), init_containers: None, ..spec.clone() };
+    let status = container_status(facts, &once, &container, false);
+    ContainerStatus { ready: false, started: None, ..status }
 }
 
 fn container_status(facts: &Facts, spec: &PodSpec, container: &Container, is_init: bool) -> ContainerStatus {

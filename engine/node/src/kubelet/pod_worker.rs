@@ -195,7 +195,7 @@ impl PodWorker {
                 self.stop(plan.stop).await;
                 continue;
             }
-            return self.start_containers(plan.start_init, plan.start).await;
+            return self.start_containers(&plan).await;
         }
     }
 
@@ -351,8 +351,15 @@ impl PodWorker {
         let name = self.name_of(id).unwrap_or_default();
         let spec = self.pod.spec.as_ref();
         let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
-        let is_init = init.iter().any(|container| container.name == name);
-        let container = ContainerRef { name: &name, is_init };
+        let ephemeral = spec.and_then(|spec| spec.ephemeral_containers.as_deref()).unwrap_or_default();
+        let list = if init.iter().any(|container| container.name == name) {
+            "initContainers"
+        } else if ephemeral.iter().any(|container| container.name == name) {
+            "ephemeralContainers"
+        } else {
+            "containers"
+        };
+        let container = ContainerRef { name: &name, list };
         self.kubelet.events.container(&self.pod, container, event_type, reason, message);
     }
 }

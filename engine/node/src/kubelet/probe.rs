@@ -175,7 +175,7 @@ impl Probed {
         } else {
             "failed"
         };
-        let container = ContainerRef { name: &self.container.name, is_init: false };
+        let container = ContainerRef { name: &self.container.name, list: "containers" };
         let message = format!("{kind:?} probe {failed}: {why}");
         self.events.container(&self.pod, container, EventType::Warning, "Unhealthy", message);
     }

@@ -18,7 +18,7 @@ use super::status_patch;
 const RETRY: Duration = Duration::from_secs(10);
 
 /// The fields of a status that the kubelet owns.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "phase",
     "hostIP",
     "hostIPs",
@@ -27,6 +27,7 @@ const FIELDS: [&str; 9] = [
     "startTime",
     "initContainerStatuses",
     "containerStatuses",
+    "ephemeralContainerStatuses",
     "qosClass",
 ];
 

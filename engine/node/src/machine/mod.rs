@@ -16,8 +16,9 @@ mod runtime;
 mod session;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodStatus;
 use labkit_api::ObjectKey;
 use labkit_sim::{Component, RecordId, World};
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::catalogue::Catalogue;
 use crate::config::NodeConfig;
+use crate::metrics_server::Outside;
 pub use log::{LogError, LogOptions};
 pub(crate) use network::Connection;
 pub(crate) use runtime::{ContainerState, ContainerView, PodId, PodView, Settings, StoredImage};
@@ -44,6 +46,7 @@ struct Inner {
     catalogue: Catalogue,
     state: Mutex<State>,
     images_changed: watch::Sender<()>,
+    outside: OnceLock<Arc<dyn Outside>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,9 @@ struct State {
     /// What the kubelet last reported of each pod, by uid: its answers on logs refer to it.
     reported: BTreeMap<String, (ObjectKey, PodStatus)>,
     listeners: Vec<mpsc::UnboundedSender<RuntimeEvent>>,
+    booted: Timestamp,
+    /// Nanoseconds of CPU that containers used since then which do not run any more.
+    consumed: i128,
 }
 
 /// Something happened to a container of that pod.
@@ -78,11 +84,24 @@ impl Machine {
             pods: BTreeMap::new(),
             reported: BTreeMap::new(),
             listeners: Vec::new(),
+            booted: world.clock().now(),
+            consumed: 0,
         };
         let images_changed = watch::Sender::new(());
-        let inner =
-            Inner { world: world.clone(), config, catalogue, state: Mutex::new(state), images_changed };
+        let inner = Inner {
+            world: world.clone(),
+            config,
+            catalogue,
+            state: Mutex::new(state),
+            images_changed,
+            outside: OnceLock::new(),
+        };
         Machine { inner: Arc::new(inner) }
+    }
+
+    /// Says what programs in its containers reach beyond the machine; the first to say so counts.
+    pub fn set_outside(&self, outside: Arc<dyn Outside>) {
+        let _it_is_connected_once = self.inner.outside.set(outside);
     }
 
     pub fn config(&self) -> &NodeConfig {
@@ -112,6 +131,7 @@ impl Machine {
         let component = self.inner.world.component(&self.inner.config.machine_component());
         let mut state = self.locked();
         state.boot_id = uuid(&component);
+        (state.booted, state.consumed) = (self.inner.world.clock().now(), 0);
         state.component = component;
     }
 

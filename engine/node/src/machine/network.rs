@@ -3,9 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use labkit_client::{Request, Response};
 
 use super::Machine;
 use crate::catalogue::HttpService;
+use crate::metrics_server::{self, MetricsServer};
+use crate::usage::ContainerUsage;
 
 /// The addresses of one range; each is taken in turn, as host-local does.
 #[derive(Debug, Clone)]
@@ -52,7 +58,9 @@ impl AddressPool {
 impl Machine {
     /// Dials a TCP port of a pod of this machine.
     pub(crate) fn dial(&self, address: Ipv4Addr, port: u16) -> Connection {
-        if self.find_service(address, port, |_, _| ()).is_some() {
+        if self.metrics_server_at(address, port).is_some()
+            || self.find_service(address, port, |_, _| ()).is_some()
+        {
             Connection::Open
         } else {
             Connection::Refused
@@ -63,6 +71,11 @@ impl Machine {
     /// listens there.
     pub fn http_get(&self, address: Ipv4Addr, port: u16, path: &str) -> Option<(u16, String)> {
         let path = path.split('?').next().unwrap_or_default();
+        if let Some(metrics_server) = self.metrics_server_at(address, port) {
+            let (code, body) =
+                metrics_server.health(path.trim_start_matches('/')).unwrap_or((403, "Forbidden\n"));
+            return Some((code, body.to_owned()));
+        }
         self.find_service(address, port, |service, since| {
             let Some(answer) = service.paths.get(path) else {
                 return (404, "404 page not found\n".to_owned());
@@ -70,6 +83,45 @@ impl Machine {
             let later = answer.then.as_ref().filter(|then| since >= then.after.0);
             (later.map_or(answer.code, |then| then.code), answer.body.clone())
         })
+    }
+
+    /// Whether a pod of this machine has that address.
+    pub fn has_pod_at(&self, address: Ipv4Addr) -> bool {
+        self.locked().pods.values().any(|pod| pod.address() == Some(address))
+    }
+
+    /// What a pod of this machine answers to a request. `None`: nobody listens there.
+    pub async fn http(&self, address: Ipv4Addr, port: u16, request: Request) -> Option<Response> {
+        if let Some(metrics_server) = self.metrics_server_at(address, port) {
+            return Some(metrics_server.answer(request).await);
+        }
+        let (code, body) = self.http_get(address, port, request.uri().path())?;
+        let is_json = body.trim_start().starts_with(['{', '[']);
+        let content_type = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
+        Some(metrics_server::response(code, content_type, body.into()))
+    }
+
+    fn metrics_server_at(&self, address: Ipv4Addr, port: u16) -> Option<Arc<MetricsServer>> {
+        let state = self.locked();
+        let pods = state.pods.values().filter(|pod| pod.address() == Some(address));
+        let mut servers =
+            pods.flat_map(|pod| pod.running()).filter_map(|(container, _)| container.metrics_server.as_ref());
+        servers.find(|server| server.options.port == port).cloned()
+    }
+
+    /// When the machine was booted, the nanoseconds of CPU of what ended since, and what runs now.
+    pub(crate) fn running_uses(&self, now: Timestamp) -> (Timestamp, i128, Vec<ContainerUsage>) {
+        let state = self.locked();
+        let mut running = Vec::new();
+        for pod in state.pods.values() {
+            running.extend(pod.running().map(|(container, started)| ContainerUsage {
+                namespace: pod.id.key.namespace.clone(),
+                pod: pod.id.key.name.clone(),
+                container: container.name.clone(),
+                usage: container.program.uses.usage(started, now),
+            }));
+        }
+        (state.booted, state.consumed, running)
     }
 
     /// The ports that are open on each pod address of the machine.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use super::payload::RuntimeRequest;
 use super::{Machine, State, digest, hex_id, log, process};
 use crate::catalogue::HttpService;
 use crate::image_name::ImageName;
+use crate::metrics_server::MetricsServer;
 use crate::program::Program;
 use crate::userland::Files;
 
@@ -60,8 +61,10 @@ pub(super) struct Container {
     pub log: log::Log,
     pub ended: watch::Sender<bool>,
     pub signal: watch::Sender<Signal>,
-    program: Program,
+    pub program: Program,
     pub settings: Settings,
+    /// While it runs one.
+    pub metrics_server: Option<Arc<MetricsServer>>,
     pub console: Console,
     /// Made when somebody looks.
     pub files: OnceLock<Files>,
@@ -79,6 +82,8 @@ pub(crate) struct Settings {
     pub listens: Option<Vec<String>>,
     /// Its stdin ends with the first client that leaves.
     pub stdin_once: bool,
+    /// The name of its pod's service account.
+    pub service_account: String,
 }
 
 /// What the first process of a container is attached to.
@@ -220,6 +225,7 @@ impl Machine {
             program,
             console: Console::new(settings.listens.is_some()),
             settings,
+            metrics_server: None,
             files: OnceLock::new(),
         });
         Some(id)
@@ -376,6 +382,7 @@ impl Pod {
                 container.state =
                     ContainerState::Exited { started, finished: now, code: 255, reason: "Unknown" };
             }
+            container.metrics_server = None;
             container.log.end(now);
             container.ended.send_replace(true);
         }

@@ -191,6 +191,13 @@ pub fn condition(object: &Value, type_: &str) -> Value {
 }
 
 impl Lab {
+    /// Adds an ephemeral container to a pod.
+    pub async fn add_ephemeral(&self, name: &str, container: Value) {
+        let patch = json!({"spec": {"ephemeralContainers": [container]}});
+        let pods = self.client.api::<Pod>();
+        pods.patch("default", name, Some("ephemeralcontainers"), patch).await.unwrap();
+    }
+
     pub async fn patch_node(&self, name: &str, patch: Value) {
         self.client.api::<k8s_openapi::api::core::v1::Node>().patch("", name, None, patch).await.unwrap();
     }

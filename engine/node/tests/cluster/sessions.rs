@@ -178,3 +178,33 @@ fn ports_answer_what_the_image_declares() {
         assert_eq!(unknown, SessionError::NoPod);
     });
 }
+
+#[test]
+fn an_ephemeral_container_joins_a_pod_that_runs() {
+    lab::run(1, 1, |lab| async move {
+        lab.container("web", "nginx", json!({})).await;
+        lab.until_ready("web").await;
+        let debugger = json!({"name": "d", "image": "busybox", "stdin": true, "targetContainerName": "c"});
+        lab.add_ephemeral("web", debugger).await;
+        lab.until("it runs", async |lab| {
+            let pod = lab.get("web").await;
+            let own = &pod["status"]["ephemeralContainerStatuses"][0];
+            own["state"]["running"].is_object()
+                && own["ready"] == false
+                && pod["status"]["phase"] == "Running"
+        })
+        .await;
+        let machine = lab.machine("worker1");
+        let mut session = machine.open_session("default", "web", "d", exec(&["hostname"])).unwrap();
+        assert_eq!(rest(&mut session).await, ("web\n".to_owned(), Some(Ok(0))));
+        let shell = machine.open_session("default", "web", "d", attach(false)).unwrap();
+        says(&shell, "exit 4\n").await;
+        lab.until("it ends for good", async |lab| {
+            let pod = lab.get("web").await;
+            let own = &pod["status"]["ephemeralContainerStatuses"][0];
+            own["state"]["terminated"]["exitCode"] == 4
+                && pod["status"]["containerStatuses"][0]["ready"] == true
+        })
+        .await;
+    });
+}
