@@ -2,6 +2,7 @@
 
 mod access;
 mod custom;
+mod custom_versions;
 mod deletion;
 mod every_kind;
 mod hostile;
