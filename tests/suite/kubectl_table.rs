@@ -105,7 +105,7 @@ fn check(name: &str) {
     spec.metrics_server = table.metrics_server.then(Default::default);
     if table.rbac {
         let flags = &mut spec.api_server.as_mut().unwrap().flags;
-        flags.insert("authorization-mode".to_owned(), "RBAC".to_owned());
+        flags.insert("authorization-mode".to_owned(), "Node,RBAC".to_owned());
     }
     let bless = std::env::var_os("LABKIT_BLESS").is_some();
     live(spec, |live| async move {

@@ -2,9 +2,9 @@
 
 use super::*;
 
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(super) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const CRON_TABS: &str = "/apis/stable.example.com/v1/namespaces/default/crontabs";
-const MERGE: &str = "application/merge-patch+json";
+pub(super) const MERGE: &str = "application/merge-patch+json";
 const APPLY: &str = "application/apply-patch+yaml";
 
 /// The CronTab of upstream's documentation, with a little of everything.
@@ -48,11 +48,11 @@ pub(crate) fn cron_tabs() -> Value {
     })
 }
 
-fn cron_tab(name: &str) -> Value {
+pub(super) fn cron_tab(name: &str) -> Value {
     json!({"apiVersion": "stable.example.com/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": {"cronSpec": "* * * * */5", "image": "nginx"}})
 }
 
-async fn defined(lab: &Lab, definition: Value) -> Value {
+pub(super) async fn defined(lab: &Lab, definition: Value) -> Value {
     let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
     lab.post(DEFINITIONS, definition).await;
     established(lab, &name).await
@@ -74,7 +74,7 @@ async fn established(lab: &Lab, name: &str) -> Value {
     panic!("{name} is never established");
 }
 
-async fn patched(lab: &Lab, target: &str, content_type: &str, body: &Value) -> (u16, Value) {
+pub(super) async fn patched(lab: &Lab, target: &str, content_type: &str, body: &Value) -> (u16, Value) {
     let response = lab.send("PATCH", target, &[("content-type", content_type)], body.to_string()).await;
     let code = response.status().as_u16();
     (code, serde_json::from_slice(&whole(response)).unwrap())

@@ -3,6 +3,7 @@
 mod access;
 mod aggregation;
 mod custom;
+mod custom_versions;
 mod deletion;
 mod every_kind;
 mod hostile;
