@@ -56,7 +56,7 @@ bench *FILTER:
 # compiler does, because it is told to take the flags of a nightly one. The flag for Tokio is that of .cargo/config.toml,
 # which cargo-fuzz hides.
 fuzz TARGET SECONDS="60":
-    cd tests && RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg tokio_unstable" \
+    cd tests && RUSTC_BOOTSTRAP=1 RUSTFLAGS="--cfg tokio_unstable" CARGO_PROFILE_DEV_DEBUG=0 \
         cargo fuzz run --dev {{TARGET}} -- -max_total_time={{SECONDS}} -max_len=4096 -rss_limit_mb=4096
 
 # The full seed counts, and a thousand rounds of kill -9: takes about an hour.
