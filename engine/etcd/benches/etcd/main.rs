@@ -7,6 +7,7 @@
 
 mod load;
 mod target;
+mod wire;
 
 use std::fmt::Debug;
 use std::process::{Command, Stdio};

@@ -31,8 +31,11 @@ mod wire_out;
 use std::sync::Arc;
 use std::time::Duration;
 
+use etcdserverpb::kv_server::KvServer;
+use futures::{FutureExt, TryFutureExt};
 use hyper::body::Incoming;
 use hyper::service::Service as _;
+use hyper::{Method, Version};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -140,9 +143,15 @@ async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, endpoint: Endpo
 
 async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endpoint: Endpoint) {
     let grpc = TowerToHyperService::new(routes(&endpoint));
+    // Most calls by far are of this service: they need no router.
+    let keys = TowerToHyperService::new(kv(&endpoint));
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let of_keys = request.uri().path().starts_with(KV_PATH) && *request.method() == Method::POST;
+        if of_keys && request.version() == Version::HTTP_2 {
+            return keys.call(request).map_ok(in_go_words).left_future();
+        }
         let (endpoint, grpc) = (endpoint.clone(), grpc.clone());
-        async move {
+        let answered = async move {
             match observe::answer(&endpoint, &request).await {
                 Some(response) => Ok(response),
                 None => {
@@ -154,7 +163,8 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endp
                     })
                 }
             }
-        }
+        };
+        answered.right_future()
     });
     let stream = TokioIo::new(authority::UrlAuthority::new(stream));
     // An error is a client that went away.
@@ -199,9 +209,15 @@ struct Endpoint {
     member: Arc<Member>,
 }
 
+/// What the paths of the KV service begin with.
+const KV_PATH: &str = "/etcdserverpb.KV/";
+
+fn kv(endpoint: &Endpoint) -> KvServer<Endpoint> {
+    KvServer::new(endpoint.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
 fn routes(endpoint: &Endpoint) -> Routes {
-    let kv = etcdserverpb::kv_server::KvServer::new(endpoint.clone());
-    Routes::new(kv.max_decoding_message_size(MESSAGE_BYTES_MAX))
+    Routes::new(kv(endpoint))
         .add_service(etcdserverpb::watch_server::WatchServer::new(endpoint.clone()))
         .add_service(etcdserverpb::lease_server::LeaseServer::new(endpoint.clone()))
         .add_service(etcdserverpb::cluster_server::ClusterServer::new(endpoint.clone()))

@@ -1,6 +1,8 @@
 //! Between the wire's messages and the store's own. What comes from a client is checked here; what goes out
 //! cannot fail.
 
+use bytes::BytesMut;
+
 use super::{etcdserverpb as pb, mvccpb};
 use crate::admin::{Alarm, AlarmKind, AlarmResponse, HashKvResponse, MemberChangeResponse};
 use crate::api;
@@ -96,9 +98,15 @@ impl From<pb::Compare> for api::Compare {
     }
 }
 
+/// What is put stays for long, so it is copied out of the buffer that it was read into, which is many times as large.
 impl From<pb::PutRequest> for api::PutRequest {
     fn from(put: pb::PutRequest) -> api::PutRequest {
         let pb::PutRequest { key, value, lease, prev_kv, ignore_value, ignore_lease } = put;
+        let mut both = BytesMut::with_capacity(key.len() + value.len());
+        both.extend_from_slice(&key);
+        both.extend_from_slice(&value);
+        let mut value = both.freeze();
+        let key = value.split_to(key.len());
         api::PutRequest { key, value, lease, prev_kv, ignore_value, ignore_lease }
     }
 }

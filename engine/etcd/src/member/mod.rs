@@ -249,6 +249,19 @@ impl Member {
     }
 }
 
+/// A request that waits for the log. Dropping it forgets it.
+#[derive(Debug)]
+pub(crate) struct Awaited<'a> {
+    member: &'a Member,
+    pub id: u64,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.member.locked().waiting.remove(&self.id);
+    }
+}
+
 /// What Raft does to the store.
 impl Member {
     /// Applies one committed proposal; answers who waits for it, and tells the watchers.
@@ -316,15 +329,11 @@ impl Member {
     }
 
     /// Registers a request whose outcome the log will tell.
-    pub fn await_proposal(&self) -> (u64, oneshot::Receiver<Answer>) {
+    pub fn await_proposal(&self) -> (Awaited<'_>, oneshot::Receiver<Answer>) {
         let id = self.next_request_id();
         let (sender, receiver) = oneshot::channel();
         self.locked().waiting.insert(id, sender);
-        (id, receiver)
-    }
-
-    pub fn forget_proposal(&self, id: u64) {
-        self.locked().waiting.remove(&id);
+        (Awaited { member: self, id }, receiver)
     }
 
     pub fn applied_index(&self) -> u64 {
