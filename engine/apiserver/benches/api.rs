@@ -105,9 +105,13 @@ impl Drop for Served {
     }
 }
 
+/// How many records the world keeps, as under `labkit up`.
+const RECORDS_KEPT: usize = 20_000;
+
 /// Boots a store and an API server in wall pace, and serves until its input ends.
 fn serve(file: &str) {
     run(Pace::Wall, 1, |world| async move {
+        world.trace().keep(RECORDS_KEPT);
         let etcd = Etcd::boot(&world, EtcdConfig::default()).await;
         let component = world.component("apiServer/0");
         let config = ServerConfig {

@@ -110,7 +110,11 @@ fn read(file: &Path) -> Result<String, Failure> {
     fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))
 }
 
+/// Records that are kept where no lab looks back: some minutes of a busy cluster.
+const RECORDS_KEPT: usize = 20_000;
+
 async fn live(screen: &Screen, world: World, spec: ClusterSpec, options: ServeOptions) -> Outcome {
+    world.trace().keep(RECORDS_KEPT);
     let mut ends = Ends::listen(true)?;
     let work = Work::spinning(screen);
     work.say(&say!(screen.language, "booting a cluster", "클러스터 부팅 중"));
