@@ -27,7 +27,8 @@ impl Files for Folder {
 /// Loads the course. Panics with its problems.
 pub fn course() -> LoadedCourse {
     let labs = Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("../labs"));
-    load_course(&labs).unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems, labkit_lab::Language::En)))
+    load_course(&labs)
+        .unwrap_or_else(|problems| panic!("\n{}", render_plain(&problems, labkit_lab::Language::En)))
 }
 
 /// The labs' names, in the order of the course's folders.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+
 use crate::admin::*;
 use crate::api::*;
 use crate::cluster::Cluster;
@@ -223,7 +225,9 @@ impl Client {
     }
 
     async fn call(&self, request: Request) -> Answer {
-        match tokio::time::timeout(self.deadline, self.attempts(request)).await {
+        // Boxed, so that whoever waits for the store is no type with all of the member's in it.
+        let attempts: BoxFuture<'_, Answer> = Box::pin(self.attempts(request));
+        match tokio::time::timeout(self.deadline, attempts).await {
             Ok(answer) => answer,
             Err(_elapsed) => {
                 self.turn.fetch_add(1, Ordering::Relaxed);

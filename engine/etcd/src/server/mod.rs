@@ -109,7 +109,11 @@ pub(crate) async fn call(
 fn is_brief(request: &Request) -> bool {
     matches!(
         request,
-        Request::Range(_) | Request::Put(_) | Request::DeleteRange(_) | Request::Txn(_) | Request::Compact { .. }
+        Request::Range(_)
+            | Request::Put(_)
+            | Request::DeleteRange(_)
+            | Request::Txn(_)
+            | Request::Compact { .. }
     )
 }
 
@@ -258,7 +262,8 @@ impl Server {
         let (awaited, outcome) = self.member.await_proposal();
         let left = self.cluster.request_timeout().saturating_sub(self.member.now() - started);
         let answer = tokio::time::timeout(left, async {
-            let proposal = Proposal { id: awaited.id, command, asker: self.asker.clone(), cause: current_cause() };
+            let proposal =
+                Proposal { id: awaited.id, command, asker: self.asker.clone(), cause: current_cause() };
             self.hand_over(leader, proposal).await;
             outcome.await.unwrap_or(Err(EtcdError::ConnectionLost))
         });
