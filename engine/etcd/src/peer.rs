@@ -32,7 +32,7 @@ pub(crate) enum Call {
         last_log_id: Option<LogId>,
     },
     TimeoutNow,
-    Propose(Proposal),
+    Propose(Vec<Proposal>),
     /// A proposal that was handed on already, by a leader that is one no more.
     Append(Proposal),
     ReadIndex,
@@ -130,9 +130,13 @@ pub(crate) async fn answer(
             member.campaign_for_transfer().await;
             Reply::Taken
         }
-        Call::Propose(proposal) => {
+        Call::Propose(proposals) => {
             let (cluster, member) = (cluster.clone(), member.clone());
-            drop(labkit_sim::spawn(async move { server::submit(&cluster, &member, proposal).await }));
+            drop(labkit_sim::spawn(async move {
+                for proposal in proposals {
+                    server::submit(&cluster, &member, proposal).await;
+                }
+            }));
             Reply::Taken
         }
         Call::Append(proposal) => {

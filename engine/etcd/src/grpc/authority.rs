@@ -156,8 +156,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for UrlAuthority<S> {
         Pin::new(&mut self.inner).poll_write_vectored(context, slices)
     }
 
+    /// Said to be no use here, so that `h2` gathers up to 1,024 bytes of a message with others in one buffer, and
+    /// one write: else each message of 256 bytes or more, as most values and events make, is a write of its own.
     fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
+        false
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

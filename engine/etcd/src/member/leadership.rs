@@ -101,6 +101,9 @@ impl Member {
     }
 
     pub async fn wait_handed_over(&self) {
+        if !*self.hands_over.borrow() {
+            return;
+        }
         let mut hands_over = self.hands_over.subscribe();
         hands_over.wait_for(|hands_over| !hands_over).await.expect("the member holds the sender");
     }

@@ -30,6 +30,7 @@ use crate::mvcc::{Store, WatchId, Watchers};
 use crate::raft::log::Gauges;
 use crate::raft::machine::Applied;
 use crate::raft::{LogId, Membership, Node, Proposal, Raft};
+use crate::server::sharing::Queues;
 
 /// See the module.
 #[derive(Debug)]
@@ -51,8 +52,8 @@ pub(crate) struct Member {
     raft: OnceLock<Engine>,
     /// How the member's log is.
     log: OnceLock<Arc<Gauges>>,
-    /// Proposals that wait to share an entry; not set where each has its own.
-    pub queue: OnceLock<mpsc::UnboundedSender<Proposal>>,
+    /// Set where requests share messages.
+    pub queues: OnceLock<Queues>,
     state: Mutex<State>,
     timer: Mutex<Timer>,
     /// The index up to which the log is applied.
@@ -118,7 +119,7 @@ impl Member {
             counters: Counters::default(),
             raft: OnceLock::new(),
             log: OnceLock::new(),
-            queue: OnceLock::new(),
+            queues: OnceLock::new(),
             state: Mutex::new(state),
             timer: Mutex::new(timer),
             applied: watch::Sender::new(0),
@@ -341,6 +342,9 @@ impl Member {
     }
 
     pub async fn wait_applied(&self, index: u64) {
+        if self.applied_index() >= index {
+            return;
+        }
         let mut applied = self.applied.subscribe();
         applied.wait_for(|applied| *applied >= index).await.expect("the member holds the sender");
     }

@@ -2,6 +2,8 @@
 //! stretches between tombstones: puts at 2 and 5, a deletion at 7 and a put at 9 make
 //! `[put 2, put 5, tombstone 7, put 9]`, two generations.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::api::KeyValue;
@@ -17,7 +19,7 @@ pub(crate) struct Revision {
 pub(crate) struct Version {
     pub revision: Revision,
     /// `None` is a tombstone.
-    pub kv: Option<KeyValue>,
+    pub kv: Option<Arc<KeyValue>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +42,7 @@ impl History {
             Some(last) if last.revision.main <= at => self.versions.len(),
             _ => self.versions.partition_point(|version| version.revision.main <= at),
         };
-        self.versions[..after].last()?.kv.as_ref()
+        self.versions[..after].last()?.kv.as_deref()
     }
 
     /// Forgets the versions that no read at `revision` or later can see, and returns them.
@@ -67,7 +69,7 @@ mod tests {
     fn history(line: &str) -> History {
         let mut history = History::default();
         for number in line.split_whitespace().map(|word| word.parse::<i64>().unwrap()) {
-            let kv = (number > 0).then(|| KeyValue { mod_revision: number, ..KeyValue::default() });
+            let kv = (number > 0).then(|| Arc::new(KeyValue { mod_revision: number, ..KeyValue::default() }));
             history.push(Version { revision: Revision { main: number.abs(), sub: 0 }, kv });
         }
         history

@@ -1,6 +1,7 @@
 //! The store: keys with their histories, the log of changes, and the leases that keys hang on.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use labkit_sim::RecordId;
@@ -19,7 +20,7 @@ pub(crate) struct Change {
     pub revision: Revision,
     pub kind: EventKind,
     /// Of a deletion: the key and the revision of the deletion.
-    pub kv: KeyValue,
+    pub kv: Arc<KeyValue>,
     /// A hint for the trace; not part of the state.
     #[serde(skip)]
     pub cause: Option<RecordId>,
@@ -182,7 +183,7 @@ impl Store {
         for change in self.changes.drain(..gone) {
             let Some(history) = self.keys.get_mut(&change.kv.key) else { continue };
             for version in history.compact(revision) {
-                self.bytes -= size_of_version(&change.kv.key, version.kv.as_ref());
+                self.bytes -= size_of_version(&change.kv.key, version.kv.as_deref());
             }
             if history.is_empty() {
                 self.keys.remove(&change.kv.key);
@@ -228,7 +229,7 @@ impl Store {
 
     fn record(&mut self, change: Change) {
         let kv = (change.kind == EventKind::Put).then(|| change.kv.clone());
-        self.bytes += size_of_version(&change.kv.key, kv.as_ref());
+        self.bytes += size_of_version(&change.kv.key, kv.as_deref());
         self.bytes_peak = self.bytes_peak.max(self.bytes);
         let version = Version { revision: change.revision, kv };
         match self.keys.get_mut(&change.kv.key) {
@@ -251,7 +252,7 @@ fn dump_key<'a>(key: &'a Bytes, history: &'a History) -> impl Iterator<Item = Ch
     history.versions().iter().map(|version| Change {
         revision: version.revision,
         kind: if version.kv.is_some() { EventKind::Put } else { EventKind::Delete },
-        kv: version.kv.clone().unwrap_or_else(|| tombstone(key.clone(), version.revision.main)),
+        kv: version.kv.clone().unwrap_or_else(|| tombstone(key.clone(), version.revision.main).into()),
         cause: None,
     })
 }
@@ -300,7 +301,7 @@ impl Write<'_> {
     fn change(&mut self, kind: EventKind, kv: KeyValue) {
         let revision = Revision { main: self.main, sub: self.sub };
         self.sub += 1;
-        self.store.record(Change { revision, kind, kv, cause: self.cause });
+        self.store.record(Change { revision, kind, kv: kv.into(), cause: self.cause });
     }
 
     /// Ends the write and returns the store's revision after it.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::range::Keys;
 use super::store::{Change, Store};
-use crate::api::{Event, EventKind, ResponseHeader, WatchFilter, WatchRequest, WatchResponse};
+use crate::api::{Event, EventKind, KeyValue, ResponseHeader, WatchFilter, WatchRequest, WatchResponse};
 
 /// Names a watch within its member. The number that its client knows it by is another.
 pub(crate) type WatchId = u64;
@@ -174,7 +174,7 @@ impl Watch {
         let prev_kv = self.prev_kv.then(|| store.key_at(&change.kv.key, main - 1)).flatten();
         Some(Event {
             kind: change.kind,
-            kv: change.kv.clone(),
+            kv: KeyValue::clone(&change.kv),
             prev_kv: prev_kv.cloned(),
             cause: change.cause,
         })

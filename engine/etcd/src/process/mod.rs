@@ -160,9 +160,7 @@ impl Process {
         config: &MemberConfig,
     ) -> Result<(), ProcessError> {
         let member = self.cluster.running(self.id).expect("it was just started");
-        let (sender, queue) = mpsc::unbounded_channel();
-        member.queue.set(sender).expect("set once, here");
-        member.component.spawn(server::share_entries(member.clone(), queue));
+        server::sharing::share(&self.cluster, &member);
         for (listener, is_tls) in listeners.peers {
             let tls = is_tls.then(|| config.peer_tls.server()).transpose()?;
             transport::serve(self.cluster.clone(), member.clone(), listener, tls);

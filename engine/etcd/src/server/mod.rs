@@ -6,13 +6,12 @@ mod leases;
 mod maintenance;
 mod members;
 mod prober;
+pub(crate) mod sharing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use labkit_sim::{caused_by, current_cause};
-#[cfg(feature = "grpc")]
-use tokio::sync::{Semaphore, mpsc};
 
 pub(crate) use auth::asker;
 pub(crate) use compactor::compact_by_itself;
@@ -225,6 +224,9 @@ impl Server {
 
     /// The leader as this member sees it; waits for one as long as the client has patience.
     async fn leader(&self) -> Result<u64, EtcdError> {
+        if let Some(leader) = self.member.leader().id {
+            return Ok(leader);
+        }
         tokio::select! {
             biased;
             leader = self.member.wait_leader() => Ok(leader),
@@ -279,9 +281,8 @@ impl Server {
         if leader == self.member.id {
             return submit(&self.cluster, &self.member, proposal).await;
         }
-        if self.cluster.is_distributed() {
-            self.cluster.ask(&self.member, leader, Call::Propose(proposal)).await;
-            return;
+        if let Some(queues) = self.member.queues.get() {
+            return queues.hand_over(proposal);
         }
         let name = self.cluster.name_of(leader);
         let message = payload::propose(&proposal.command);
@@ -297,7 +298,16 @@ impl Server {
     /// Waits until this member has applied all that was committed anywhere when this was called.
     async fn linearize(&self) -> Result<(), EtcdError> {
         self.in_time(async {
-            let index = self.read_index().await?;
+            let index = match self.member.queues.get() {
+                None => self.read_index().await?,
+                Some(queues) => tokio::select! {
+                    biased;
+                    index = queues.read_index() => index?,
+                    () = given_up(&self.cluster, &self.member), if self.patience == Patience::OneElection => {
+                        return Err(EtcdError::NoLeader);
+                    }
+                },
+            };
             self.member.wait_applied(index).await;
             Ok(())
         })
@@ -329,7 +339,8 @@ impl Server {
             return confirmed_index(&self.member).await;
         }
         if self.cluster.is_distributed() {
-            return match self.cluster.ask(&self.member, leader, Call::ReadIndex).await? {
+            let asked = self.cluster.ask(&self.member, leader, Call::ReadIndex);
+            return match tokio::time::timeout(READ_INDEX_RETRY, asked).await.ok()?? {
                 Reply::ReadIndex(index) => index,
                 _ => None,
             };
@@ -370,40 +381,9 @@ pub(crate) async fn submit(cluster: &Arc<Cluster>, member: &Member, mut proposal
 
 pub(crate) async fn append(member: &Member, proposal: Proposal) {
     // The outcome comes with the log, to whoever waits for the proposal's id.
-    match member.queue.get() {
+    match member.queues.get() {
         None => drop(member.raft().client_write_ff(vec![proposal]).await),
-        Some(queue) => drop(queue.send(proposal)),
-    }
-}
-
-/// How many entries of shared proposals are on the way at a time, and how many bytes an entry takes.
-const ENTRIES_UNDER_WAY: usize = 2;
-const ENTRY_BYTES: usize = 1 << 20;
-const ENTRY_PROPOSALS_MAX: usize = 1024;
-
-/// Group commit: the proposals that come while the entries before are on their way share the next entry, and so one
-/// sync of each disk.
-#[cfg(feature = "grpc")]
-pub(crate) async fn share_entries(member: Arc<Member>, mut queue: mpsc::UnboundedReceiver<Proposal>) {
-    let under_way = Arc::new(Semaphore::new(ENTRIES_UNDER_WAY));
-    loop {
-        let permit = under_way.clone().acquire_owned().await.expect("it is never closed");
-        let Some(first) = queue.recv().await else { return };
-        let mut bytes = size_of(&first.command);
-        let mut proposals = vec![first];
-        while bytes < ENTRY_BYTES
-            && proposals.len() < ENTRY_PROPOSALS_MAX
-            && let Ok(next) = queue.try_recv()
-        {
-            bytes += size_of(&next.command);
-            proposals.push(next);
-        }
-        let raft = member.raft().clone();
-        labkit_sim::spawn(async move {
-            // As in `append`.
-            let _ = raft.client_write(proposals).await;
-            drop(permit);
-        });
+        Some(queues) => queues.append(proposal),
     }
 }
 

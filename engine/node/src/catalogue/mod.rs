@@ -163,7 +163,6 @@ impl Default for Image {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_default(uses: &Uses) -> bool {
     *uses == Uses::default()
 }
