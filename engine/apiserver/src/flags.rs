@@ -33,6 +33,14 @@ pub struct Access {
     pub plugins: Plugins,
 }
 
+impl Access {
+    /// Whether no kubelet gets anywhere: their rights come from the Node authorizer.
+    pub fn refuses_kubelets(&self) -> bool {
+        let may_let_them = [AuthorizationMode::AlwaysAllow, AuthorizationMode::Node];
+        !self.authorization_modes.iter().any(|mode| may_let_them.contains(mode))
+    }
+}
+
 impl Default for Access {
     fn default() -> Access {
         Access {

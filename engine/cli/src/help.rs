@@ -94,7 +94,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "labkit up",
             "labkit up --nodes 3 --etcd 3",
             "labkit up --nodes 0 --secure-port 6443 --controllers \"*,-deployment-controller\"",
-            "labkit up --authorization-mode RBAC --token-auth-file tokens.csv",
+            "labkit up --authorization-mode Node,RBAC --token-auth-file tokens.csv",
             "labkit up --config kubeadm.yaml",
         ],
     ),

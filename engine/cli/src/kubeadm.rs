@@ -485,7 +485,7 @@ mod tests {
             &(HEAD.to_owned() + "apiServer: {extraArgs: [{name: authorization-mode, value: Wrong}]}"),
             &[
                 "apiServer: invalid argument \"Wrong\" for \"--authorization-mode\" flag: \"Wrong\" is not a valid mode; \
-               RBAC, AlwaysAllow and AlwaysDeny are",
+               Node, RBAC, AlwaysAllow and AlwaysDeny are",
             ],
         );
         let warned = read(

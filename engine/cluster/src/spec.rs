@@ -230,10 +230,14 @@ impl ClusterSpec {
                 say(pointer, format!("{who} talks to the API server: add `apiServer: {{}}`"));
             }
         }
-        if let Some(server) = &self.api_server
-            && let Err(message) = labkit_apiserver::Flags::parse(&server.flags)
-        {
-            say("/apiServer/flags", message);
+        match self.api_server.as_ref().map(|server| labkit_apiserver::Flags::parse(&server.flags)) {
+            Some(Ok(flags)) if self.nodes.is_some() && flags.access.refuses_kubelets() => say(
+                "/apiServer/flags",
+                "with this --authorization-mode no kubelet may do anything: put Node before it, as in Node,RBAC"
+                    .to_owned(),
+            ),
+            Some(Err(message)) => say("/apiServer/flags", message),
+            _ => {}
         }
         if let Some(manager) = &self.controller_manager
             && let Err(message) = labkit_controllers::ControllerManagerConfig::from_flags(&manager.flags)
@@ -319,6 +323,12 @@ mod tests {
             &[
                 "/apiServer/flags: invalid argument \"ABAC\" for \"--authorization-mode\" flag: labkit does not have the mode \
                  ABAC; it has Node, RBAC, AlwaysAllow and AlwaysDeny",
+            ],
+        );
+        check(
+            json!({"etcd": {"members": 1}, "apiServer": {"flags": {"authorization-mode": "RBAC"}}, "nodes": {}}),
+            &[
+                "/apiServer/flags: with this --authorization-mode no kubelet may do anything: put Node before it, as in Node,RBAC",
             ],
         );
         check(

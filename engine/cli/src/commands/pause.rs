@@ -98,6 +98,6 @@ mod tests {
         assert_eq!(millis("200ms").unwrap(), 200);
         assert_eq!(millis("+1m30s").unwrap(), 90_000);
         assert!(millis("0s").unwrap_err().exit == Exit::Usage);
-        assert!(millis("soon").unwrap_err().message.contains("시간이 아닙니다"));
+        assert!(millis("soon").unwrap_err().message.contains("시간 길이가 아닙니다"));
     }
 }

@@ -140,7 +140,7 @@ fn up_runs_on_the_external_etcd_of_a_kubeadm_file() {
         format!(
             "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nclusterName: outside\n\
              networking: {{serviceSubnet: 10.8.0.0/24}}\netcd: {{external: {{endpoints: ['{client}']}}}}\n\
-             apiServer: {{extraArgs: [{{name: authorization-mode, value: RBAC}}]}}\n"
+             apiServer: {{extraArgs: [{{name: authorization-mode, value: 'Node,RBAC'}}]}}\n"
         ),
     );
     let (mut child, ready) = up(&home, &["--config", "kubeadm.yaml", "--nodes", "1"]);

@@ -148,7 +148,8 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endp
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let of_keys = request.uri().path().starts_with(KV_PATH) && *request.method() == Method::POST;
         if of_keys && request.version() == Version::HTTP_2 {
-            return keys.call(request).map_ok(in_go_words).left_future();
+            let call = calls::Call::begin(&endpoint.member, &request);
+            return keys.call(request).map_ok(|response| counted(call, response)).left_future();
         }
         let (endpoint, grpc) = (endpoint.clone(), grpc.clone());
         let answered = async move {
@@ -156,11 +157,7 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endp
                 Some(response) => Ok(response),
                 None => {
                     let call = calls::Call::begin(&endpoint.member, &request);
-                    let answered = grpc.call(request).await.map(in_go_words);
-                    answered.map(|response| match call {
-                        Some(call) => call.answered(response),
-                        None => response,
-                    })
+                    grpc.call(request).await.map(|response| counted(call, response))
                 }
             }
         };
@@ -172,6 +169,14 @@ async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endp
     // As upstream: what one client has under way at once is its own affair.
     server.http2().max_concurrent_streams(u32::MAX);
     let _ = server.serve_connection(stream, service).await;
+}
+
+fn counted(call: Option<calls::Call>, response: hyper::Response<Body>) -> hyper::Response<Body> {
+    let response = in_go_words(response);
+    match call {
+        Some(call) => call.answered(response),
+        None => response,
+    }
 }
 
 /// A request that is larger than is read is refused before any service sees it, by tonic in its words; clients
