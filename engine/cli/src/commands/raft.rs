@@ -55,7 +55,7 @@ fn print_members(screen: &Screen, members: &[RaftMember], before: Option<&[RaftM
     let heads = [
         say!(language, "MEMBER", "멤버"),
         say!(language, "ROLE", "역할"),
-        say!(language, "TERM", "임기"),
+        "TERM".to_owned(),
         say!(language, "LAST INDEX", "마지막 인덱스"),
         say!(language, "COMMITTED", "커밋"),
         say!(language, "APPLIED", "적용"),
