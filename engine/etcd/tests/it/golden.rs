@@ -222,7 +222,8 @@ impl Bench {
         for (from, to) in &self.words {
             command = command.replace(from, to);
         }
-        command
+        // What follows asks for the room that it makes, and else it goes on after the answer.
+        command.replace("etcdctl compaction $R", "etcdctl compaction --physical $R")
     }
 
     /// Runs a step and notes how it differs from the table.
@@ -249,6 +250,10 @@ impl Bench {
             || step.command.starts_with("R=")
         {
             (expected, found) = (without_counts(&expected), without_counts(&found));
+        }
+        if matches!(self.driver, Driver::Real(_)) {
+            // On a busy machine an election may be lost.
+            (expected, found) = (without_terms(&expected), without_terms(&found));
         }
         if (&expected, step.code) != (&found, code) {
             self.differences.push(format!(
@@ -335,6 +340,11 @@ fn mask(text: &str) -> String {
         lines.sort();
     }
     lines.join("\n")
+}
+
+fn without_terms(text: &str) -> String {
+    let term = Regex::new(r"(true|false), (true|false), \d+, INDEX").unwrap();
+    term.replace_all(text, "$1, $2, TERM, INDEX").into_owned()
 }
 
 fn without_counts(text: &str) -> String {
