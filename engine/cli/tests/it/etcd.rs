@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::home::{Home, Ran};
+use crate::home::{Home, Ran, wait_for};
 use crate::linearizability::{Call, Operation, Outcome, check};
 use crate::live::has;
 
@@ -368,13 +368,13 @@ fn three_terminals_form_a_cluster_for_etcdctl() {
         assert_eq!(etcdctl(endpoint, &format!("put k {n}"), "").as_deref(), Ok("OK\n"));
         assert_eq!(etcdctl(&all, "get k --print-value-only", ""), Ok(format!("{n}\n")));
     }
-    let list = etcdctl(&all, "member list", "").unwrap();
-    for (name, endpoint) in &members.endpoints {
-        assert!(
-            list.contains(&format!("started, {name}, http://127.0.0.1:")) && list.contains(endpoint),
-            "{list}"
-        );
-    }
+    // A member tells the others its addresses once it serves.
+    wait_for("the list has every member and its addresses", || {
+        let list = etcdctl(&all, "member list", "").unwrap();
+        members.endpoints.iter().all(|(name, endpoint)| {
+            list.contains(&format!("started, {name}, http://127.0.0.1:")) && list.contains(endpoint)
+        })
+    });
     let status = json(&all, "endpoint status", "").unwrap();
     let leaders: Vec<&Value> =
         status.as_array().unwrap().iter().map(|one| &one["Status"]["leader"]).collect();
