@@ -255,6 +255,10 @@ impl Bench {
             // On a busy machine an election may be lost.
             (expected, found) = (without_terms(&expected), without_terms(&found));
         }
+        if step.command.contains(" ls ") {
+            // The second version keeps a directory in Go's map, which has no order.
+            (expected, found) = (sorted(&expected), sorted(&found));
+        }
         if (&expected, step.code) != (&found, code) {
             self.differences.push(format!(
                 "line {}: $ {command}\n--- expected [rc={}]\n{expected}\n--- found [rc={code}]\n{found}\n",
@@ -339,6 +343,12 @@ fn mask(text: &str) -> String {
     if lines.iter().all(|line| line.starts_with("ID, ")) {
         lines.sort();
     }
+    lines.join("\n")
+}
+
+fn sorted(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
     lines.join("\n")
 }
 
