@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use labkit_api::{Resource, Status, Verb};
 use labkit_client::{ReadInServer, Request, Response, Transport};
 use labkit_sim::World;
@@ -75,42 +76,44 @@ pub struct Server {
 impl Server {
     /// Starts one API server in the caller's component scope. Returns when it is ready: the caches that every
     /// control plane reads have listed, and the default namespaces are made.
-    pub async fn start(world: &World, config: ServerConfig) -> Result<Server, StartError> {
-        let component = labkit_sim::current_component().ok_or(StartError::NoComponent)?;
-        let range = config.service_cluster_ip_range;
-        let addresses = Addresses::parse(&range).ok_or(StartError::ServiceClusterIpRange(range))?;
-        let store = Store::new(config.etcd.with_deadline(REQUEST_TIMEOUT));
-        let leases = Leases::new(config.event_ttl);
-        let registry = Arc::new(Registry::new(
-            world,
-            component,
-            store,
-            addresses,
-            leases,
-            Aggregation::new(config.backends),
-        ));
-        registry.follow_eager_kinds().await;
-        let (_, port) = config.public_address.unwrap_or(ALONE);
-        let made = async {
-            bootstrap::make_default_objects(&registry, port).await?;
-            let Some(address) = config.public_address else {
-                return bootstrap::make_endpoints(&registry, ALONE).await;
+    pub fn start(world: &World, config: ServerConfig) -> BoxFuture<'_, Result<Server, StartError>> {
+        Box::pin(async move {
+            let component = labkit_sim::current_component().ok_or(StartError::NoComponent)?;
+            let range = config.service_cluster_ip_range;
+            let addresses = Addresses::parse(&range).ok_or(StartError::ServiceClusterIpRange(range))?;
+            let store = Store::new(config.etcd.with_deadline(REQUEST_TIMEOUT));
+            let leases = Leases::new(config.event_ttl);
+            let registry = Arc::new(Registry::new(
+                world,
+                component,
+                store,
+                addresses,
+                leases,
+                Aggregation::new(config.backends),
+            ));
+            registry.follow_eager_kinds().await;
+            let (_, port) = config.public_address.unwrap_or(ALONE);
+            let made = async {
+                bootstrap::make_default_objects(&registry, port).await?;
+                let Some(address) = config.public_address else {
+                    return bootstrap::make_endpoints(&registry, ALONE).await;
+                };
+                let mut lease = EndpointLease::new(registry.clone(), address);
+                lease.reconcile().await?;
+                registry.component.spawn(lease.run());
+                Ok(())
             };
-            let mut lease = EndpointLease::new(registry.clone(), address);
-            lease.reconcile().await?;
-            registry.component.spawn(lease.run());
-            Ok(())
-        };
-        made.await.map_err(StartError::DefaultObjects)?;
-        let guard = Arc::new(Guard::new(config.access, registry.clone()));
-        if guard.has_rbac() {
-            bootstrap::make_default_roles(&registry).await.map_err(StartError::DefaultObjects)?;
-        }
-        if !config.etcd_compaction_interval.is_zero() {
-            let compaction = compaction::run(registry.store.clone(), config.etcd_compaction_interval);
-            registry.component.spawn(compaction);
-        }
-        Ok(Server { registry, guard, kubelets: config.kubelets })
+            made.await.map_err(StartError::DefaultObjects)?;
+            let guard = Arc::new(Guard::new(config.access, registry.clone()));
+            if guard.has_rbac() {
+                bootstrap::make_default_roles(&registry).await.map_err(StartError::DefaultObjects)?;
+            }
+            if !config.etcd_compaction_interval.is_zero() {
+                let compaction = compaction::run(registry.store.clone(), config.etcd_compaction_interval);
+                registry.component.spawn(compaction);
+            }
+            Ok(Server { registry, guard, kubelets: config.kubelets })
+        })
     }
 
     /// The server as a service, to be called in its component's scope.
@@ -123,14 +126,16 @@ impl Server {
     }
 
     /// Carries a request out. Every failure is an answer: a Status.
-    pub async fn handle(&self, request: Request) -> Response {
-        let wishes = Wishes::of(&request);
-        let accepted = request.headers().get(http::header::ACCEPT).cloned();
-        let answer = self.chain(request).await;
-        wishes.grant(answer.unwrap_or_else(|status| {
-            let headers = accepted.map(|accepted| (http::header::ACCEPT, accepted)).into_iter().collect();
-            respond::status(negotiate::status_encoding(&headers), &status)
-        }))
+    pub fn handle(&self, request: Request) -> BoxFuture<'_, Response> {
+        Box::pin(async move {
+            let wishes = Wishes::of(&request);
+            let accepted = request.headers().get(http::header::ACCEPT).cloned();
+            let answer = self.chain(request).await;
+            wishes.grant(answer.unwrap_or_else(|status| {
+                let headers = accepted.map(|accepted| (http::header::ACCEPT, accepted)).into_iter().collect();
+                respond::status(negotiate::status_encoding(&headers), &status)
+            }))
+        })
     }
 
     async fn chain(&self, request: Request) -> Result<Response, Status> {

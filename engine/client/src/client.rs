@@ -74,6 +74,15 @@ pub enum PatchKind {
     Strategic,
 }
 
+impl PatchKind {
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            PatchKind::Merge => "application/merge-patch+json",
+            PatchKind::Strategic => "application/strategic-merge-patch+json",
+        }
+    }
+}
+
 /// Options of a delete. `None` leaves the server's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
@@ -248,11 +257,7 @@ impl Client {
         if let Some(subresource) = subresource {
             path = format!("{path}/{subresource}");
         }
-        let content_type = match kind {
-            PatchKind::Merge => "application/merge-patch+json",
-            PatchKind::Strategic => "application/strategic-merge-patch+json",
-        };
-        self.object(Method::PATCH, &path, Some(patch), content_type).await
+        self.object(Method::PATCH, &path, Some(patch), kind.content_type()).await
     }
 
     /// Deletes an object. Returns what the server answered: the object, or a Status.

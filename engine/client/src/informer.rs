@@ -8,12 +8,11 @@ use std::time::Duration;
 use labkit_api::{Object, ObjectKey, Resource};
 use labkit_sim::{RecordId, caused_by};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 
 use crate::client::{Client, Error, ListMeta, ListParams, parse};
-use crate::typed::Kind;
+use crate::typed::{Decode, Kind};
 use crate::watch::{WatchEventKind, WatchStream};
 
 /// First and longest wait before a failed list or watch is tried again (client-go's reflector; its jitter
@@ -111,7 +110,7 @@ impl Informer<Object> {
     }
 }
 
-impl<K: DeserializeOwned + Send + Sync + 'static> Informer<K> {
+impl<K: Decode> Informer<K> {
     fn start_as(client: &Client, resource: Resource, params: ListParams) -> Informer<K> {
         let state = State { objects: BTreeMap::new(), subscribers: Vec::new() };
         let shared = Arc::new(Shared { state: Mutex::new(state), synced: watch::Sender::new(false) });
@@ -202,7 +201,7 @@ struct Reflector<K> {
     shared: Arc<Shared<K>>,
 }
 
-impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
+impl<K: Decode> Reflector<K> {
     async fn run(self) {
         let mut backoff = BACKOFF_FIRST;
         let mut version: Option<String> = None;
@@ -254,7 +253,7 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
         let mut fresh = BTreeMap::new();
         for raw in list.items {
             let (key, version) = head(&raw)?;
-            fresh.insert(key, (version, parse::<K>(raw.get().as_bytes())?));
+            fresh.insert(key, (version, K::decode(raw.get().as_bytes())?));
         }
         let mut state = self.shared.locked();
         let gone: Vec<ObjectKey> =
@@ -286,7 +285,7 @@ impl<K: DeserializeOwned + Send + Sync + 'static> Reflector<K> {
                 WatchEventKind::Bookmark => {}
                 WatchEventKind::Deleted => self.shared.locked().remove(key, event.cause),
                 WatchEventKind::Added | WatchEventKind::Modified => {
-                    let object = parse(event.object.get().as_bytes())?;
+                    let object = K::decode(event.object.get().as_bytes())?;
                     self.shared.locked().put(key, object, at, event.cause);
                 }
             }

@@ -32,5 +32,5 @@ pub use link::{ApiServers, Caller, HttpRequest};
 pub use queue::WorkQueue;
 pub use service::{Body, Chunk, Note, ReadInServer, Request, Response, Transport};
 pub use session::{Input, Output, Pipe, PortRequest, Served, Session};
-pub use typed::{Api, Kind};
+pub use typed::{Api, Decode, Kind};
 pub use watch::{WatchEvent, WatchEventKind, WatchStream};

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use http::{Method, StatusCode};
 use labkit_api::UserInfo;
 use labkit_sim::{Component, Payload, RecordId, World, caused_by};
@@ -162,9 +163,11 @@ impl HttpRequest {
 
 impl Link {
     /// Sends a request and waits for its answer. Of a stream only the beginning has a deadline.
-    pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        let answer = tokio::time::timeout(self.timeout, self.exchange(request)).await;
-        answer.unwrap_or_else(|_| Err(Error::Timeout { after: self.timeout }))
+    pub fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, Error>> {
+        Box::pin(async move {
+            let answer = tokio::time::timeout(self.timeout, self.exchange(request)).await;
+            answer.unwrap_or_else(|_| Err(Error::Timeout { after: self.timeout }))
+        })
     }
 
     async fn exchange(&self, mut request: Request) -> Result<Response, Error> {

@@ -5,34 +5,84 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use http::Method;
+use k8s_openapi::api::{apps, certificates, coordination, core, discovery, rbac};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::{Metadata, NamespaceResourceScope};
-use labkit_api::{GroupVersionKind, Resource, Scope};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use labkit_api::{GroupVersionKind, Object, Resource, Scope};
 use serde_json::Value;
 
 use crate::client::{Client, DeleteOptions, Error, PatchKind, parse};
 
-/// A kind with a type of its own.
-pub trait Kind:
-    Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static
-{
-    fn resource() -> Resource;
+/// What can be read from JSON here, in this crate: where a generic caller read it, the compiler would make the readers
+/// of a pod and of all that is in it once more in each crate that does.
+pub trait Decode: Sized + Send + Sync + 'static {
+    fn decode(json: &[u8]) -> Result<Self, Error>;
+
+    fn from_value(value: &Value) -> Result<Self, Error> {
+        Self::decode(value.to_string().as_bytes())
+    }
 }
 
-impl<K> Kind for K
+impl Decode for Object {
+    fn decode(json: &[u8]) -> Result<Object, Error> {
+        parse(json)
+    }
+}
+
+/// A kind with a type of its own.
+pub trait Kind: Decode + Metadata<Ty = ObjectMeta> + Clone + Debug {
+    fn resource() -> Resource;
+
+    fn to_value(&self) -> Value;
+}
+
+macro_rules! kinds {
+    ($($kind:ty),* $(,)?) => {$(
+        impl Decode for $kind {
+            fn decode(json: &[u8]) -> Result<$kind, Error> {
+                parse(json)
+            }
+        }
+
+        impl Kind for $kind {
+            fn resource() -> Resource {
+                resource_of::<$kind>()
+            }
+
+            fn to_value(&self) -> Value {
+                serde_json::to_value(self).expect("k8s-openapi's types are JSON")
+            }
+        }
+    )*};
+}
+
+kinds! {
+    apps::v1::Deployment,
+    apps::v1::ReplicaSet,
+    certificates::v1::CertificateSigningRequest,
+    coordination::v1::Lease,
+    core::v1::ConfigMap,
+    core::v1::Event,
+    core::v1::Namespace,
+    core::v1::Node,
+    core::v1::Pod,
+    core::v1::Secret,
+    core::v1::Service,
+    core::v1::ServiceAccount,
+    discovery::v1::EndpointSlice,
+    rbac::v1::ClusterRole,
+}
+
+fn resource_of<K>() -> Resource
 where
-    K: Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    K: k8s_openapi::Resource,
     K::Scope: 'static,
 {
-    fn resource() -> Resource {
-        let namespaced = TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>();
-        Resource {
-            gvk: GroupVersionKind::new(K::GROUP, K::VERSION, K::KIND),
-            plural: K::URL_PATH_SEGMENT.to_owned(),
-            scope: if namespaced { Scope::Namespaced } else { Scope::Cluster },
-        }
+    let namespaced = TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>();
+    Resource {
+        gvk: GroupVersionKind::new(K::GROUP, K::VERSION, K::KIND),
+        plural: K::URL_PATH_SEGMENT.to_owned(),
+        scope: if namespaced { Scope::Namespaced } else { Scope::Cluster },
     }
 }
 
@@ -57,13 +107,13 @@ impl<K: Kind> Api<K> {
 
     pub async fn get(&self, namespace: &str, name: &str) -> Result<K, Error> {
         let path = self.resource.path(namespace, Some(name));
-        parse(&self.client.bytes(Method::GET, &path, None, "").await?)
+        K::decode(&self.client.bytes(Method::GET, &path, None, "").await?)
     }
 
     pub async fn create(&self, object: &K) -> Result<K, Error> {
         let namespace = object.metadata().namespace.as_deref().unwrap_or_default();
         let path = self.resource.path(namespace, None);
-        parse(&self.client.bytes(Method::POST, &path, Some(value(object)), "application/json").await?)
+        K::decode(&self.client.bytes(Method::POST, &path, Some(object.to_value()), "application/json").await?)
     }
 
     pub async fn replace(&self, object: &K) -> Result<K, Error> {
@@ -82,9 +132,10 @@ impl<K: Kind> Api<K> {
         subresource: Option<&str>,
         patch: Value,
     ) -> Result<K, Error> {
-        let kind = PatchKind::Strategic;
-        let object = self.client.patch(&self.resource, namespace, name, subresource, kind, patch).await?;
-        serde_json::from_value(object.to_value()).map_err(|error| Error::Malformed(error.to_string()))
+        let path = self.resource.path(namespace, Some(name));
+        let path = subresource.map_or(path.clone(), |subresource| format!("{path}/{subresource}"));
+        let content_type = PatchKind::Strategic.content_type();
+        K::decode(&self.client.bytes(Method::PATCH, &path, Some(patch), content_type).await?)
     }
 
     pub async fn delete(&self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
@@ -96,10 +147,6 @@ impl<K: Kind> Api<K> {
         let name = metadata.name.as_deref().unwrap_or_default();
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         let path = format!("{}{suffix}", self.resource.path(namespace, Some(name)));
-        parse(&self.client.bytes(Method::PUT, &path, Some(value(object)), "application/json").await?)
+        K::decode(&self.client.bytes(Method::PUT, &path, Some(object.to_value()), "application/json").await?)
     }
-}
-
-fn value<K: Kind>(object: &K) -> Value {
-    serde_json::to_value(object).expect("k8s-openapi's types are JSON")
 }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Node;
 use labkit_api::UserInfo;
 use labkit_api::duration::parse_duration;
@@ -72,57 +73,60 @@ pub(crate) struct Inner {
 
 impl Cluster {
     /// Boots what `spec` names and waits until it is ready: a leader elected, API servers serving, nodes Ready.
-    pub async fn boot(world: &World, spec: &ClusterSpec) -> Result<Cluster, BootError> {
-        let mut problems = spec.problems();
-        let external = spec.etcd.as_ref().and_then(|etcd| etcd.external.as_ref());
-        if external.is_some() && world.clock().pace() == Pace::Virtual {
-            let message = "an etcd elsewhere keeps real time: it goes with a live cluster only".to_owned();
-            problems.push(SpecProblem { pointer: "/etcd/external".to_owned(), message });
-        }
-        if !problems.is_empty() {
-            return Err(BootError::Spec(problems));
-        }
-        let etcd = match external {
-            Some(_) => None,
-            None => Some(Etcd::boot(world, etcd_config(spec)).await),
-        };
-        let machines = machines(world, spec);
-        let booted = targets(spec, etcd.as_ref());
-        let inner = Inner {
-            world: world.clone(),
-            spec: spec.clone(),
-            etcd,
-            balancer: Balancer::default(),
-            machines,
-            decisions: Decisions::default(),
-            booted,
-            serving: Mutex::default(),
-            held: Mutex::default(),
-        };
-        let cluster = Cluster { inner: Arc::new(inner) };
-        for machine in cluster.inner.machines.values() {
-            machine.set_outside(Arc::new(PodNetwork { cluster: Arc::downgrade(&cluster.inner) }));
-        }
-        for target in &cluster.inner.booted {
-            // Members are up already; a machine's power is on, and its kubelet is a target of its own.
-            if !matches!(target, Target::Etcd(_) | Target::Node(_)) {
-                process::start(&cluster, target).await?;
+    pub fn boot<'a>(world: &'a World, spec: &'a ClusterSpec) -> BoxFuture<'a, Result<Cluster, BootError>> {
+        Box::pin(async move {
+            let mut problems = spec.problems();
+            let external = spec.etcd.as_ref().and_then(|etcd| etcd.external.as_ref());
+            if external.is_some() && world.clock().pace() == Pace::Virtual {
+                let message =
+                    "an etcd elsewhere keeps real time: it goes with a live cluster only".to_owned();
+                problems.push(SpecProblem { pointer: "/etcd/external".to_owned(), message });
             }
-        }
-        if spec.api_server.as_ref().is_some_and(|spec| spec.replicas > 1) {
-            let checks = cluster.inner.balancer.clone().check_health();
-            world.component("loadBalancerHealth").spawn(checks);
-        }
-        let ready = tokio::time::timeout(BOOT_MAX, cluster.nodes_ready()).await;
-        ready.map_err(|_| BootError::NotReady("the nodes".to_owned()))?;
-        if spec.metrics_server.is_some() {
-            let client = cluster.client("cluster").expect("a spec without problems has an API server");
-            let installer = world.component(client.from());
-            let installed = installer.run(metrics_server::install(&client)).await;
-            installer.kill().await;
-            installed.map_err(|error| BootError::NotReady(format!("the metrics server: {error}")))?;
-        }
-        Ok(cluster)
+            if !problems.is_empty() {
+                return Err(BootError::Spec(problems));
+            }
+            let etcd = match external {
+                Some(_) => None,
+                None => Some(Etcd::boot(world, etcd_config(spec)).await),
+            };
+            let machines = machines(world, spec);
+            let booted = targets(spec, etcd.as_ref());
+            let inner = Inner {
+                world: world.clone(),
+                spec: spec.clone(),
+                etcd,
+                balancer: Balancer::default(),
+                machines,
+                decisions: Decisions::default(),
+                booted,
+                serving: Mutex::default(),
+                held: Mutex::default(),
+            };
+            let cluster = Cluster { inner: Arc::new(inner) };
+            for machine in cluster.inner.machines.values() {
+                machine.set_outside(Arc::new(PodNetwork { cluster: Arc::downgrade(&cluster.inner) }));
+            }
+            for target in &cluster.inner.booted {
+                // Members are up already; a machine's power is on, and its kubelet is a target of its own.
+                if !matches!(target, Target::Etcd(_) | Target::Node(_)) {
+                    process::start(&cluster, target).await?;
+                }
+            }
+            if spec.api_server.as_ref().is_some_and(|spec| spec.replicas > 1) {
+                let checks = cluster.inner.balancer.clone().check_health();
+                world.component("loadBalancerHealth").spawn(checks);
+            }
+            let ready = tokio::time::timeout(BOOT_MAX, cluster.nodes_ready()).await;
+            ready.map_err(|_| BootError::NotReady("the nodes".to_owned()))?;
+            if spec.metrics_server.is_some() {
+                let client = cluster.client("cluster").expect("a spec without problems has an API server");
+                let installer = world.component(client.from());
+                let installed = installer.run(metrics_server::install(&client)).await;
+                installer.kill().await;
+                installed.map_err(|error| BootError::NotReady(format!("the metrics server: {error}")))?;
+            }
+            Ok(cluster)
+        })
     }
 
     pub fn world(&self) -> &World {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use labkit_client::ApiServers;
 use labkit_pki::{Authority, ClientAuth, LeafSpec, kubeconfig, server_config, server_config_for};
 use labkit_sim::Pace;
@@ -77,93 +78,96 @@ pub(crate) struct Serving {
 
 impl Cluster {
     /// Opens the ports of every component that has one.
-    pub async fn serve(&self, options: &ServeOptions) -> Result<Served, ServeError> {
-        if self.world().clock().pace() != Pace::Wall {
-            return Err(ServeError::VirtualPace);
-        }
-        let world = self.world();
-        let names = |more: &[&str]| -> Vec<String> {
-            let host = [options.address.to_string(), "127.0.0.1".to_owned(), "localhost".to_owned()];
-            host.into_iter().chain(more.iter().map(|name| (*name).to_owned())).collect()
-        };
-        let etcd_ca = Authority::new(world, "etcd-ca");
-        let etcd_leaf = etcd_ca.issue(&LeafSpec {
-            common_name: "etcd".to_owned(),
-            names: names(&[]),
-            ..LeafSpec::default()
-        });
-        let etcd_client = etcd_ca.issue(&LeafSpec { common_name: "root".to_owned(), ..LeafSpec::default() });
-        let ca = Authority::new(world, "kubernetes");
-        let kubernetes = [
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-            "kubernetes.default.svc.cluster.local",
-            &self.kubernetes_service_ip(),
-        ];
-        let leaf = ca.issue(&LeafSpec {
-            common_name: "kube-apiserver".to_owned(),
-            names: names(&kubernetes),
-            ..LeafSpec::default()
-        });
-        let admin = ca.issue(&LeafSpec {
-            common_name: "kubernetes-admin".to_owned(),
-            organizations: vec!["kubeadm:cluster-admins".to_owned(), "system:masters".to_owned()],
-            ..LeafSpec::default()
-        });
-        let serving = Serving {
-            address: options.address,
-            etcd_tls: server_config(&etcd_ca, &etcd_leaf, ClientAuth::Required, &["h2"]),
-            etcd_ports: BTreeMap::new(),
-            api_tls: server_config_for(
-                &ca,
-                &options.client_ca_pem,
-                &leaf,
-                ClientAuth::Optional,
-                &["h2", "http/1.1"],
-            )
-            .map_err(ServeError::ClientCa)?,
-            api_ports: BTreeMap::new(),
-        };
-        *self.serving() = Some(serving);
-        let replicas = self.spec().api_server.as_ref().map_or(0, |spec| spec.replicas);
-        let front = match replicas {
-            0 | 1 => None,
-            _ => Some(self.open_balancer(options.secure_port.unwrap_or(0)).await?),
-        };
-        for target in &self.targets() {
-            match target {
-                Target::Etcd(member) => {
-                    let wanted = options.etcd_ports.get(member).copied().unwrap_or(0);
-                    self.open_etcd(member, wanted).await?;
-                }
-                Target::ApiServer(index) => {
-                    let wanted = options.secure_port.filter(|_| replicas == 1).unwrap_or(0);
-                    self.open_api_server(*index, wanted).await?;
-                }
-                Target::ControllerManager(_)
-                | Target::Scheduler(_)
-                | Target::Kubelet(_)
-                | Target::Node(_) => {}
+    pub fn serve<'a>(&'a self, options: &'a ServeOptions) -> BoxFuture<'a, Result<Served, ServeError>> {
+        Box::pin(async move {
+            if self.world().clock().pace() != Pace::Wall {
+                return Err(ServeError::VirtualPace);
             }
-        }
-        let serving = self.serving();
-        let serving = serving.as_ref().expect("set just above");
-        let url = |port: &u16| format!("https://{}", SocketAddr::new(options.address, *port));
-        let api_server_url = front.as_ref().or(serving.api_ports.get(&0)).map(url);
-        Ok(Served {
-            kubeconfig: api_server_url.as_ref().map(|server| {
-                kubeconfig(&options.cluster_name, server, ca.cert_pem(), "kubernetes-admin", &admin)
-            }),
-            api_server_url,
-            etcd_endpoints: serving
-                .etcd_ports
-                .iter()
-                .map(|(member, port)| (member.clone(), url(port)))
-                .collect(),
-            etcd_ca_pem: etcd_ca.cert_pem().to_owned(),
-            etcd_cert_pem: etcd_client.cert_pem,
-            etcd_key_pem: etcd_client.key_pem,
+            let world = self.world();
+            let names = |more: &[&str]| -> Vec<String> {
+                let host = [options.address.to_string(), "127.0.0.1".to_owned(), "localhost".to_owned()];
+                host.into_iter().chain(more.iter().map(|name| (*name).to_owned())).collect()
+            };
+            let etcd_ca = Authority::new(world, "etcd-ca");
+            let etcd_leaf = etcd_ca.issue(&LeafSpec {
+                common_name: "etcd".to_owned(),
+                names: names(&[]),
+                ..LeafSpec::default()
+            });
+            let etcd_client =
+                etcd_ca.issue(&LeafSpec { common_name: "root".to_owned(), ..LeafSpec::default() });
+            let ca = Authority::new(world, "kubernetes");
+            let kubernetes = [
+                "kubernetes",
+                "kubernetes.default",
+                "kubernetes.default.svc",
+                "kubernetes.default.svc.cluster.local",
+                &self.kubernetes_service_ip(),
+            ];
+            let leaf = ca.issue(&LeafSpec {
+                common_name: "kube-apiserver".to_owned(),
+                names: names(&kubernetes),
+                ..LeafSpec::default()
+            });
+            let admin = ca.issue(&LeafSpec {
+                common_name: "kubernetes-admin".to_owned(),
+                organizations: vec!["kubeadm:cluster-admins".to_owned(), "system:masters".to_owned()],
+                ..LeafSpec::default()
+            });
+            let serving = Serving {
+                address: options.address,
+                etcd_tls: server_config(&etcd_ca, &etcd_leaf, ClientAuth::Required, &["h2"]),
+                etcd_ports: BTreeMap::new(),
+                api_tls: server_config_for(
+                    &ca,
+                    &options.client_ca_pem,
+                    &leaf,
+                    ClientAuth::Optional,
+                    &["h2", "http/1.1"],
+                )
+                .map_err(ServeError::ClientCa)?,
+                api_ports: BTreeMap::new(),
+            };
+            *self.serving() = Some(serving);
+            let replicas = self.spec().api_server.as_ref().map_or(0, |spec| spec.replicas);
+            let front = match replicas {
+                0 | 1 => None,
+                _ => Some(self.open_balancer(options.secure_port.unwrap_or(0)).await?),
+            };
+            for target in &self.targets() {
+                match target {
+                    Target::Etcd(member) => {
+                        let wanted = options.etcd_ports.get(member).copied().unwrap_or(0);
+                        self.open_etcd(member, wanted).await?;
+                    }
+                    Target::ApiServer(index) => {
+                        let wanted = options.secure_port.filter(|_| replicas == 1).unwrap_or(0);
+                        self.open_api_server(*index, wanted).await?;
+                    }
+                    Target::ControllerManager(_)
+                    | Target::Scheduler(_)
+                    | Target::Kubelet(_)
+                    | Target::Node(_) => {}
+                }
+            }
+            let serving = self.serving();
+            let serving = serving.as_ref().expect("set just above");
+            let url = |port: &u16| format!("https://{}", SocketAddr::new(options.address, *port));
+            let api_server_url = front.as_ref().or(serving.api_ports.get(&0)).map(url);
+            Ok(Served {
+                kubeconfig: api_server_url.as_ref().map(|server| {
+                    kubeconfig(&options.cluster_name, server, ca.cert_pem(), "kubernetes-admin", &admin)
+                }),
+                api_server_url,
+                etcd_endpoints: serving
+                    .etcd_ports
+                    .iter()
+                    .map(|(member, port)| (member.clone(), url(port)))
+                    .collect(),
+                etcd_ca_pem: etcd_ca.cert_pem().to_owned(),
+                etcd_cert_pem: etcd_client.cert_pem,
+                etcd_key_pem: etcd_client.key_pem,
+            })
         })
     }
 

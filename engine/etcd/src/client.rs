@@ -182,9 +182,11 @@ impl Client {
     }
 
     /// Begins a watch. Returns when the member has begun it; the first response says `created`.
-    pub async fn watch(&self, r: WatchRequest) -> Result<Watcher, EtcdError> {
-        let begun = tokio::time::timeout(self.deadline, Watcher::begin(self.clone(), r)).await;
-        begun.map_err(|_elapsed| EtcdError::DeadlineExceeded)
+    pub fn watch(&self, r: WatchRequest) -> BoxFuture<'_, Result<Watcher, EtcdError>> {
+        Box::pin(async move {
+            let begun = tokio::time::timeout(self.deadline, Watcher::begin(self.clone(), r)).await;
+            begun.map_err(|_elapsed| EtcdError::DeadlineExceeded)
+        })
     }
 
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {
@@ -224,16 +226,17 @@ impl Client {
         }
     }
 
-    async fn call(&self, request: Request) -> Answer {
-        // Boxed, so that whoever waits for the store is no type with all of the member's in it.
-        let attempts: BoxFuture<'_, Answer> = Box::pin(self.attempts(request));
-        match tokio::time::timeout(self.deadline, attempts).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => {
-                self.turn.fetch_add(1, Ordering::Relaxed);
-                Err(EtcdError::DeadlineExceeded)
+    fn call(&self, request: Request) -> BoxFuture<'_, Answer> {
+        Box::pin(async move {
+            let attempts = self.attempts(request);
+            match tokio::time::timeout(self.deadline, attempts).await {
+                Ok(answer) => answer,
+                Err(_elapsed) => {
+                    self.turn.fetch_add(1, Ordering::Relaxed);
+                    Err(EtcdError::DeadlineExceeded)
+                }
             }
-        }
+        })
     }
 
     async fn attempts(&self, request: Request) -> Answer {

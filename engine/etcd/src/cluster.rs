@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use labkit_sim::{ComponentState, World};
 use rand::Rng;
 use rand::RngCore;
@@ -347,25 +348,27 @@ pub struct Etcd {
 
 impl Etcd {
     /// Starts the members. Returns when each of them knows the first leader.
-    pub async fn boot(world: &World, config: EtcdConfig) -> Etcd {
-        let (exits, exited) = mpsc::unbounded_channel();
-        let cluster = Arc::new(Cluster::new(world, config, exits));
-        labkit_sim::spawn(end_members(Arc::downgrade(&cluster), exited));
-        let peers = cluster.peers();
-        for peer in &peers {
-            cluster.start(peer).await;
-        }
-        // A founder stands for election at once; which one, the seed says.
-        let founder = world.seed().stream("etcd/founder").gen_range(0..peers.len());
-        if let Some(founder) = cluster.running(peers[founder].id) {
-            let raft = founder.raft().clone();
-            // A member that cannot stand has ended, and is found to be killed.
-            let _ = founder.component.run(async move { raft.trigger().elect().await }).await;
-        }
-        for member in cluster.all_running() {
-            member.wait_leader().await;
-        }
-        Etcd { cluster }
+    pub fn boot(world: &World, config: EtcdConfig) -> BoxFuture<'_, Etcd> {
+        Box::pin(async move {
+            let (exits, exited) = mpsc::unbounded_channel();
+            let cluster = Arc::new(Cluster::new(world, config, exits));
+            labkit_sim::spawn(end_members(Arc::downgrade(&cluster), exited));
+            let peers = cluster.peers();
+            for peer in &peers {
+                cluster.start(peer).await;
+            }
+            // A founder stands for election at once; which one, the seed says.
+            let founder = world.seed().stream("etcd/founder").gen_range(0..peers.len());
+            if let Some(founder) = cluster.running(peers[founder].id) {
+                let raft = founder.raft().clone();
+                // A member that cannot stand has ended, and is found to be killed.
+                let _ = founder.component.run(async move { raft.trigger().elect().await }).await;
+            }
+            for member in cluster.all_running() {
+                member.wait_leader().await;
+            }
+            Etcd { cluster }
+        })
     }
 
     /// Every member's status, sorted by name.
@@ -416,10 +419,12 @@ impl Etcd {
     }
 
     /// Ends a member as SIGKILL does. Its disk survives.
-    pub async fn kill(&self, member: &str) -> Result<(), UnknownMember> {
-        let peer = self.cluster.peer(member)?;
-        self.cluster.kill(&peer).await;
-        Ok(())
+    pub fn kill<'a>(&'a self, member: &'a str) -> BoxFuture<'a, Result<(), UnknownMember>> {
+        Box::pin(async move {
+            let peer = self.cluster.peer(member)?;
+            self.cluster.kill(&peer).await;
+            Ok(())
+        })
     }
 
     /// Cuts a member's power: a kill, and what was not synced to its disk is gone.
@@ -441,12 +446,14 @@ impl Etcd {
     }
 
     /// Starts a member that was killed, from its disk; or one that was added, which begins with an empty one.
-    pub async fn start(&self, member: &str) -> Result<(), UnknownMember> {
-        let peer = self.cluster.peer(member)?;
-        if !peer.removed && self.cluster.running(peer.id).is_none() {
-            self.cluster.start(&peer).await;
-        }
-        Ok(())
+    pub fn start<'a>(&'a self, member: &'a str) -> BoxFuture<'a, Result<(), UnknownMember>> {
+        Box::pin(async move {
+            let peer = self.cluster.peer(member)?;
+            if !peer.removed && self.cluster.running(peer.id).is_none() {
+                self.cluster.start(&peer).await;
+            }
+            Ok(())
+        })
     }
 
     /// Why a member did not come up when it was started, if it did not: its log or its snapshot cannot be read.

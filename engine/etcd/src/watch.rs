@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use labkit_sim::caused_by;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -57,31 +58,33 @@ impl Watcher {
 
     /// The next response; the first one says `created`. When the member is gone, the watch goes on at the next
     /// one where it was broken off. `None` after a response that says `canceled`. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Option<Result<WatchResponse, EtcdError>> {
-        if let Some(created) = self.created.take() {
-            return Some(Ok(created));
-        }
-        if self.ended {
-            return None;
-        }
-        loop {
-            let received = tokio::select! {
-                biased;
-                response = self.stream.responses.recv() => response,
-                () = member_lost(&self.client, &self.stream.member, &mut self.heard_at) => None,
-            };
-            self.heard_at = self.client.now();
-            let Some(Ok(response)) = received else {
-                self.client.next_endpoint(self.turn, &mut BackOff::default()).await;
-                (self.stream, self.turn, _) = open(&self.client, &self.request).await;
-                continue;
-            };
-            if let Some(last) = response.events.last() {
-                self.request.start_revision = last.kv.mod_revision + 1;
+    pub fn next(&mut self) -> BoxFuture<'_, Option<Result<WatchResponse, EtcdError>>> {
+        Box::pin(async move {
+            if let Some(created) = self.created.take() {
+                return Some(Ok(created));
             }
-            self.ended = response.canceled;
-            return Some(Ok(response));
-        }
+            if self.ended {
+                return None;
+            }
+            loop {
+                let received = tokio::select! {
+                    biased;
+                    response = self.stream.responses.recv() => response,
+                    () = member_lost(&self.client, &self.stream.member, &mut self.heard_at) => None,
+                };
+                self.heard_at = self.client.now();
+                let Some(Ok(response)) = received else {
+                    self.client.next_endpoint(self.turn, &mut BackOff::default()).await;
+                    (self.stream, self.turn, _) = open(&self.client, &self.request).await;
+                    continue;
+                };
+                if let Some(last) = response.events.last() {
+                    self.request.start_revision = last.kv.mod_revision + 1;
+                }
+                self.ended = response.canceled;
+                return Some(Ok(response));
+            }
+        })
     }
 
     /// Asks how far the watch is: a response without events, whose header's revision it has reached, follows.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use labkit_cluster::{Cluster, RaftView, TimelineEntry};
 use labkit_sim::{RecordId, Seed};
 use serde::{Deserialize, Serialize};
@@ -93,18 +94,20 @@ pub struct Hints {
 
 impl Session {
     /// Does the setup, without waiting for real time to pass, and begins the first task.
-    pub async fn start(lab: LabFolder, cluster: Cluster, seed: u64) -> Session {
-        let (drawn, variants) = lab.drawn(Seed(seed));
-        let run = Run::new(drawn, cluster, false, false, Duration::MAX);
-        let mut trouble = Vec::new();
-        run.cluster.world().clock().hurry(set_up(&run, &mut trouble)).await;
-        let recorder = Recorder::start(&run);
-        let state = Mutex::new(State { setup_trouble: trouble, ..State::default() });
-        let session = Session {
-            inner: Arc::new(Inner { run, seed, variants, recorder, state, looking: Default::default() }),
-        };
-        session.begin(0);
-        session
+    pub fn start(lab: LabFolder, cluster: Cluster, seed: u64) -> BoxFuture<'static, Session> {
+        Box::pin(async move {
+            let (drawn, variants) = lab.drawn(Seed(seed));
+            let run = Run::new(drawn, cluster, false, false, Duration::MAX);
+            let mut trouble = Vec::new();
+            run.cluster.world().clock().hurry(set_up(&run, &mut trouble)).await;
+            let recorder = Recorder::start(&run);
+            let state = Mutex::new(State { setup_trouble: trouble, ..State::default() });
+            let session = Session {
+                inner: Arc::new(Inner { run, seed, variants, recorder, state, looking: Default::default() }),
+            };
+            session.begin(0);
+            session
+        })
     }
 
     /// The lab with its variants.
@@ -158,39 +161,41 @@ impl Session {
     }
 
     /// Judges the present task at once. When all of it is good, the next task begins.
-    pub async fn check(&self) -> Report {
-        let run = &self.inner.run;
-        let _one_at_a_time = self.inner.looking.lock().await;
-        let (index, watches) = {
-            let state = self.locked();
-            (state.task, state.watches.clone())
-        };
-        let task = &run.lab.tasks[index];
-        let mut judged = Vec::new();
-        for check in &task.checks {
-            judged.push(match watches.get(&check.id).and_then(Watch::broken) {
-                Some(broken) => broken,
-                None => run.look_once(check).await,
-            });
-        }
-        let mut checks = verdicts(task, judged);
-        for (check, report) in task.checks.iter().zip(&mut checks) {
-            report.verdict = self.live_verdict(task, check, report.verdict);
-        }
-        let all_good = checks.iter().all(|check| check.verdict.is_good());
-        let report = self.report(index, checks.clone());
-        {
-            let mut state = self.locked();
-            let failed = checks.iter().filter(|check| check.verdict == Verdict::Failed);
-            state.failed.extend(failed.map(|check| check.id.clone()));
-            if all_good {
-                state.done.insert(index, checks);
+    pub fn check(&self) -> BoxFuture<'_, Report> {
+        Box::pin(async move {
+            let run = &self.inner.run;
+            let _one_at_a_time = self.inner.looking.lock().await;
+            let (index, watches) = {
+                let state = self.locked();
+                (state.task, state.watches.clone())
+            };
+            let task = &run.lab.tasks[index];
+            let mut judged = Vec::new();
+            for check in &task.checks {
+                judged.push(match watches.get(&check.id).and_then(Watch::broken) {
+                    Some(broken) => broken,
+                    None => run.look_once(check).await,
+                });
             }
-        }
-        if all_good && index + 1 < run.lab.tasks.len() {
-            self.begin(index + 1);
-        }
-        report
+            let mut checks = verdicts(task, judged);
+            for (check, report) in task.checks.iter().zip(&mut checks) {
+                report.verdict = self.live_verdict(task, check, report.verdict);
+            }
+            let all_good = checks.iter().all(|check| check.verdict.is_good());
+            let report = self.report(index, checks.clone());
+            {
+                let mut state = self.locked();
+                let failed = checks.iter().filter(|check| check.verdict == Verdict::Failed);
+                state.failed.extend(failed.map(|check| check.id.clone()));
+                if all_good {
+                    state.done.insert(index, checks);
+                }
+            }
+            if all_good && index + 1 < run.lab.tasks.len() {
+                self.begin(index + 1);
+            }
+            report
+        })
     }
 
     fn live_verdict(&self, task: &Task, check: &Check, verdict: Verdict) -> Verdict {
@@ -295,12 +300,14 @@ impl Session {
     }
 
     /// Does a step and notes it for the export; returns what it printed.
-    async fn act(&self, step: Step) -> Result<String, String> {
-        let (_, verb) = step.verb();
-        let (at, after) = self.moment();
-        let printed = verb.run(&self.inner.run, &step).await.map_err(|failure| failure.error)?;
-        self.inner.recorder.note(at, after, step);
-        Ok(printed)
+    fn act(&self, step: Step) -> BoxFuture<'_, Result<String, String>> {
+        Box::pin(async move {
+            let (_, verb) = step.verb();
+            let (at, after) = self.moment();
+            let printed = verb.run(&self.inner.run, &step).await.map_err(|failure| failure.error)?;
+            self.inner.recorder.note(at, after, step);
+            Ok(printed)
+        })
     }
 
     /// Now, and the newest record.
@@ -358,20 +365,22 @@ impl Session {
     }
 
     /// What was done and answered so far, as a submission that grades to the same marks.
-    pub async fn export(&self) -> Submission {
-        let mut submission = Submission::new(&self.lab().metadata.name);
-        submission.steps = self.inner.recorder.steps(&self.lab().submission.allow);
-        submission.answers = self.inner.run.answers();
-        // Only what was answered rightly: the file must not tell what the right answer would have been.
-        for check in self.lab().tasks.iter().flat_map(|task| &task.checks).filter(|check| check.live) {
-            let Some(answer) = &check.answer else { continue };
-            let Some(given) = submission.answers.get(&answer.id) else { continue };
-            let right = answer.right(&self.inner.run).await.unwrap_or_default();
-            if let Some(right) = right.into_iter().find(|right| answer.accepts(right, given)) {
-                submission.observed.insert(answer.id.clone(), right);
+    pub fn export(&self) -> BoxFuture<'_, Submission> {
+        Box::pin(async move {
+            let mut submission = Submission::new(&self.lab().metadata.name);
+            submission.steps = self.inner.recorder.steps(&self.lab().submission.allow);
+            submission.answers = self.inner.run.answers();
+            // Only what was answered rightly: the file must not tell what the right answer would have been.
+            for check in self.lab().tasks.iter().flat_map(|task| &task.checks).filter(|check| check.live) {
+                let Some(answer) = &check.answer else { continue };
+                let Some(given) = submission.answers.get(&answer.id) else { continue };
+                let right = answer.right(&self.inner.run).await.unwrap_or_default();
+                if let Some(right) = right.into_iter().find(|right| answer.accepts(right, given)) {
+                    submission.observed.insert(answer.id.clone(), right);
+                }
             }
-        }
-        submission
+            submission
+        })
     }
 
     /// The faults that have struck so far, the lab's own and the student's.

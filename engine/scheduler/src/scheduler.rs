@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{Node, Pod, PodCondition};
 use labkit_api::ObjectKey;
 use labkit_client::leader_election::{Elector, LeaderElection};
@@ -27,30 +28,33 @@ use crate::queue::{Queue, QueuedPod};
 
 /// Runs a scheduler in the caller's component. Never returns: when it loses its lease it drops what it knew
 /// and stands for election again, as the process does that upstream ends and its node starts anew.
-pub async fn run(client: Client, config: SchedulerConfig, decisions: Decisions) {
-    let alive = "status.phase!=Succeeded,status.phase!=Failed".to_owned();
-    let pods = Informer::<Pod>::start(&client, ListParams { field_selector: alive, ..ListParams::default() });
-    let nodes = Informer::<Node>::start(&client, ListParams::default());
-    pods.synced().await;
-    nodes.synced().await;
-    let lead = || {
-        let scheduler = Scheduler::new(client.clone(), &config, decisions.clone(), pods.store());
-        scheduler.run(pods.subscribe(), nodes.subscribe())
-    };
-    if !config.leader_elect {
-        return lead().await;
-    }
-    let identity = if config.identity.is_empty() { drawn_identity() } else { config.identity.clone() };
-    let election = LeaderElection::new("kube-system", "kube-scheduler", &identity);
-    let mut elector = Elector::new(&client, &config.scheduler_name, election);
-    loop {
-        elector.acquire().await;
-        tokio::select! {
-            biased;
-            () = elector.hold() => {}
-            () = lead() => {}
+pub fn run(client: Client, config: SchedulerConfig, decisions: Decisions) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let alive = "status.phase!=Succeeded,status.phase!=Failed".to_owned();
+        let pods =
+            Informer::<Pod>::start(&client, ListParams { field_selector: alive, ..ListParams::default() });
+        let nodes = Informer::<Node>::start(&client, ListParams::default());
+        pods.synced().await;
+        nodes.synced().await;
+        let lead = || {
+            let scheduler = Scheduler::new(client.clone(), &config, decisions.clone(), pods.store());
+            scheduler.run(pods.subscribe(), nodes.subscribe())
+        };
+        if !config.leader_elect {
+            return lead().await;
         }
-    }
+        let identity = if config.identity.is_empty() { drawn_identity() } else { config.identity.clone() };
+        let election = LeaderElection::new("kube-system", "kube-scheduler", &identity);
+        let mut elector = Elector::new(&client, &config.scheduler_name, election);
+        loop {
+            elector.acquire().await;
+            tokio::select! {
+                biased;
+                () = elector.hold() => {}
+                () = lead() => {}
+            }
+        }
+    })
 }
 
 /// A host name and something unique, as upstream.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -134,6 +135,8 @@ impl Component {
             state.tasks.insert(id, None);
             id
         };
+        // One type of task for all futures of one output: else the compiler makes Tokio's machinery anew for each.
+        let future: BoxFuture<'static, F::Output> = Box::pin(future);
         let task = self.scoped(future, Some(id));
         #[expect(clippy::disallowed_methods, reason = "the one place that spawns: the scope is put on here")]
         let handle = tokio::spawn(task);
@@ -149,7 +152,7 @@ impl Component {
 
     /// Runs a future in this component's scope, on the caller's task.
     pub async fn run<F: Future>(&self, future: F) -> F::Output {
-        self.scoped(future, None).await
+        self.scoped(Box::pin(future), None).await
     }
 
     /// Ends every task of the component, as SIGKILL would, and waits until the last is dropped.
@@ -193,12 +196,12 @@ impl Component {
         }
     }
 
-    fn scoped<F: Future>(&self, future: F, task: Option<u64>) -> Scoped<F> {
+    fn scoped<F>(&self, future: F, task: Option<u64>) -> Scoped<F> {
         let context = TaskContext {
             component: self.clone(),
             cause: Arc::new(AtomicU64::new(current_cause().unwrap_or_default())),
         };
-        Scoped { context, task, future: Some(Box::pin(future)) }
+        Scoped { context, task, future: Some(future) }
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, State> {
@@ -210,10 +213,10 @@ impl Component {
 struct Scoped<F> {
     context: TaskContext,
     task: Option<u64>,
-    future: Option<Pin<Box<F>>>,
+    future: Option<F>,
 }
 
-impl<F: Future> Future for Scoped<F> {
+impl<F: Future + Unpin> Future for Scoped<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -229,7 +232,7 @@ impl<F: Future> Future for Scoped<F> {
         let task = this.context.clone();
         let future = this.future.as_mut().expect("a finished task is not polled");
         let polled =
-            CONTEXT.sync_scope(task, || catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))));
+            CONTEXT.sync_scope(task, || catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(context))));
         match polled {
             Ok(polled) => polled,
             Err(panic) => {

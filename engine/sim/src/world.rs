@@ -6,6 +6,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use futures::future::LocalBoxFuture;
 use tokio::runtime::RngSeed;
 
 use crate::clock::{Clock, Pace};
@@ -67,7 +68,9 @@ where
     let runtime = builder.build().expect("the host gives a runtime its file descriptors");
     runtime.block_on(async {
         let world = World::new(pace, seed);
-        let output = world.component("driver").run(body(world.clone())).await;
+        // One type for all bodies of one output: else the compiler makes Tokio's machinery anew for each.
+        let body: LocalBoxFuture<'_, Fut::Output> = Box::pin(body(world.clone()));
+        let output = world.component("driver").run(body).await;
         world.end().await;
         output
     })

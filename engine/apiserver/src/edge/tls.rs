@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -28,20 +29,22 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Accepts connections for as long as it is polled; spawn it in the server's component. A client certificate
 /// that the configuration trusts makes its subject the user (CN) with its groups (O); others are anonymous.
-pub async fn serve(
+pub fn serve(
     world: World,
     transport: Transport,
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
-) {
-    let server = own_name();
-    let acceptor = TlsAcceptor::from(tls);
-    let service = http::service(world, server, transport);
-    loop {
-        let stream = accept(&listener).await;
-        let (acceptor, service) = (acceptor.clone(), service.clone());
-        labkit_sim::spawn(async move { connection(acceptor, stream, service).await });
-    }
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let server = own_name();
+        let acceptor = TlsAcceptor::from(tls);
+        let service = http::service(world, server, transport);
+        loop {
+            let stream = accept(&listener).await;
+            let (acceptor, service) = (acceptor.clone(), service.clone());
+            labkit_sim::spawn(async move { connection(acceptor, stream, service).await });
+        }
+    })
 }
 
 /// Hands each connection to a server that `pick` names, in whose component it lives from then on; closes it where

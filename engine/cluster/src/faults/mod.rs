@@ -10,6 +10,7 @@ mod power;
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::SignedDuration;
 use labkit_sim::{Disk, RuleId};
 
@@ -93,43 +94,51 @@ enum Remedy {
 
 impl Cluster {
     /// Injects a fault; roles are resolved now.
-    pub async fn inject(&self, fault: &Fault) -> Result<Injected, FaultError> {
-        let at = self.world().clock().elapsed();
-        let (target, remedy) = match fault {
-            Fault::Kill(target) => kill::inject(self, target).await?,
-            Fault::Pause(target) => pause::inject(self, target)?,
-            Fault::PowerOff(target) => power::inject_off(self, target).await?,
-            Fault::PowerLoss(target) => power::inject_loss(self, target).await?,
-            Fault::Partition(link) => link::inject_partition(self, link)?,
-            Fault::Delay { link, by } => link::inject_delay(self, link, *by)?,
-            Fault::Drop { link, probability } => link::inject_drop(self, link, *probability)?,
-            Fault::SlowDisk { target, by } => disk::inject_slow(self, target, *by)?,
-            Fault::FullDisk(target) => disk::inject_full(self, target)?,
-            Fault::CorruptByte(target) => disk::inject_corrupt(self, target)?,
-            Fault::ClockSkew { target, by } => clock::inject(self, target, *by)?,
-        };
-        Ok(Injected { target, at, cluster: self.clone(), remedy })
+    pub fn inject<'a>(&'a self, fault: &'a Fault) -> BoxFuture<'a, Result<Injected, FaultError>> {
+        Box::pin(async move {
+            let at = self.world().clock().elapsed();
+            let (target, remedy) = match fault {
+                Fault::Kill(target) => kill::inject(self, target).await?,
+                Fault::Pause(target) => pause::inject(self, target)?,
+                Fault::PowerOff(target) => power::inject_off(self, target).await?,
+                Fault::PowerLoss(target) => power::inject_loss(self, target).await?,
+                Fault::Partition(link) => link::inject_partition(self, link)?,
+                Fault::Delay { link, by } => link::inject_delay(self, link, *by)?,
+                Fault::Drop { link, probability } => link::inject_drop(self, link, *probability)?,
+                Fault::SlowDisk { target, by } => disk::inject_slow(self, target, *by)?,
+                Fault::FullDisk(target) => disk::inject_full(self, target)?,
+                Fault::CorruptByte(target) => disk::inject_corrupt(self, target)?,
+                Fault::ClockSkew { target, by } => clock::inject(self, target, *by)?,
+            };
+            Ok(Injected { target, at, cluster: self.clone(), remedy })
+        })
     }
 
     /// Stops a component until it is started again. Returns its full name.
-    pub async fn stop(&self, target: &str) -> Result<Target, FaultError> {
-        let target = self.running(target)?;
-        process::end(self, &target).await;
-        Ok(target)
+    pub fn stop<'a>(&'a self, target: &'a str) -> BoxFuture<'a, Result<Target, FaultError>> {
+        Box::pin(async move {
+            let target = self.running(target)?;
+            process::end(self, &target).await;
+            Ok(target)
+        })
     }
 
     /// Starts a component that was stopped or killed. Returns its full name.
-    pub async fn start(&self, target: &str) -> Result<Target, FaultError> {
-        let target = self.resolve(target)?;
-        if process::is_up(self, &target) {
-            return Err(FaultError::AlreadyRunning(target));
-        }
-        process::start(self, &target).await.map_err(|error| FaultError::Restart(target.clone(), error))?;
-        let failure = match &target {
-            Target::Etcd(member) => self.etcd().why_not_started(member),
-            _ => None,
-        };
-        failure.map_or(Ok(target.clone()), |reason| Err(FaultError::EndedAtOnce(target, reason)))
+    pub fn start<'a>(&'a self, target: &'a str) -> BoxFuture<'a, Result<Target, FaultError>> {
+        Box::pin(async move {
+            let target = self.resolve(target)?;
+            if process::is_up(self, &target) {
+                return Err(FaultError::AlreadyRunning(target));
+            }
+            process::start(self, &target)
+                .await
+                .map_err(|error| FaultError::Restart(target.clone(), error))?;
+            let failure = match &target {
+                Target::Etcd(member) => self.etcd().why_not_started(member),
+                _ => None,
+            };
+            failure.map_or(Ok(target.clone()), |reason| Err(FaultError::EndedAtOnce(target, reason)))
+        })
     }
 
     /// The component that a name or a role stands for now.
@@ -164,36 +173,40 @@ impl Cluster {
 
 impl Injected {
     /// Takes the fault back: restarts what was killed, resumes, reconnects. What is up already stays up.
-    pub async fn heal(self) -> Result<(), FaultError> {
-        let Injected { cluster, remedy, .. } = self;
-        match remedy {
-            Remedy::Start(target) => {
-                if process::is_up(&cluster, &target) {
-                    return Ok(());
+    pub fn heal(self) -> BoxFuture<'static, Result<(), FaultError>> {
+        Box::pin(async move {
+            let Injected { cluster, remedy, .. } = self;
+            match remedy {
+                Remedy::Start(target) => {
+                    if process::is_up(&cluster, &target) {
+                        return Ok(());
+                    }
+                    process::start(&cluster, &target)
+                        .await
+                        .map_err(|error| FaultError::Restart(target, error))?;
                 }
-                process::start(&cluster, &target)
-                    .await
-                    .map_err(|error| FaultError::Restart(target, error))?;
-            }
-            Remedy::Resume(Target::Etcd(member)) => {
-                cluster.etcd().resume(&member).expect("targets are members")
-            }
-            Remedy::Resume(target) => {
-                if let Some(component) = cluster.world().find(&target.component()) {
-                    component.resume();
+                Remedy::Resume(Target::Etcd(member)) => {
+                    cluster.etcd().resume(&member).expect("targets are members")
                 }
-            }
-            Remedy::RemoveRules(rules) => {
-                for rule in rules {
-                    cluster.world().network().remove(rule);
+                Remedy::Resume(target) => {
+                    if let Some(component) = cluster.world().find(&target.component()) {
+                        component.resume();
+                    }
                 }
+                Remedy::RemoveRules(rules) => {
+                    for rule in rules {
+                        cluster.world().network().remove(rule);
+                    }
+                }
+                Remedy::FastDisk(disk) => disk.set_sync_delay(Duration::ZERO),
+                Remedy::FreeDisk(disk) => disk.set_full(false),
+                // A segment that was removed since took the byte along.
+                Remedy::SetClock(component) => {
+                    cluster.world().clock().set_skew(&component, SignedDuration::ZERO)
+                }
+                Remedy::MendByte { disk, file, offset } => drop(disk.corrupt(&file, offset)),
             }
-            Remedy::FastDisk(disk) => disk.set_sync_delay(Duration::ZERO),
-            Remedy::FreeDisk(disk) => disk.set_full(false),
-            // A segment that was removed since took the byte along.
-            Remedy::SetClock(component) => cluster.world().clock().set_skew(&component, SignedDuration::ZERO),
-            Remedy::MendByte { disk, file, offset } => drop(disk.corrupt(&file, offset)),
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

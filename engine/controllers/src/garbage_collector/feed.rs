@@ -5,7 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use labkit_api::{Object, ObjectKey, OwnerReference, Resource};
-use labkit_client::{Change, Informer, Kind, ListParams};
+use labkit_client::{Change, Decode, Informer, Kind, ListParams};
 use labkit_sim::RecordId;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -29,7 +29,7 @@ struct Changes<K> {
     item: Box<dyn Fn(&K) -> Item + Send + Sync>,
 }
 
-impl<K: Send + Sync + 'static> Changes<K> {
+impl<K> Changes<K> {
     fn news(&self, change: Change<K>) -> Option<News> {
         let (there, gone) = (change.new, change.old);
         let news = match (there, gone) {
@@ -41,13 +41,10 @@ impl<K: Send + Sync + 'static> Changes<K> {
     }
 }
 
-impl<K> Feed for Changes<K>
-where
-    K: Send + Sync + 'static,
-    Informer<K>: Synced,
-{
+impl<K: Decode> Feed for Changes<K> {
     fn synced(&self) -> BoxFuture<'static, ()> {
-        self.informer.clone().wait_synced()
+        let informer = self.informer.clone();
+        async move { informer.synced().await }.boxed()
     }
 
     fn waiting(&mut self) -> Option<News> {
@@ -61,17 +58,6 @@ where
             self.news(change)
         }
         .boxed()
-    }
-}
-
-/// [`Informer::synced`] by value.
-trait Synced {
-    fn wait_synced(self) -> BoxFuture<'static, ()>;
-}
-
-impl<K: serde::de::DeserializeOwned + Send + Sync + 'static> Synced for Informer<K> {
-    fn wait_synced(self) -> BoxFuture<'static, ()> {
-        async move { self.synced().await }.boxed()
     }
 }
 

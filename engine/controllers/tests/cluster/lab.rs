@@ -115,7 +115,7 @@ impl Lab {
     pub async fn list_in<K: Kind>(&self, namespace: &str) -> Vec<K> {
         let params = ListParams { namespace: namespace.to_owned(), ..ListParams::default() };
         let list = self.client.list(&K::resource(), &params).await.unwrap();
-        list.items.into_iter().map(|object| serde_json::from_value(object.to_value()).unwrap()).collect()
+        list.items.into_iter().map(|object| K::from_value(&object.to_value()).unwrap()).collect()
     }
 
     pub async fn deployment(&self, name: &str, replicas: i32) -> Deployment {
@@ -181,7 +181,7 @@ impl Lab {
 }
 
 pub fn typed<K: Kind>(value: Value) -> K {
-    serde_json::from_value(value).unwrap()
+    K::from_value(&value).unwrap()
 }
 
 pub fn deployment(name: &str, replicas: i32) -> Value {

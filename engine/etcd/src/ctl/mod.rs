@@ -12,6 +12,7 @@ mod members;
 mod print;
 
 use args::{Args, Flag};
+use futures::future::BoxFuture;
 
 use crate::client::Client;
 use crate::error::EtcdError;
@@ -90,16 +91,18 @@ const COMMANDS: &[Command] = &[
 
 /// Runs one command: `["put", "foo", "bar"]`, `["get", "/registry", "--prefix", "--keys-only"]`. A leading
 /// `etcdctl` is skipped.
-pub async fn run(client: &Client, args: &[&str]) -> CtlOutput {
-    match dispatch(client, args).await {
-        Ok(stdout) => CtlOutput { stdout, stderr: String::new(), code: 0 },
-        Err(Failure { message, code, stdout, mut stderr }) => {
-            if !message.is_empty() {
-                stderr.push_str(&format!("Error: {message}\n"));
+pub fn run<'a>(client: &'a Client, args: &'a [&'a str]) -> BoxFuture<'a, CtlOutput> {
+    Box::pin(async move {
+        match dispatch(client, args).await {
+            Ok(stdout) => CtlOutput { stdout, stderr: String::new(), code: 0 },
+            Err(Failure { message, code, stdout, mut stderr }) => {
+                if !message.is_empty() {
+                    stderr.push_str(&format!("Error: {message}\n"));
+                }
+                CtlOutput { stdout, stderr, code }
             }
-            CtlOutput { stdout, stderr, code }
         }
-    }
+    })
 }
 
 async fn dispatch(client: &Client, args: &[&str]) -> Result<String, Failure> {

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use labkit_sim::World;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -113,44 +114,46 @@ struct Identified {
 
 impl Process {
     /// Starts a member from its data directory, or as a new one, and serves its peers and clients.
-    pub async fn start(
+    pub fn start(
         world: &World,
         config: MemberConfig,
         listeners: Listeners,
-    ) -> Result<Process, ProcessError> {
-        // Nobody reads a trace here, and it would hold what it tells of.
-        world.trace().keep(0);
-        let disk = Disk::Directory(Directory::open(&config.data_dir)?);
-        let mut urls = config.initial_cluster.values().flatten();
-        let dials_tls = config.peer_tls.trusted_ca.is_some() || urls.any(|url| url.starts_with("https:"));
-        let peer_tls = dials_tls.then(|| config.peer_tls.client()).transpose()?;
-        let opened = Wal::open(disk.clone()).await?;
-        let identified = match opened.as_ref().map(|(wal, _)| wal.identity) {
-            Some(identity) => Identified {
-                id: identity.member_id,
-                cluster_id: identity.cluster_id,
-                founders: founders(&config).map(|(founders, _)| founders).unwrap_or_default(),
-            },
-            None if config.joins => join(&config, peer_tls.clone()).await?,
-            None => found(&config)?,
-        };
-        let Identified { id, cluster_id, founders } = identified;
-        let (exits, exited) = mpsc::unbounded_channel();
-        let members = u8::try_from(config.initial_cluster.len()).unwrap_or(u8::MAX);
-        let etcd = EtcdConfig { members, ..config.etcd.clone() };
-        let transport = Box::new(Transport::new(cluster_id, peer_tls));
-        let cluster = Cluster::of_process(world, etcd, cluster_id, (id, &config.name), transport, exits);
-        let cluster = Arc::new(cluster);
-        cluster.set_client_urls(id, config.advertise_client_urls.clone());
-        let peer = cluster.peer(&config.name).expect("the cluster was made with it");
-        let founders = Some(founders).filter(|founders| founders.contains_key(&id));
-        let identity = Identity { member_id: id, cluster_id };
-        let found = Log::resume(disk.clone(), opened, identity, founders).await?;
-        let repaired = found.torn.clone().map(told);
-        cluster.try_start(&peer, disk, found).await?;
-        let process = Process { cluster, id, exits: exited, repaired };
-        process.serve(&peer, listeners, &config).await?;
-        Ok(process)
+    ) -> BoxFuture<'_, Result<Process, ProcessError>> {
+        Box::pin(async move {
+            // Nobody reads a trace here, and it would hold what it tells of.
+            world.trace().keep(0);
+            let disk = Disk::Directory(Directory::open(&config.data_dir)?);
+            let mut urls = config.initial_cluster.values().flatten();
+            let dials_tls = config.peer_tls.trusted_ca.is_some() || urls.any(|url| url.starts_with("https:"));
+            let peer_tls = dials_tls.then(|| config.peer_tls.client()).transpose()?;
+            let opened = Wal::open(disk.clone()).await?;
+            let identified = match opened.as_ref().map(|(wal, _)| wal.identity) {
+                Some(identity) => Identified {
+                    id: identity.member_id,
+                    cluster_id: identity.cluster_id,
+                    founders: founders(&config).map(|(founders, _)| founders).unwrap_or_default(),
+                },
+                None if config.joins => join(&config, peer_tls.clone()).await?,
+                None => found(&config)?,
+            };
+            let Identified { id, cluster_id, founders } = identified;
+            let (exits, exited) = mpsc::unbounded_channel();
+            let members = u8::try_from(config.initial_cluster.len()).unwrap_or(u8::MAX);
+            let etcd = EtcdConfig { members, ..config.etcd.clone() };
+            let transport = Box::new(Transport::new(cluster_id, peer_tls));
+            let cluster = Cluster::of_process(world, etcd, cluster_id, (id, &config.name), transport, exits);
+            let cluster = Arc::new(cluster);
+            cluster.set_client_urls(id, config.advertise_client_urls.clone());
+            let peer = cluster.peer(&config.name).expect("the cluster was made with it");
+            let founders = Some(founders).filter(|founders| founders.contains_key(&id));
+            let identity = Identity { member_id: id, cluster_id };
+            let found = Log::resume(disk.clone(), opened, identity, founders).await?;
+            let repaired = found.torn.clone().map(told);
+            cluster.try_start(&peer, disk, found).await?;
+            let process = Process { cluster, id, exits: exited, repaired };
+            process.serve(&peer, listeners, &config).await?;
+            Ok(process)
+        })
     }
 
     async fn serve(

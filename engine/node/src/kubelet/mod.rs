@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use labkit_api::ObjectKey;
@@ -57,27 +58,29 @@ impl Kubelet {
 
 /// Runs the kubelet of a machine in the caller's component. Never returns. Its end leaves the containers
 /// alone; the next one picks up what runs.
-pub async fn run_kubelet(client: Client, machine: Machine) {
-    let kubelet = Kubelet {
-        events: EventSink::start(&client, &machine.config().name),
-        statuses: StatusManager::new(&client),
-        client,
-        machine,
-    };
-    labkit_sim::spawn(kubelet.statuses.clone().run());
-    labkit_sim::spawn(node::run(kubelet.clone()));
-    let runtime = kubelet.machine.subscribe();
-    let field_selector = format!("spec.nodeName={}", kubelet.node_name());
-    let pods =
-        Informer::<Pod>::start(&kubelet.client, ListParams { field_selector, ..ListParams::default() });
-    pods.synced().await;
-    for (uid, pod) in kubelet.machine.pods() {
-        if !pods.store().list().iter().any(|known| known.metadata.uid.as_ref() == Some(&uid)) {
-            labkit_sim::spawn(end_orphan(kubelet.machine.clone(), pod));
+pub fn run_kubelet(client: Client, machine: Machine) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let kubelet = Kubelet {
+            events: EventSink::start(&client, &machine.config().name),
+            statuses: StatusManager::new(&client),
+            client,
+            machine,
+        };
+        labkit_sim::spawn(kubelet.statuses.clone().run());
+        labkit_sim::spawn(node::run(kubelet.clone()));
+        let runtime = kubelet.machine.subscribe();
+        let field_selector = format!("spec.nodeName={}", kubelet.node_name());
+        let pods =
+            Informer::<Pod>::start(&kubelet.client, ListParams { field_selector, ..ListParams::default() });
+        pods.synced().await;
+        for (uid, pod) in kubelet.machine.pods() {
+            if !pods.store().list().iter().any(|known| known.metadata.uid.as_ref() == Some(&uid)) {
+                labkit_sim::spawn(end_orphan(kubelet.machine.clone(), pod));
+            }
         }
-    }
-    let dispatcher = Dispatcher { kubelet, workers: BTreeMap::new() };
-    dispatcher.run(pods.subscribe(), runtime).await;
+        let dispatcher = Dispatcher { kubelet, workers: BTreeMap::new() };
+        dispatcher.run(pods.subscribe(), runtime).await;
+    })
 }
 
 /// A pod that runs here but that the API does not know any more.

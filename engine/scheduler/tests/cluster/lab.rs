@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Node, Pod};
 use labkit_api::{ObjectKey, UserInfo};
 use labkit_apiserver::testing::{self, Backbone};
-use labkit_client::{Client, Kind, ListParams};
+use labkit_client::{Client, Decode, Kind, ListParams};
 use labkit_scheduler::{Decision, Decisions, SchedulerConfig};
 use labkit_sim::{Component, Record, World};
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ impl Lab {
         let mut node = json!({"metadata": {"name": name},
             "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}});
         labkit_api::patch::merge_patch(&mut node, &over);
-        self.client.api::<Node>().create(&serde_json::from_value(node).unwrap()).await.unwrap();
+        self.client.api::<Node>().create(&Node::from_value(&node).unwrap()).await.unwrap();
     }
 
     /// The pod default/`name`; what is given is laid over its container.
@@ -57,7 +57,7 @@ impl Lab {
         labkit_api::patch::merge_patch(&mut container, &over);
         let pod =
             json!({"metadata": {"name": name, "namespace": "default"}, "spec": {"containers": [container]}});
-        self.client.api::<Pod>().create(&serde_json::from_value(pod).unwrap()).await.unwrap();
+        self.client.api::<Pod>().create(&Pod::from_value(&pod).unwrap()).await.unwrap();
     }
 
     pub async fn bound_to(&self, name: &str) -> Option<String> {
