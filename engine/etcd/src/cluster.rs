@@ -38,6 +38,9 @@ pub struct EtcdConfig {
     pub quota_backend_bytes: i64,
     /// `--auto-compaction-mode` and `--auto-compaction-retention`: off.
     pub auto_compaction: Option<AutoCompaction>,
+    /// The leader sends entries to the others while its own disk still writes them, as etcd does: on where each member
+    /// is a process of its own. In a world, members do one thing after the other.
+    pub syncs_in_parallel: bool,
 }
 
 /// What of its history a store forgets by itself.
@@ -58,6 +61,7 @@ impl Default for EtcdConfig {
             snapshot_count: 100_000,
             quota_backend_bytes: 2 * 1024 * 1024 * 1024,
             auto_compaction: None,
+            syncs_in_parallel: false,
         }
     }
 }
@@ -275,6 +279,9 @@ impl Cluster {
         }
         let machine = Machine::open(member.clone(), disk).await?;
         let log = found.log.gauges();
+        if self.config.syncs_in_parallel {
+            found.log.sync_in_parallel(&member.applied_state().membership);
+        }
         let raft = component.run(async {
             let links = Links { cluster: self.clone(), member: member.clone() };
             Raft::new(peer.id, Arc::new(raft::config(&self.config)), links, found.log, machine).await

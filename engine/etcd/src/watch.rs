@@ -1,11 +1,10 @@
 //! Watches: at the member, a pump from the store's watchers to the client's stream; at the client, a stream
 //! that goes on at another member when its own is gone. Counterpart of `v3rpc/watch.go` and `clientv3/watch.go`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use labkit_sim::caused_by;
 use tokio::sync::mpsc;
@@ -29,7 +28,7 @@ pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const BACKLOG_MAX: usize = 1024;
 
 /// The watch id of a response to a request for progress (`clientv3.InvalidWatchID`).
-const ALL_WATCHES: i64 = -1;
+pub(crate) const ALL_WATCHES: i64 = -1;
 
 /// The receiving end of a watch. Dropping it ends the watch.
 #[derive(Debug)]
@@ -172,7 +171,6 @@ impl Stream {
             commands: received,
             client: sender,
             watches: BTreeMap::new(),
-            unwanted: BTreeSet::new(),
             is_suspended: false,
         };
         drop(member.component.spawn(pump.run()));
@@ -190,8 +188,6 @@ struct Pump {
     client: mpsc::Sender<Result<WatchResponse, EtcdError>>,
     /// By the ids that the client knows.
     watches: BTreeMap<i64, Watched>,
-    /// Watches whose next `created` the client must not see: to it, they never ended.
-    unwanted: BTreeSet<i64>,
     /// The client does not read: the store tells nothing more for now.
     is_suspended: bool,
 }
@@ -241,11 +237,8 @@ impl Pump {
         let header = self.member.header();
         match command {
             Command::Create { watch_id, mut request } => {
-                // As upstream: no key means the smallest one.
-                if request.key.is_empty() {
-                    request.key = Bytes::from_static(b"\0");
-                }
-                if let Some(id) = self.member.watch(watch_id, request.clone(), sender.clone()) {
+                let listener = Arc::new(sender.clone());
+                if let Some(id) = self.member.watch(watch_id, request.clone(), listener, true) {
                     if request.start_revision == 0 {
                         request.start_revision = header.revision + 1;
                     }
@@ -273,9 +266,6 @@ impl Pump {
 
     async fn pass_on(&mut self, response: WatchResponse) -> bool {
         let watch_id = response.watch_id;
-        if response.created && self.unwanted.remove(&watch_id) {
-            return true;
-        }
         // The store has ended it: its past was compacted away.
         if response.canceled && response.compact_revision > 0 {
             self.watches.remove(&watch_id);
@@ -318,8 +308,9 @@ impl Pump {
     fn resume(&mut self, sender: &mpsc::UnboundedSender<WatchResponse>) {
         self.is_suspended = false;
         for (watch_id, watched) in self.watches.iter_mut().filter(|(_, watched)| watched.id.is_none()) {
-            self.unwanted.insert(*watch_id);
-            watched.id = self.member.watch(*watch_id, watched.request.clone(), sender.clone());
+            let listener = Arc::new(sender.clone());
+            // To its client, it never ended.
+            watched.id = self.member.watch(*watch_id, watched.request.clone(), listener, false);
         }
     }
 }

@@ -222,19 +222,17 @@ async fn watch(clock: Clock, url: String, watchers: usize, created: mpsc::Unboun
             if begun.len() < watchers && begun.insert(stream) && begun.len() == watchers {
                 created.send(()).expect("it is waited for");
             }
-            if let Some(at) = find(&bytes, SENT.as_bytes()) {
-                let digits = bytes[at + SENT.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+            // The value is the last field of a message.
+            let value = &bytes[bytes.len().saturating_sub(VALUE_BYTES)..];
+            if let Some(sent) = value.strip_prefix(SENT.as_bytes()) {
+                let digits = sent.iter().take_while(|byte| byte.is_ascii_digit());
                 let sent = digits.fold(0, |sent, digit| sent * 10 + u64::from(digit - b'0'));
                 latencies.push(now - sent);
             }
-            stopped += usize::from(find(&bytes, STOP.as_bytes()).is_some());
+            stopped += usize::from(bytes.ends_with(STOP.as_bytes()));
         }
     }
     latencies
-}
-
-fn find(bytes: &[u8], words: &[u8]) -> Option<usize> {
-    bytes.windows(words.len()).position(|window| window == words)
 }
 
 /// From the leader's death to the next put that succeeds.

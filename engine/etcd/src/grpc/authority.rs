@@ -4,14 +4,15 @@
 //! letters and as many bits in HPACK's Huffman code, so that nothing moves and the tables of both sides agree.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEADER_BYTES: usize = 9;
+const READ_BYTES: usize = 16 * 1024;
 const HEADERS: u8 = 1;
 /// Header blocks above this pass unexamined; clients of etcd send some hundred bytes.
 const HEADERS_BYTES_MAX: usize = 16 * 1024;
@@ -31,10 +32,10 @@ const REWRITTEN: [(&[u8; 6], u8, &[u8; 6]); 2] = [
 pub(super) struct UrlAuthority<S> {
     inner: S,
     state: State,
-    /// Read, but not yet examined.
+    /// Read, but not yet handed on.
     pending: BytesMut,
-    /// Examined, but not yet handed on.
-    examined: BytesMut,
+    /// How much of that has been examined.
+    examined: usize,
 }
 
 #[derive(Debug)]
@@ -49,16 +50,17 @@ enum State {
 
 impl<S> UrlAuthority<S> {
     pub fn new(inner: S) -> UrlAuthority<S> {
-        UrlAuthority { inner, state: State::Preface, pending: BytesMut::new(), examined: BytesMut::new() }
+        UrlAuthority { inner, state: State::Preface, pending: BytesMut::new(), examined: 0 }
     }
 
     fn examine(&mut self) {
-        while !self.pending.is_empty() {
+        while self.examined < self.pending.len() {
+            let pending = &mut self.pending[self.examined..];
             let (pass, next) = match self.state {
-                State::Other => (self.pending.len(), State::Other),
+                State::Other => (pending.len(), State::Other),
                 State::Preface => {
-                    let seen = self.pending.len().min(PREFACE.len());
-                    if self.pending[..seen] != PREFACE[..seen] {
+                    let seen = pending.len().min(PREFACE.len());
+                    if pending[..seen] != PREFACE[..seen] {
                         (0, State::Other)
                     } else if seen < PREFACE.len() {
                         return;
@@ -67,28 +69,41 @@ impl<S> UrlAuthority<S> {
                     }
                 }
                 State::Payload(left) => {
-                    let pass = left.min(self.pending.len());
+                    let pass = left.min(pending.len());
                     (pass, if pass == left { State::FrameHeader } else { State::Payload(left - pass) })
                 }
                 State::FrameHeader => {
-                    let Some(header) = self.pending.first_chunk::<FRAME_HEADER_BYTES>() else { return };
+                    let Some(header) = pending.first_chunk::<FRAME_HEADER_BYTES>() else { return };
                     let length =
                         usize::from(header[0]) << 16 | usize::from(header[1]) << 8 | usize::from(header[2]);
                     let whole = FRAME_HEADER_BYTES + length;
                     if header[3] != HEADERS || length > HEADERS_BYTES_MAX {
                         (FRAME_HEADER_BYTES, State::Payload(length))
-                    } else if self.pending.len() < whole {
+                    } else if pending.len() < whole {
                         return;
                     } else {
-                        rewrite(&mut self.pending[FRAME_HEADER_BYTES..whole]);
+                        rewrite(&mut pending[FRAME_HEADER_BYTES..whole]);
                         (whole, State::FrameHeader)
                     }
                 }
             };
-            self.examined.extend_from_slice(&self.pending[..pass]);
-            self.pending.advance(pass);
+            self.examined += pass;
             self.state = next;
         }
+    }
+}
+
+impl<S: AsyncRead + Unpin> UrlAuthority<S> {
+    /// Whether the client speaks HTTP/2; waits until that shows.
+    pub async fn is_http2(&mut self) -> bool {
+        while matches!(self.state, State::Preface) {
+            self.pending.reserve(PREFACE.len());
+            if self.inner.read_buf(&mut self.pending).await.unwrap_or_default() == 0 {
+                self.state = State::Other;
+            }
+            self.examine();
+        }
+        !matches!(self.state, State::Other)
     }
 }
 
@@ -122,19 +137,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for UrlAuthority<S> {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        while this.examined.is_empty() {
-            let mut chunk = [0; 8 * 1024];
-            let mut chunk = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut this.inner).poll_read(context, &mut chunk))?;
-            if chunk.filled().is_empty() {
+        while this.examined == 0 {
+            this.pending.reserve(READ_BYTES);
+            if ready!(pin!(this.inner.read_buf(&mut this.pending)).poll(context))? == 0 {
                 return Poll::Ready(Ok(()));
             }
-            this.pending.extend_from_slice(chunk.filled());
             this.examine();
         }
-        let handed = this.examined.len().min(out.remaining());
-        out.put_slice(&this.examined[..handed]);
-        this.examined.advance(handed);
+        let handed = this.examined.min(out.remaining());
+        out.put_slice(&this.pending[..handed]);
+        this.pending.advance(handed);
+        this.examined -= handed;
         Poll::Ready(Ok(()))
     }
 }
@@ -239,6 +252,6 @@ mod tests {
             connection.examine();
         }
         let expected = String::from_utf8_lossy(&sent).replace("://", "jhh");
-        assert_eq!(String::from_utf8_lossy(&connection.examined), expected);
+        assert_eq!(String::from_utf8_lossy(&connection.pending[..connection.examined]), expected);
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use hyper::header::HeaderMap;
-use hyper::{Request, Response};
+use hyper::{Response, Uri};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -133,12 +133,12 @@ impl Drop for Call {
 
 impl Call {
     /// Notes that a call begins, if there is such a method.
-    pub fn begin<B>(member: &Arc<Member>, request: &Request<B>) -> Option<Call> {
-        let (service, name) = request.uri().path().strip_prefix('/')?.split_once('/')?;
+    pub fn begin(member: &Arc<Member>, uri: &Uri, headers: &HeaderMap) -> Option<Call> {
+        let (service, name) = uri.path().strip_prefix('/')?.split_once('/')?;
         let method = METHODS.binary_search_by(|(s, n, _)| (*s, *n).cmp(&(service, name))).ok()?;
         let calls = &member.counters.calls;
         calls.started[method].fetch_add(1, Ordering::Relaxed);
-        let version = request.headers().get("client-api-version").and_then(|version| version.to_str().ok());
+        let version = headers.get("client-api-version").and_then(|version| version.to_str().ok());
         calls.note_client(version.unwrap_or("unknown"), METHODS[method].2 != UNARY);
         Some(Call { member: member.clone(), method, ended: false })
     }
@@ -154,6 +154,10 @@ impl Call {
             return response;
         }
         response.map(|body| Body::new(Counted { body, call: self }))
+    }
+
+    pub fn ended(mut self, code: Code) {
+        self.end(code);
     }
 
     fn end(&mut self, code: Code) {

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::ready;
+use futures::{FutureExt, StreamExt};
 use labkit_sim::Component;
+use tokio::sync::oneshot;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint as Dial, Identity};
 use tonic::{ConnectError, Status, Streaming};
@@ -287,10 +289,17 @@ pub struct Watcher {
     client: Client,
     /// Begins where what was received ends.
     request: WatchRequest,
-    stream: Streaming<pb::WatchResponse>,
+    stream: Stream,
     turn: usize,
     created: Option<WatchResponse>,
     ended: bool,
+}
+
+/// A stream of answers. Its end is the requests', too: so the member hears of it.
+#[derive(Debug)]
+struct Stream {
+    answers: Streaming<pb::WatchResponse>,
+    _open: oneshot::Sender<()>,
 }
 
 impl Watcher {
@@ -312,7 +321,7 @@ impl Watcher {
             return None;
         }
         loop {
-            let Ok(Some(response)) = self.stream.message().await else {
+            let Ok(Some(response)) = self.stream.answers.message().await else {
                 self.client.next_member(self.turn, &mut BackOff::default()).await;
                 let created;
                 (self.stream, self.turn, created) = open(&self.client, &self.request).await;
@@ -336,10 +345,7 @@ impl Watcher {
 }
 
 /// Opens the watch at the first member that takes it.
-async fn open(
-    client: &Client,
-    request: &WatchRequest,
-) -> (Streaming<pb::WatchResponse>, usize, WatchResponse) {
+async fn open(client: &Client, request: &WatchRequest) -> (Stream, usize, WatchResponse) {
     let mut back_off = BackOff::default();
     loop {
         let (turn, member) = client.member();
@@ -353,16 +359,14 @@ async fn open(
     }
 }
 
-async fn open_at(
-    channel: Channel,
-    request: WatchRequest,
-) -> Result<Option<(Streaming<pb::WatchResponse>, WatchResponse)>, Status> {
+async fn open_at(channel: Channel, request: WatchRequest) -> Result<Option<(Stream, WatchResponse)>, Status> {
     let create = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(request.into())) };
-    // The stream stays open for as long as the answers are read.
-    let requests = futures::stream::iter([create]).chain(futures::stream::pending());
+    let (open, ended) = oneshot::channel();
+    let requests = futures::stream::iter([create]).chain(ended.into_stream().filter_map(|_| ready(None)));
     let mut requests = tonic::Request::new(requests);
     requests.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
     let mut watch = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
-    let mut stream = watch.watch(requests).await?.into_inner();
-    Ok(stream.message().await?.map(|created| (stream, created.into())))
+    let mut answers = watch.watch(requests).await?.into_inner();
+    let created = answers.message().await?;
+    Ok(created.map(|created| (Stream { answers, _open: open }, created.into())))
 }

@@ -3,6 +3,7 @@
 //!
 //! - [`kv`], [`watch`], [`lease`], [`cluster`], [`maintenance`], [`auth`], [`lock`], [`election`]: one file per
 //!   service.
+//! - `http2`: the connections of clients.
 //! - [`session`]: what locks and elections are made of.
 //! - [`observe`]: `/health`, `/version` and `/metrics` on the same port.
 //! - `calls`: what was called and how it ended, for `/metrics`.
@@ -18,6 +19,7 @@ mod client;
 mod cluster;
 mod election;
 pub mod fuzz;
+mod http2;
 mod kv;
 mod lease;
 mod lock;
@@ -28,21 +30,21 @@ mod watch;
 mod wire;
 mod wire_out;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use etcdserverpb::kv_server::KvServer;
-use futures::{FutureExt, TryFutureExt};
-use hyper::body::Incoming;
-use hyper::service::Service as _;
-use hyper::{Method, Version};
+use hyper::header::HeaderMap;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
+use tonic::codegen::{Service as _, StdError};
 use tonic::service::Routes;
 use tonic::{Code, Status};
 
@@ -142,33 +144,30 @@ async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, endpoint: Endpo
 }
 
 async fn http(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, endpoint: Endpoint) {
-    let grpc = TowerToHyperService::new(routes(&endpoint));
-    // Most calls by far are of this service: they need no router.
-    let keys = TowerToHyperService::new(kv(&endpoint));
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let of_keys = request.uri().path().starts_with(KV_PATH) && *request.method() == Method::POST;
-        if of_keys && request.version() == Version::HTTP_2 {
-            let call = calls::Call::begin(&endpoint.member, &request);
-            return keys.call(request).map_ok(|response| counted(call, response)).left_future();
-        }
-        let (endpoint, grpc) = (endpoint.clone(), grpc.clone());
-        let answered = async move {
-            match observe::answer(&endpoint, &request).await {
-                Some(response) => Ok(response),
-                None => {
-                    let call = calls::Call::begin(&endpoint.member, &request);
-                    grpc.call(request).await.map(|response| counted(call, response))
-                }
-            }
-        };
-        answered.right_future()
-    });
-    let stream = TokioIo::new(authority::UrlAuthority::new(stream));
+    let routes = routes(&endpoint);
+    let mut stream = authority::UrlAuthority::new(stream);
+    if stream.is_http2().await {
+        return http2::serve(stream, endpoint, routes).await;
+    }
+    let service = service_fn(move |request| answer(endpoint.clone(), routes.clone(), request));
     // An error is a client that went away.
-    let mut server = auto::Builder::new(InScope);
-    // As upstream: what one client has under way at once is its own affair.
-    server.http2().max_concurrent_streams(u32::MAX);
-    let _ = server.serve_connection(stream, service).await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// Answers a call, or a question that is not gRPC.
+async fn answer<B>(
+    endpoint: Endpoint,
+    mut routes: Routes,
+    request: hyper::Request<B>,
+) -> Result<hyper::Response<Body>, Infallible>
+where
+    B: hyper::body::Body<Data = Bytes, Error: Into<StdError>> + Send + 'static,
+{
+    if let Some(response) = observe::answer(&endpoint, &request).await {
+        return Ok(response);
+    }
+    let call = calls::Call::begin(&endpoint.member, request.uri(), request.headers());
+    routes.call(request).await.map(|response| counted(call, response))
 }
 
 fn counted(call: Option<calls::Call>, response: hyper::Response<Body>) -> hyper::Response<Body> {
@@ -194,19 +193,6 @@ fn in_go_words(mut response: hyper::Response<Body>) -> hyper::Response<Body> {
     response
 }
 
-/// Spawns what a connection spawns in the member's scope.
-#[derive(Debug, Clone, Copy)]
-struct InScope;
-
-impl<F> hyper::rt::Executor<F> for InScope
-where
-    F: Future<Output: Send> + Send + 'static,
-{
-    fn execute(&self, future: F) {
-        drop(labkit_sim::spawn(future));
-    }
-}
-
 /// One member as its clients reach it.
 #[derive(Debug, Clone)]
 struct Endpoint {
@@ -214,16 +200,9 @@ struct Endpoint {
     member: Arc<Member>,
 }
 
-/// What the paths of the KV service begin with.
-const KV_PATH: &str = "/etcdserverpb.KV/";
-
-fn kv(endpoint: &Endpoint) -> KvServer<Endpoint> {
-    KvServer::new(endpoint.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
-}
-
 fn routes(endpoint: &Endpoint) -> Routes {
-    Routes::new(kv(endpoint))
-        .add_service(etcdserverpb::watch_server::WatchServer::new(endpoint.clone()))
+    let kv = KvServer::new(endpoint.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    Routes::new(kv)
         .add_service(etcdserverpb::lease_server::LeaseServer::new(endpoint.clone()))
         .add_service(etcdserverpb::cluster_server::ClusterServer::new(endpoint.clone()))
         .add_service(etcdserverpb::auth_server::AuthServer::new(endpoint.clone()))
@@ -237,7 +216,7 @@ impl Endpoint {
     /// One call, which holds the clock's fast-forward back while it is under way.
     async fn call<T>(&self, request: &tonic::Request<T>, call: Request) -> Answer {
         let _in_flight = self.cluster.world.clock().edge_request();
-        if requires_leader(request) && self.member.leader().id.is_none() {
+        if requires_leader(request.metadata().as_ref()) && self.member.leader().id.is_none() {
             return Err(EtcdError::NoLeader);
         }
         let token = token(request);
@@ -247,12 +226,16 @@ impl Endpoint {
 
 /// What a client that has authenticated sends along.
 fn token<T>(request: &tonic::Request<T>) -> Option<String> {
-    request.metadata().get("token").and_then(|token| token.to_str().ok()).map(str::to_owned)
+    token_in(request.metadata().as_ref())
+}
+
+fn token_in(headers: &HeaderMap) -> Option<String> {
+    headers.get("token").and_then(|token| token.to_str().ok()).map(str::to_owned)
 }
 
 /// Whether the client would rather have an error than wait for a leader (`WithRequireLeader`).
-fn requires_leader<T>(request: &tonic::Request<T>) -> bool {
-    request.metadata().get("hasleader").is_some_and(|value| value == "true")
+fn requires_leader(headers: &HeaderMap) -> bool {
+    headers.get("hasleader").is_some_and(|value| value == "true")
 }
 
 fn status(error: EtcdError) -> Status {

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use labkit_sim::ComponentState;
 use tonic::body::Body;
@@ -20,7 +19,7 @@ use crate::server::{self, Patience, VERSION};
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers what is not gRPC; `None` leaves it to the services.
-pub(super) async fn answer(endpoint: &Endpoint, request: &Request<Incoming>) -> Option<Response<Body>> {
+pub(super) async fn answer<B>(endpoint: &Endpoint, request: &Request<B>) -> Option<Response<Body>> {
     let json = "application/json";
     if *request.method() != Method::GET {
         return unless_grpc(request);
@@ -56,7 +55,7 @@ pub(super) async fn answer(endpoint: &Endpoint, request: &Request<Incoming>) -> 
 }
 
 /// gRPC takes HTTP/2: whatever else comes over an older one asks for a page that is not there.
-fn unless_grpc(request: &Request<Incoming>) -> Option<Response<Body>> {
+fn unless_grpc<B>(request: &Request<B>) -> Option<Response<Body>> {
     let kind = "text/plain; charset=utf-8";
     (request.version() < Version::HTTP_2)
         .then(|| response(StatusCode::NOT_FOUND, kind, "404 page not found\n".to_owned()))

@@ -1,106 +1,200 @@
-//! The Watch service: several watches on one stream.
+//! The Watch service: several watches on one stream. Where the member is a process of its own, events go to the stream
+//! from where the store is changed, encoded once for all watches that see the same; in a world, over its links.
 
-use std::collections::BTreeSet;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use futures::Stream;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
+use hyper::Request;
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tonic::{Request, Response, Status, Streaming};
+use tokio::sync::Notify;
+use tonic::codec::Codec as _;
+use tonic::{Code, Status, Streaming};
+use tonic_prost::ProstCodec;
 
+use super::calls::Call;
 use super::etcdserverpb::watch_request::RequestUnion;
-use super::etcdserverpb::watch_server::Watch;
 use super::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
-use super::{CLIENT, Endpoint, MESSAGE_BYTES_MAX, requires_leader};
+use super::http2::{Piece, Received, framed, framed_with, head, trailers};
+use super::{CLIENT, Endpoint, MESSAGE_BYTES_MAX, mvccpb, requires_leader, token_in};
 use crate::api;
 use crate::error::EtcdError;
+use crate::mvcc::{Heard, Listener, Told, WatchId};
 use crate::payload::{self, deliver};
 use crate::server;
-use crate::watch::{self, Command};
+use crate::watch::{self, ALL_WATCHES, Command};
 
 /// Above this size a response goes in pieces, to who asks for that (`maxRequestBytes` and gRPC's overhead).
 const FRAGMENT_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
+/// How much waits for a client that does not read. Then nothing more is said, and when the client has read all, its
+/// watches go on from the store's history, as upstream's unsynced ones do.
+const BACKLOG_BYTES_MAX: usize = 1 << 20;
+/// What a message that waits takes besides its own bytes.
+const WAITING_BYTES: usize = 256;
 
-#[tonic::async_trait]
-impl Watch for Endpoint {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
-
-    async fn watch(
-        &self,
-        request: Request<Streaming<WatchRequest>>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
-        let require_leader = requires_leader(&request);
-        let token = super::token(&request);
-        let fragmented = Arc::new(Mutex::new(BTreeSet::new()));
+/// Serves one stream of watches until its client hangs up.
+pub(super) async fn serve(
+    endpoint: Endpoint,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Piece>,
+) {
+    let (parts, body) = request.into_parts();
+    let call = Call::begin(&endpoint.member, &parts.uri, &parts.headers);
+    let Ok(stream) = respond.send_response(head(), false) else { return };
+    let decoder = ProstCodec::<WatchResponse, WatchRequest>::default().decoder();
+    let requests = Streaming::new_request(decoder, Received::from(body), None, Some(MESSAGE_BYTES_MAX));
+    let require_leader = requires_leader(&parts.headers);
+    let outlet = Arc::new(Outlet::new(stream));
+    let way = if endpoint.cluster.is_distributed() {
+        Way::Direct(BTreeMap::new())
+    } else {
         let client: Arc<str> = CLIENT.into();
-        let watch::Stream { commands, mut responses, .. } =
-            watch::Stream::open(&self.cluster, &self.member, &client, require_leader);
-        let (refusals, mut refused) = mpsc::unbounded_channel();
-        let listener = Listener { endpoint: self.clone(), token, refusals, fragmented: fragmented.clone() };
-        labkit_sim::spawn(listener.listen(request.into_inner(), commands));
-        Ok(Response::new(Box::pin(async_stream::try_stream! {
-            loop {
-                let response = tokio::select! {
-                    biased;
-                    Some(refusal) = refused.recv() => Ok(refusal),
-                    response = responses.recv() => match response {
-                        Some(response) => response.map(WatchResponse::from).map_err(super::status),
-                        None => break,
-                    },
-                };
-                let response = response?;
-                let wanted = fragmented.lock().expect("no panic happens under this lock").contains(&response.watch_id);
-                for fragment in fragments(response, if wanted { FRAGMENT_BYTES_MAX } else { usize::MAX }) {
-                    yield fragment;
-                }
-            }
-        })))
+        Way::Links(watch::Stream::open(&endpoint.cluster, &endpoint.member, &client, require_leader))
+    };
+    let token = token_in(&parts.headers);
+    let mut server = Server { endpoint, token, outlet, way, used: BTreeSet::new(), next: 0 };
+    let ended = server.run(requests, require_leader).await;
+    server.outlet.end(&ended);
+    // One that ends in the midst of a message, or is broken off, has no code.
+    if let (Some(call), false) = (call, ended.code() == Code::Cancelled) {
+        call.ended(ended.code());
     }
 }
 
-/// What is heard on one stream.
-struct Listener {
-    endpoint: Endpoint,
-    token: Option<String>,
-    /// Answers to what never becomes a watch.
-    refusals: mpsc::UnboundedSender<WatchResponse>,
-    /// The watches that take large responses in pieces.
-    fragmented: Arc<Mutex<BTreeSet<i64>>>,
+/// How events come to the stream.
+enum Way {
+    /// From the store. The watches by the ids that the client knows.
+    Direct(BTreeMap<i64, (Option<WatchId>, api::WatchRequest)>),
+    /// Over the world's links.
+    Links(watch::Stream),
 }
 
-impl Listener {
-    /// Takes the client's requests of one stream until it hangs up, which ends the stream.
-    async fn listen(self, mut requests: Streaming<WatchRequest>, commands: mpsc::UnboundedSender<Command>) {
-        let (mut used, mut next) = (BTreeSet::new(), 0);
-        while let Ok(Some(WatchRequest { request_union })) = requests.message().await {
-            let command = match request_union {
-                None => continue,
-                Some(RequestUnion::ProgressRequest(_)) => Command::Progress,
-                Some(RequestUnion::CancelRequest(cancel)) => {
-                    used.remove(&cancel.watch_id);
-                    Command::Cancel { watch_id: cancel.watch_id }
+/// The member's end of a stream.
+struct Server {
+    endpoint: Endpoint,
+    token: Option<String>,
+    outlet: Arc<Outlet>,
+    way: Way,
+    used: BTreeSet<i64>,
+    next: i64,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Way::Direct(watches) = &self.way {
+            let mut state = self.endpoint.member.locked();
+            watches.values().filter_map(|(id, _)| *id).for_each(|id| state.watchers.cancel(id));
+        }
+    }
+}
+
+impl Server {
+    /// Returns how the stream ends.
+    async fn run(&mut self, mut requests: Streaming<WatchRequest>, require_leader: bool) -> Status {
+        let Endpoint { cluster, member } = self.endpoint.clone();
+        let is_direct = matches!(self.way, Way::Direct(_));
+        if require_leader && is_direct && member.leader().id.is_none() {
+            return super::status(EtcdError::NoLeader);
+        }
+        let outlet = self.outlet.clone();
+        let mut leaderless = std::pin::pin!(server::given_up(&cluster, &member));
+        loop {
+            tokio::select! {
+                biased;
+                request = requests.message() => match request {
+                    Ok(Some(request)) => self.obey(request).await,
+                    Ok(None) => return Status::new(Code::Ok, ""),
+                    Err(error) => return Status::cancelled(error.to_string()),
+                },
+                response = self.way.next(&outlet) => match response {
+                    Some(Ok(response)) => outlet.send(response.into()),
+                    Some(Err(error)) => return super::status(error),
+                    None => return Status::new(Code::Ok, ""),
+                },
+                () = outlet.drained(), if is_direct => self.resume(),
+                () = &mut leaderless, if require_leader && is_direct => {
+                    return super::status(EtcdError::NoLeader);
                 }
-                Some(RequestUnion::CreateRequest(create)) => {
-                    if let Err(error) = self.permit(&create) {
-                        // As a gRPC error in Go writes itself.
-                        self.refuse(format!("rpc error: code = {:?} desc = {error}", error.code()));
-                        continue;
-                    }
-                    let Some(watch_id) = choose_id(&create, &used, &mut next) else {
-                        // As upstream answers for an id that is in use.
-                        self.refuse("mvcc: watch already exists".to_owned());
-                        continue;
-                    };
-                    used.insert(watch_id);
-                    if create.fragment {
-                        self.fragmented.lock().expect("no panic happens under this lock").insert(watch_id);
-                    }
-                    self.created(watch_id, create).await
+            }
+        }
+    }
+
+    async fn obey(&mut self, WatchRequest { request_union }: WatchRequest) {
+        let command = match request_union {
+            None => return,
+            Some(RequestUnion::ProgressRequest(_)) => Command::Progress,
+            Some(RequestUnion::CancelRequest(cancel)) => {
+                self.used.remove(&cancel.watch_id);
+                Command::Cancel { watch_id: cancel.watch_id }
+            }
+            Some(RequestUnion::CreateRequest(create)) => {
+                if let Err(error) = self.permit(&create) {
+                    // As a gRPC error in Go writes itself.
+                    return self.refuse(format!("rpc error: code = {:?} desc = {error}", error.code()));
                 }
-            };
-            if commands.send(command).is_err() {
-                return;
+                let Some(watch_id) = choose_id(&create, &self.used, &mut self.next) else {
+                    // As upstream answers for an id that is in use.
+                    return self.refuse("mvcc: watch already exists".to_owned());
+                };
+                self.used.insert(watch_id);
+                if create.fragment {
+                    self.outlet.locked().fragmented.insert(watch_id);
+                }
+                Command::Create { watch_id, request: create.into() }
+            }
+        };
+        match &mut self.way {
+            Way::Links(stream) => {
+                if let Command::Create { request, .. } = &command {
+                    // It came over a link, as the trace has it. Who speaks on this connection is the member itself: it
+                    // cannot refuse.
+                    let Endpoint { cluster, member } = &self.endpoint;
+                    let network = cluster.world.network();
+                    let _ = deliver(network, CLIENT, &member.name, &payload::watch(request)).await;
+                }
+                // A member that is gone ends the stream.
+                let _ = stream.commands.send(command);
+            }
+            Way::Direct(_) => self.obey_directly(command),
+        }
+    }
+
+    fn obey_directly(&mut self, command: Command) {
+        let (outlet, member) = (&self.outlet, &self.endpoint.member);
+        let Way::Direct(watches) = &mut self.way else { return };
+        let header = member.header();
+        match command {
+            Command::Create { watch_id, request } => {
+                let id = member.watch(watch_id, request.clone(), outlet.clone(), true);
+                watches.insert(watch_id, (id, request));
+            }
+            Command::Cancel { watch_id } => {
+                let Some((id, _)) = watches.remove(&watch_id) else { return };
+                if let Some(id) = id {
+                    member.locked().watchers.cancel(id);
+                }
+                outlet.locked().behind.remove(&watch_id);
+                outlet.note(api::WatchResponse { header, watch_id, canceled: true, ..Default::default() });
+            }
+            // As upstream: none of them is behind.
+            Command::Progress if !outlet.locked().behind.is_empty() => {}
+            Command::Progress => {
+                outlet.note(api::WatchResponse { header, watch_id: ALL_WATCHES, ..Default::default() });
+            }
+        }
+    }
+
+    /// The client has read all: its watches go on where they stand.
+    fn resume(&mut self) {
+        let Way::Direct(watches) = &mut self.way else { return };
+        let behind = std::mem::take(&mut self.outlet.locked().behind);
+        for (watch_id, start_revision) in behind {
+            if let Some((id, request)) = watches.get_mut(&watch_id) {
+                let request = api::WatchRequest { start_revision, ..request.clone() };
+                *id = self.endpoint.member.watch(watch_id, request, self.outlet.clone(), false);
             }
         }
     }
@@ -116,26 +210,161 @@ impl Listener {
         member.locked().store.admin.auth.check_range(asker.as_ref(), &range)
     }
 
+    /// Answers what never becomes a watch.
     fn refuse(&self, cancel_reason: String) {
-        // A client that is gone needs no answer.
-        let _ = self.refusals.send(WatchResponse {
+        self.outlet.send(WatchResponse {
             header: Some(self.endpoint.member.header().into()),
-            watch_id: -1,
+            watch_id: ALL_WATCHES,
             created: true,
             canceled: true,
             cancel_reason,
             ..WatchResponse::default()
         });
     }
+}
 
-    /// Records the request in the trace, as one that came over a link.
-    async fn created(&self, watch_id: i64, create: WatchCreateRequest) -> Command {
-        let request = create.into();
-        let message = payload::watch(&request);
-        let Endpoint { cluster, member } = &self.endpoint;
-        // Who speaks on this connection is the member itself: it cannot refuse.
-        let _ = deliver(cluster.world.network(), CLIENT, &member.name, &message).await;
-        Command::Create { watch_id, request }
+impl Way {
+    /// The next response that comes over a link, when the client has room for it.
+    async fn next(&mut self, outlet: &Outlet) -> Option<Result<api::WatchResponse, EtcdError>> {
+        match self {
+            Way::Direct(_) => std::future::pending().await,
+            Way::Links(stream) => {
+                while outlet.backlog.is_full() {
+                    outlet.drained().await;
+                }
+                stream.responses.recv().await
+            }
+        }
+    }
+}
+
+/// The stream to the client.
+#[derive(Debug)]
+struct Outlet {
+    backlog: Arc<Backlog>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    stream: SendStream<Piece>,
+    /// The watches that take large responses in pieces.
+    fragmented: BTreeSet<i64>,
+    /// The watches that were not told of something, and the first revision of that. As long as there are any, nothing
+    /// is told, so that the stream keeps the store's order.
+    behind: BTreeMap<i64, i64>,
+}
+
+impl Outlet {
+    fn new(stream: SendStream<Piece>) -> Outlet {
+        let state = State { stream, fragmented: BTreeSet::new(), behind: BTreeMap::new() };
+        Outlet { backlog: Arc::default(), state: Mutex::new(state) }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic happens under this lock")
+    }
+
+    /// Sends a response, room or not; in pieces if it is large and its client asked for that.
+    fn send(&self, response: WatchResponse) {
+        let mut state = self.locked();
+        let in_pieces = state.fragmented.contains(&response.watch_id);
+        for piece in fragments(response, if in_pieces { FRAGMENT_BYTES_MAX } else { usize::MAX }) {
+            self.write(&mut state, framed(&piece));
+        }
+    }
+
+    /// `false` when the client has gone.
+    fn write(&self, state: &mut State, message: Bytes) -> bool {
+        let share = Share::of(&self.backlog, message.len());
+        state.stream.send_data(Piece::counted(message, share), false).is_ok()
+    }
+
+    fn end(&self, status: &Status) {
+        // A client that is gone needs no answer.
+        let _ = self.locked().stream.send_trailers(trailers(status));
+    }
+
+    /// Waits until the client has read all, after it was found that it had not.
+    async fn drained(&self) {
+        self.backlog.drained.notified().await;
+    }
+}
+
+impl Listener for Outlet {
+    fn hear(&self, header: api::ResponseHeader, watch_id: i64, told: &Told) -> Heard {
+        let mut state = self.locked();
+        if !state.behind.is_empty() || self.backlog.is_full() {
+            let first = told.events.first().map_or(header.revision, |event| event.kv.mod_revision);
+            state.behind.entry(watch_id).or_insert(first);
+            return Heard::Full;
+        }
+        let events = told.encoded.get_or_init(|| encoded(&told.events));
+        let beginning = WatchResponse { header: Some(header.into()), watch_id, ..WatchResponse::default() };
+        if events.len() >= FRAGMENT_BYTES_MAX && state.fragmented.contains(&watch_id) {
+            drop(state);
+            let events = told.events.iter().cloned().map(mvccpb::Event::from).collect();
+            self.send(WatchResponse { events, ..beginning });
+            return Heard::Taken;
+        }
+        match self.write(&mut state, framed_with(&beginning, events)) {
+            true => Heard::Taken,
+            false => Heard::Gone,
+        }
+    }
+
+    fn note(&self, response: api::WatchResponse) {
+        self.send(response.into());
+    }
+}
+
+/// Events as the last field of a response.
+fn encoded(events: &[api::Event]) -> Bytes {
+    let events = events.iter().cloned().map(mvccpb::Event::from).collect();
+    WatchResponse { events, ..WatchResponse::default() }.encode_to_vec().into()
+}
+
+/// How much waits for a client.
+#[derive(Debug, Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    /// Somebody waits until there is nothing.
+    is_awaited: AtomicBool,
+    drained: Notify,
+}
+
+impl Backlog {
+    /// If so, it is told when all has been read.
+    fn is_full(&self) -> bool {
+        let is_full = self.bytes.load(Ordering::SeqCst) >= BACKLOG_BYTES_MAX;
+        if is_full {
+            self.is_awaited.store(true, Ordering::SeqCst);
+        }
+        is_full
+    }
+}
+
+/// What a message that waits takes of a client's backlog.
+#[derive(Debug)]
+pub(super) struct Share {
+    backlog: Arc<Backlog>,
+    bytes: usize,
+}
+
+impl Share {
+    fn of(backlog: &Arc<Backlog>, bytes: usize) -> Share {
+        let bytes = bytes + WAITING_BYTES;
+        backlog.bytes.fetch_add(bytes, Ordering::SeqCst);
+        Share { backlog: backlog.clone(), bytes }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let left = self.backlog.bytes.fetch_sub(self.bytes, Ordering::SeqCst) - self.bytes;
+        if left == 0 && self.backlog.is_awaited.swap(false, Ordering::SeqCst) {
+            self.backlog.drained.notify_one();
+        }
     }
 }
 

@@ -100,8 +100,12 @@ impl Member {
         self.hands_over.send_replace(hands_over);
     }
 
+    pub fn hands_over(&self) -> bool {
+        *self.hands_over.borrow()
+    }
+
     pub async fn wait_handed_over(&self) {
-        if !*self.hands_over.borrow() {
+        if !self.hands_over() {
             return;
         }
         let mut hands_over = self.hands_over.subscribe();
@@ -160,7 +164,22 @@ impl Member {
                 self.with_timer(|timer, _| timer.lead(id, now));
             }
             self.refresh();
-            if server.changed().await.is_err() {
+            let failure = async {
+                match self.log.get() {
+                    Some(log) => log.failure().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let ended = tokio::select! {
+                biased;
+                changed = server.changed() => changed.is_err(),
+                failure = failure => {
+                    // Nothing that it is told from now on could be kept.
+                    let _ = self.exits.send(Exit { id: self.id, why: ExitReason::Failed(failure.to_string()) });
+                    return;
+                }
+            };
+            if ended {
                 let reason = match &self.metrics().running_state {
                     Err(openraft::error::Fatal::StorageError(error)) => error.to_string(),
                     Err(error) => error.to_string(),

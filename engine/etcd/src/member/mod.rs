@@ -21,12 +21,12 @@ pub(crate) use counters::{Counters, Histogram, of_syncs};
 pub(crate) use leadership::{Leader, timed_out};
 pub(crate) use tokens::Tokens;
 
-use crate::api::{Answer, MemberInfo, Response, ResponseHeader, WatchRequest, WatchResponse};
+use crate::api::{Answer, MemberInfo, Response, ResponseHeader, WatchRequest};
 use crate::cluster::{EtcdConfig, Exit, ExitReason};
 use crate::election::Timer;
 use crate::lease::Countdown;
 use crate::mvcc::store::Dump;
-use crate::mvcc::{Store, WatchId, Watchers};
+use crate::mvcc::{Listener, Store, WatchId, Watchers};
 use crate::raft::log::Gauges;
 use crate::raft::machine::Applied;
 use crate::raft::{LogId, Membership, Node, Proposal, Raft};
@@ -157,6 +157,13 @@ impl Member {
         self.log.get().map_or(0, |log| log.commit_index())
     }
 
+    /// Waits until this member's own log is on stable storage up to that index.
+    pub async fn wait_durable(&self, index: u64) {
+        if let Some(log) = self.log.get() {
+            log.wait_durable(index).await;
+        }
+    }
+
     /// How long the syncs of its log took.
     #[cfg(feature = "grpc")]
     pub fn syncs(&self) -> Option<&Histogram> {
@@ -266,13 +273,13 @@ impl Drop for Awaited<'_> {
 /// What Raft does to the store.
 impl Member {
     /// Applies one committed proposal; answers who waits for it, and tells the watchers.
-    pub fn apply(&self, proposal: Proposal) {
+    pub fn apply(&self, proposal: &Proposal) {
         let mut guard = self.locked();
         let state = &mut *guard;
         let before = state.store.revision();
         let answer = state
-            .permit(&proposal)
-            .and_then(|()| state.execute(proposal.command, proposal.cause, self.now()));
+            .permit(proposal)
+            .and_then(|()| state.execute(proposal.command.clone(), proposal.cause, self.now()));
         let after = state.store.revision();
         let header = self.header_at(after);
         if after > before {
@@ -354,12 +361,13 @@ impl Member {
         &self,
         watch_id: i64,
         request: WatchRequest,
-        sender: mpsc::UnboundedSender<WatchResponse>,
+        listener: Arc<dyn Listener>,
+        new: bool,
     ) -> Option<WatchId> {
         let mut guard = self.locked();
         let state = &mut *guard;
         let header = self.header_at(state.store.revision());
-        state.watchers.create(&state.store, watch_id, request, header, sender)
+        state.watchers.create(&state.store, watch_id, request, header, listener, new)
     }
 }
 

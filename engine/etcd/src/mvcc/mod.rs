@@ -19,4 +19,4 @@ pub(crate) mod txn;
 pub(crate) mod watchers;
 
 pub(crate) use store::Store;
-pub(crate) use watchers::{WatchId, Watchers};
+pub(crate) use watchers::{Heard, Listener, Told, WatchId, Watchers};

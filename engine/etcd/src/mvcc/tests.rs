@@ -312,7 +312,8 @@ fn a_filtered_watch_tells_of_deletions_only() {
     let mut watchers = Watchers::default();
     let (sender, mut responses) = tokio::sync::mpsc::unbounded_channel();
     let request = WatchRequest { filters: vec![WatchFilter::NoPut], ..WatchRequest::prefix("") };
-    let id = watchers.create(&store, 0, request, ResponseHeader::default(), sender).unwrap();
+    let header = ResponseHeader::default();
+    let id = watchers.create(&store, 0, request, header, std::sync::Arc::new(sender), true).unwrap();
     for script in ["put a 1", "del a", "put a 2"] {
         apply(&mut store, script);
         watchers.notify(&store, store.revision(), ResponseHeader::default());

@@ -2,6 +2,8 @@
 //! at once when it begins, so there is no group of unsynced watchers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::sync::mpsc::UnboundedSender;
@@ -12,6 +14,54 @@ use crate::api::{Event, EventKind, KeyValue, ResponseHeader, WatchFilter, WatchR
 
 /// Names a watch within its member. The number that its client knows it by is another.
 pub(crate) type WatchId = u64;
+
+/// Who is told what the watches of one stream see.
+pub(crate) trait Listener: Debug + Send + Sync {
+    /// Takes what one watch sees, if there is room for it.
+    fn hear(&self, header: ResponseHeader, watch_id: i64, told: &Told) -> Heard;
+
+    /// Takes a response without events, room or not.
+    fn note(&self, response: WatchResponse);
+}
+
+/// What became of events that a listener was told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Taken,
+    /// Its client does not read. The watch ends here, and the listener begins it again where it stands.
+    Full,
+    Gone,
+}
+
+/// Events of one revision, or of what a snapshot brought, for all watches that see the same of them.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub events: Vec<Event>,
+    /// The events as the wire has them, once a listener has asked for it.
+    #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "without it there is no wire"))]
+    pub encoded: OnceLock<Bytes>,
+}
+
+impl From<Vec<Event>> for Told {
+    fn from(events: Vec<Event>) -> Told {
+        Told { events, encoded: OnceLock::new() }
+    }
+}
+
+impl Listener for UnboundedSender<WatchResponse> {
+    fn hear(&self, header: ResponseHeader, watch_id: i64, told: &Told) -> Heard {
+        let events = told.events.clone();
+        match self.send(WatchResponse { header, watch_id, events, ..WatchResponse::default() }) {
+            Ok(()) => Heard::Taken,
+            Err(_) => Heard::Gone,
+        }
+    }
+
+    fn note(&self, response: WatchResponse) {
+        // A receiver that is gone already is noticed at the next event.
+        let _ = self.send(response);
+    }
+}
 
 #[derive(Debug)]
 struct Watch {
@@ -25,7 +75,7 @@ struct Watch {
     quiet: bool,
     watch_id: i64,
     /// The watches of one stream share it, so that their responses keep the store's order.
-    sender: UnboundedSender<WatchResponse>,
+    listener: Arc<dyn Listener>,
 }
 
 /// The watches of one member.
@@ -44,37 +94,43 @@ impl Watchers {
         self.watches.len()
     }
 
-    /// Begins a watch: says `created`, then tells of the past that was asked for. `None` when that past was
-    /// compacted away, which is told too.
+    /// Begins a watch: says `created` if it is `new` to its client, then tells of the past that was asked for. `None`
+    /// when the listener has no room for all of that, or when that past was compacted away, which is told too.
     pub fn create(
         &mut self,
         store: &Store,
         watch_id: i64,
         request: WatchRequest,
         header: ResponseHeader,
-        sender: UnboundedSender<WatchResponse>,
+        listener: Arc<dyn Listener>,
+        new: bool,
     ) -> Option<WatchId> {
         let response = WatchResponse { header, watch_id, ..WatchResponse::default() };
         let start_revision =
             if request.start_revision > 0 { request.start_revision } else { store.revision() + 1 };
-        // A receiver that is gone already is noticed at the next event.
-        let _ = sender.send(WatchResponse { created: true, ..response.clone() });
+        if new {
+            listener.note(WatchResponse { created: true, ..response.clone() });
+        }
         if start_revision < store.compact_revision() {
             let compact_revision = store.compact_revision();
-            let _ = sender.send(WatchResponse { compact_revision, canceled: true, ..response });
+            listener.note(WatchResponse { compact_revision, canceled: true, ..response });
             return None;
         }
+        // As upstream: no key means the smallest one.
+        let key = if request.key.is_empty() { Bytes::from_static(b"\0") } else { request.key };
         let watch = Watch {
-            keys: Keys::new(&request.key, &request.range_end),
+            keys: Keys::new(&key, &request.range_end),
             start_revision,
             prev_kv: request.prev_kv,
             progress_notify: request.progress_notify,
             filters: request.filters,
             quiet: true,
             watch_id,
-            sender,
+            listener,
         };
-        watch.replay(store, header);
+        if watch.replay(store, header) != Heard::Taken {
+            return None;
+        }
         self.last_id += 1;
         let id = self.last_id;
         match &watch.keys {
@@ -98,24 +154,36 @@ impl Watchers {
         }
     }
 
-    /// Tells of the changes of one revision.
+    /// Tells of the changes since a revision, in the order of the watches' beginnings.
     pub fn notify(&mut self, store: &Store, revision: i64, header: ResponseHeader) {
         if self.watches.is_empty() {
             return;
         }
-        let mut events: BTreeMap<WatchId, Vec<Event>> = BTreeMap::new();
-        for change in store.changes_since(revision) {
+        let changes: Vec<&Change> = store.changes_since(revision).collect();
+        let mut seen: Vec<(WatchId, usize)> = Vec::new();
+        for (place, change) in changes.iter().enumerate() {
             let by_key = self.by_key.get(&change.kv.key).into_iter().flatten();
-            for id in by_key.chain(&self.ranges) {
-                if let Some(event) = self.watches[id].event(store, change) {
-                    events.entry(*id).or_default().push(event);
-                }
-            }
+            let wanted = by_key.chain(&self.ranges).filter(|id| self.watches[id].wants(change));
+            seen.extend(wanted.map(|id| (*id, place)));
         }
-        for (id, events) in events {
+        seen.sort_unstable();
+        // Most watches see the same as the one before: without and with the values that were there before.
+        let mut shared: [Option<(Vec<usize>, Told)>; 2] = [None, None];
+        for of_one in seen.chunk_by(|(a, _), (b, _)| a == b) {
+            let id = of_one[0].0;
             let Some(watch) = self.watches.get_mut(&id) else { continue };
+            let shared = &mut shared[usize::from(watch.prev_kv)];
+            let places = of_one.iter().map(|(_, place)| *place);
+            let told = match shared {
+                Some((same, told)) if places.clone().eq(same.iter().copied()) => told,
+                _ => {
+                    let events: Vec<Event> =
+                        places.clone().map(|place| watch.event(store, changes[place])).collect();
+                    &shared.insert((places.collect(), Told::from(events))).1
+                }
+            };
             watch.quiet = false;
-            if watch.sender.send(WatchResponse { events, ..watch.response(header) }).is_err() {
+            if watch.listener.hear(header, watch.watch_id, told) != Heard::Taken {
                 self.cancel(id);
             }
         }
@@ -130,11 +198,8 @@ impl Watchers {
         self.by_key.clear();
         self.ranges.clear();
         for watch in std::mem::take(&mut self.watches).into_values() {
-            let _ = watch.sender.send(WatchResponse {
-                compact_revision,
-                canceled: true,
-                ..watch.response(header)
-            });
+            let response = watch.response(header);
+            watch.listener.note(WatchResponse { compact_revision, canceled: true, ..response });
         }
     }
 
@@ -142,7 +207,7 @@ impl Watchers {
     pub fn notify_progress(&mut self, header: ResponseHeader) {
         for watch in self.watches.values_mut() {
             if std::mem::replace(&mut watch.quiet, true) && watch.progress_notify {
-                let _ = watch.sender.send(watch.response(header));
+                watch.listener.note(watch.response(header));
             }
         }
     }
@@ -153,30 +218,32 @@ impl Watch {
         WatchResponse { header, watch_id: self.watch_id, ..WatchResponse::default() }
     }
 
-    fn replay(&self, store: &Store, header: ResponseHeader) {
-        let events: Vec<Event> =
-            store.changes_since(self.start_revision).filter_map(|change| self.event(store, change)).collect();
-        for events in events.chunk_by(|a, b| a.kv.mod_revision == b.kv.mod_revision) {
-            let _ = self.sender.send(WatchResponse { events: events.to_vec(), ..self.response(header) });
+    /// Tells of the past, as far as the listener takes it.
+    fn replay(&self, store: &Store, header: ResponseHeader) -> Heard {
+        let changes = store.changes_since(self.start_revision).filter(|change| self.wants(change));
+        let changes: Vec<&Change> = changes.collect();
+        for of_one in changes.chunk_by(|a, b| a.revision.main == b.revision.main) {
+            let events: Vec<Event> = of_one.iter().map(|change| self.event(store, change)).collect();
+            match self.listener.hear(header, self.watch_id, &Told::from(events)) {
+                Heard::Taken => {}
+                heard => return heard,
+            }
         }
+        Heard::Taken
     }
 
-    fn event(&self, store: &Store, change: &Change) -> Option<Event> {
+    fn wants(&self, change: &Change) -> bool {
         let filter = match change.kind {
             EventKind::Put => WatchFilter::NoPut,
             EventKind::Delete => WatchFilter::NoDelete,
         };
-        let main = change.revision.main;
-        if main < self.start_revision || !self.keys.contains(&change.kv.key) || self.filters.contains(&filter)
-        {
-            return None;
-        }
-        let prev_kv = self.prev_kv.then(|| store.key_at(&change.kv.key, main - 1)).flatten();
-        Some(Event {
-            kind: change.kind,
-            kv: KeyValue::clone(&change.kv),
-            prev_kv: prev_kv.cloned(),
-            cause: change.cause,
-        })
+        let in_range = change.revision.main >= self.start_revision && self.keys.contains(&change.kv.key);
+        in_range && !self.filters.contains(&filter)
+    }
+
+    fn event(&self, store: &Store, change: &Change) -> Event {
+        let prev_kv =
+            self.prev_kv.then(|| store.key_at(&change.kv.key, change.revision.main - 1)).flatten().cloned();
+        Event { kind: change.kind, kv: KeyValue::clone(&change.kv), prev_kv, cause: change.cause }
     }
 }

@@ -139,7 +139,7 @@ impl Process {
             let Identified { id, cluster_id, founders } = identified;
             let (exits, exited) = mpsc::unbounded_channel();
             let members = u8::try_from(config.initial_cluster.len()).unwrap_or(u8::MAX);
-            let etcd = EtcdConfig { members, ..config.etcd.clone() };
+            let etcd = EtcdConfig { members, syncs_in_parallel: true, ..config.etcd.clone() };
             let transport = Box::new(Transport::new(cluster_id, peer_tls));
             let cluster = Cluster::of_process(world, etcd, cluster_id, (id, &config.name), transport, exits);
             let cluster = Arc::new(cluster);

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use openraft::storage::{LogFlushed, RaftLogReader, RaftLogStorage};
-use openraft::{LogState, OptionalSend, StorageError, StorageIOError, Vote};
+use openraft::{EntryPayload, LogState, OptionalSend, StorageError, StorageIOError, Vote};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Entry, LogId, Node, TypeConfig};
+use super::{Entry, LogId, Membership, Node, TypeConfig};
 use crate::member::{Histogram, of_syncs};
 use crate::wal::{Disk, Identity, Replayed, Torn, Wal, WalError};
 
@@ -29,12 +30,42 @@ pub(crate) struct Gauges {
     commit_index: AtomicU64,
     /// How long its syncs took.
     pub syncs: Histogram,
+    durable: watch::Sender<Durable>,
+}
+
+/// How far a log is on stable storage.
+#[derive(Debug, Clone, Default)]
+struct Durable {
+    /// The index that the first entry has that is not.
+    next: u64,
+    failure: Option<WalError>,
 }
 
 impl Gauges {
     /// The index up to which the member knows the log to be committed.
     pub fn commit_index(&self) -> u64 {
         self.commit_index.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the log is on stable storage up to that index; for ever, if the disk has failed.
+    pub async fn wait_durable(&self, index: u64) {
+        let mut durable = self.durable.subscribe();
+        if durable.wait_for(|durable| durable.next > index).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Returns when a sync that nobody waited for has failed.
+    pub async fn failure(&self) -> WalError {
+        let mut durable = self.durable.subscribe();
+        loop {
+            if let Some(failure) = &durable.borrow_and_update().failure {
+                return failure.clone();
+            }
+            if durable.changed().await.is_err() {
+                std::future::pending().await
+            }
+        }
     }
 }
 
@@ -43,6 +74,13 @@ struct Inner {
     wal: Wal,
     /// The entries on disk, from the one after the purged on.
     entries: VecDeque<Entry>,
+    /// How often entries were taken back.
+    truncations: u64,
+    /// Whether the last membership that it has heard of has voters besides this member; see [`Log::sync_meanwhile`].
+    has_peers: bool,
+    /// The leader's entries go to the others while they are synced here.
+    in_parallel: bool,
+    is_syncing: bool,
 }
 
 /// What a member finds on its disk.
@@ -76,7 +114,8 @@ impl Log {
             Some((wal, Replayed { entries, torn, .. })) => (wal, entries, torn),
             None => (Wal::create(disk.clone(), identity), VecDeque::new(), None),
         };
-        let mut inner = Inner { entries, wal };
+        let mut inner =
+            Inner { entries, wal, truncations: 0, has_peers: false, in_parallel: false, is_syncing: false };
         let is_new =
             inner.entries.is_empty() && inner.wal.purged.is_none() && inner.wal.vote == Vote::default();
         if let Some(founders) = founders.filter(|_| is_new) {
@@ -84,8 +123,10 @@ impl Log {
         }
         inner.wal.write()?;
         disk.sync(&inner.wal.file()).await?;
+        inner.note_membership();
         let commit_index = AtomicU64::new(inner.wal.committed.map_or(0, |id| id.index));
-        let gauges = Arc::new(Gauges { commit_index, syncs: of_syncs() });
+        let durable = watch::Sender::new(Durable { next: inner.next_index(), failure: None });
+        let gauges = Arc::new(Gauges { commit_index, syncs: of_syncs(), durable });
         let log = Log { disk, inner: Arc::new(Mutex::new(inner)), gauges };
         Ok(Found { log, torn })
     }
@@ -127,6 +168,56 @@ impl Log {
         self.sync(&file).await
     }
 
+    /// Has the leader's entries go to the others while they are synced here, from now on. The membership is what the
+    /// store knows, should the log have none.
+    pub fn sync_in_parallel(&self, applied: &Membership) {
+        let mut inner = self.locked();
+        inner.in_parallel = true;
+        if !inner.note_membership() {
+            inner.has_peers = applied.membership().voter_ids().nth(1).is_some();
+        }
+    }
+
+    /// Syncs what was written so far, and notes how far the log is durable.
+    async fn sync_entries(&self) -> Result<(), WalError> {
+        let (file, next, truncations) = {
+            let inner = self.locked();
+            (inner.wal.file(), inner.next_index(), inner.truncations)
+        };
+        self.sync(&file).await?;
+        if self.locked().truncations == truncations {
+            self.gauges.durable.send_if_modified(|durable| {
+                let is_news = durable.next < next;
+                durable.next = durable.next.max(next);
+                is_news
+            });
+        }
+        Ok(())
+    }
+
+    /// Syncs entries while Raft goes on. As soon as it has been told that they are written, Raft counts this member
+    /// among those who have them, and that must not be before it is true: so who calls this holds back the others'
+    /// answers until [`Gauges::wait_durable`], and it is not for a member that is a quorum alone.
+    fn sync_meanwhile(&self) {
+        if std::mem::replace(&mut self.locked().is_syncing, true) {
+            return;
+        }
+        let log = self.clone();
+        drop(labkit_sim::spawn(async move {
+            loop {
+                if let Err(failure) = log.sync_entries().await {
+                    log.gauges.durable.send_modify(|durable| durable.failure = Some(failure));
+                    return;
+                }
+                let mut inner = log.locked();
+                if log.gauges.durable.borrow().next >= inner.next_index() {
+                    inner.is_syncing = false;
+                    return;
+                }
+            }
+        }));
+    }
+
     async fn sync(&self, file: &str) -> Result<(), WalError> {
         let began = Instant::now();
         self.disk.sync(file).await?;
@@ -155,6 +246,26 @@ impl Inner {
         self.wal.entry(&entry);
         self.wal.vote(Vote::new(1, 0));
         self.entries.push_back(entry);
+    }
+
+    /// Looks for the last membership; `false` when there is none.
+    fn note_membership(&mut self) -> bool {
+        let mut entries = self.entries.iter().rev();
+        let last = entries.find_map(|entry| match &entry.payload {
+            EntryPayload::Membership(membership) => Some(membership.voter_ids().nth(1).is_some()),
+            EntryPayload::Blank | EntryPayload::Normal(_) => None,
+        });
+        self.has_peers = last.unwrap_or_default();
+        last.is_some()
+    }
+
+    /// Whether these entries may be sent to the others before they are durable here: they are this member's own, as
+    /// the leader, and others must have them, too, before they count.
+    fn may_go_ahead(&self, entries: &[Entry]) -> bool {
+        let vote = &self.wal.vote;
+        let leads = vote.committed && vote.leader_id.voted_for == Some(self.wal.identity.member_id);
+        let is_plain = |entry: &Entry| matches!(entry.payload, EntryPayload::Normal(_));
+        self.in_parallel && self.has_peers && leads && entries.iter().all(is_plain)
     }
 
     fn first_index(&self) -> u64 {
@@ -240,14 +351,27 @@ impl RaftLogStorage<TypeConfig> for Log {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
+        if let Some(failure) = &self.gauges.durable.borrow().failure {
+            return Err(failed(failure.clone()));
+        }
         self.make_room().await.map_err(failed)?;
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let goes_ahead = self.locked().may_go_ahead(&entries);
         let appended = |inner: &mut Inner| {
             for entry in entries {
                 inner.wal.entry(&entry);
+                if let EntryPayload::Membership(membership) = &entry.payload {
+                    inner.has_peers = membership.voter_ids().nth(1).is_some();
+                }
                 inner.entries.push_back(entry);
             }
         };
-        self.write_through(appended).await.map_err(failed)?;
+        self.write(appended).map_err(failed)?;
+        if goes_ahead {
+            self.sync_meanwhile();
+        } else {
+            self.sync_entries().await.map_err(failed)?;
+        }
         callback.log_io_completed(Ok(()));
         Ok(())
     }
@@ -257,8 +381,12 @@ impl RaftLogStorage<TypeConfig> for Log {
             inner.wal.truncate(log_id.index);
             let kept = inner.position(log_id.index);
             inner.entries.truncate(kept);
+            inner.truncations += 1;
+            inner.note_membership();
         };
-        self.write(truncated).map(drop).map_err(failed)
+        self.write(truncated).map_err(failed)?;
+        self.gauges.durable.send_modify(|durable| durable.next = durable.next.min(log_id.index));
+        Ok(())
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError<u64>> {

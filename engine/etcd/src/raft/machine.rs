@@ -78,7 +78,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             match entry.payload {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(proposals) => {
-                    proposals.into_iter().for_each(|proposal| self.member.apply(proposal));
+                    proposals.iter().for_each(|proposal| self.member.apply(proposal));
                 }
                 EntryPayload::Membership(membership) => {
                     applied.membership = Membership::new(Some(entry.log_id), membership);

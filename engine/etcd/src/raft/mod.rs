@@ -16,6 +16,7 @@ pub(crate) mod network;
 pub(crate) mod runtime;
 
 use std::io::Cursor;
+use std::sync::Arc;
 use std::time::Duration;
 
 use labkit_sim::RecordId;
@@ -31,7 +32,7 @@ openraft::declare_raft_types!(
     /// openraft's types for this store. A node's id is its etcd member id. An entry has one proposal; where every
     /// member is a process of its own, those that came together share one, and one sync of the disk.
     pub(crate) TypeConfig:
-        D = Vec<Proposal>,
+        D = Arc<Vec<Proposal>>,
         R = (),
         NodeId = u64,
         Node = Node,

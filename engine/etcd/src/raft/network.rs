@@ -99,9 +99,10 @@ impl RaftNetwork<TypeConfig> for Link {
         let cause = rpc.entries.iter().find_map(cause_of);
         let began = self.member.now();
         let leader = self.member.id;
+        let last = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
         if self.cluster.is_distributed() {
             let response = self.append_elsewhere(rpc).await;
-            return self.appended(response, commit, began).await;
+            return self.appended(response, commit, last, began).await;
         }
         let append = |peer: Arc<Member>| async move { append_at(&peer, leader, rpc).await };
         let answer = |response: &AppendEntriesResponse<u64>| match response {
@@ -111,7 +112,7 @@ impl RaftNetwork<TypeConfig> for Link {
             response => Message::AppendEntriesResponse { term, success: !response.is_conflict(), heartbeat },
         };
         let response = caused_by(cause, self.call(request, append, answer)).await;
-        self.appended(response, commit, began).await
+        self.appended(response, commit, last, began).await
     }
 
     async fn install_snapshot(
@@ -217,6 +218,7 @@ impl Link {
         &self,
         response: Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>>,
         commit: u64,
+        last: Option<LogId>,
         began: Duration,
     ) -> Result<AppendEntriesResponse<u64>, Failed<RaftError<u64>>> {
         match &response {
@@ -225,6 +227,10 @@ impl Link {
                 let took = self.member.now().saturating_sub(began);
                 self.member.counters.round_trips.observe(self.target, took);
                 self.member.heard_from_follower(self.target, Some(commit));
+                // With this answer Raft may find a quorum, itself included.
+                if let Some(last) = last {
+                    self.member.wait_durable(last.index).await;
+                }
             }
             Err(_) => self.back_off().await,
         }

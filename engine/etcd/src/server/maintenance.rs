@@ -31,7 +31,7 @@ impl Server {
         }
         let alarm = AlarmRequest::Activate { member_id: self.member.id, kind: AlarmKind::NoSpace };
         // The request fails all the same.
-        let _ = self.propose(Command::Alarm(alarm)).await;
+        let _ = Box::pin(self.propose(Command::Alarm(alarm))).await;
         Err(EtcdError::NoSpace)
     }
 

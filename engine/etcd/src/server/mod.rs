@@ -84,6 +84,18 @@ pub(crate) async fn call(
         let server = Server { cluster: cluster.clone(), member, patience, asker: None };
         return server.handle(request, token).await;
     }
+    // In a box, as all that is rare: most futures need not be as large as this one.
+    Box::pin(call_over_link(cluster, from, endpoint, request, patience, token)).await
+}
+
+async fn call_over_link(
+    cluster: &Arc<Cluster>,
+    from: &str,
+    endpoint: u64,
+    request: Request,
+    patience: Patience,
+    token: Option<String>,
+) -> Answer {
     let network = cluster.world.network();
     let name = cluster.name_of(endpoint);
     let refused = || EtcdError::Refused { member: name.to_string() };
@@ -127,18 +139,26 @@ impl Server {
         }
         self.count(&request);
         self.check_quota(&request).await?;
-        let header = ResponseHeader::default();
         let answer = match request {
             Request::Range(range) => self.read(range).await,
             Request::Put(put) => {
                 check_put(&put)?;
                 self.propose(Command::Put(put)).await
             }
+            Request::Txn(txn) => self.txn(txn).await,
+            other => Box::pin(self.handle_rare(other)).await,
+        };
+        answer.map(|response| response.with_header(self.member.header()))
+    }
+
+    /// What is not most of a server's work.
+    async fn handle_rare(&self, request: Request) -> Answer {
+        match request {
+            Request::Range(_) | Request::Put(_) | Request::Txn(_) => unreachable!("these are not rare"),
             Request::DeleteRange(delete) => {
                 check_key(&delete.key)?;
                 self.propose(Command::DeleteRange(delete)).await
             }
-            Request::Txn(txn) => self.txn(txn).await,
             Request::Compact { revision } => self.propose(Command::Compact { revision }).await,
             Request::LeaseGrant { id, ttl } => {
                 let chosen =
@@ -163,7 +183,8 @@ impl Server {
                 if linearizable {
                     self.linearize().await?;
                 }
-                Ok(Response::MemberList(MemberListResponse { header, members: self.member_infos() }))
+                let (header, members) = (ResponseHeader::default(), self.member_infos());
+                Ok(Response::MemberList(MemberListResponse { header, members }))
             }
             Request::Member(change) => {
                 self.check_admin()?;
@@ -175,8 +196,7 @@ impl Server {
             Request::HashKv { revision } => self.check_admin().and_then(|()| self.hash_kv(revision)),
             Request::Snapshot => self.check_admin().and_then(|()| self.snapshot()),
             Request::Auth(request) => self.auth(request).await,
-        };
-        answer.map(|response| response.with_header(self.member.header()))
+        }
     }
 
     fn count(&self, request: &Request) {
@@ -253,12 +273,15 @@ impl Server {
             return Err(EtcdError::RequestTooLarge);
         }
         let started = self.member.now();
-        let proposed = tokio::time::timeout(self.cluster.request_timeout(), self.leader());
-        let leader = match proposed.await {
-            Ok(leader) => leader?,
-            Err(_elapsed) => {
-                self.member.counters.proposals_failed.add();
-                return Err(EtcdError::NotProposed);
+        let leader = match self.member.leader().id {
+            Some(leader) => leader,
+            None => {
+                let found = tokio::time::timeout(self.cluster.request_timeout(), self.leader());
+                let Ok(leader) = Box::pin(found).await else {
+                    self.member.counters.proposals_failed.add();
+                    return Err(EtcdError::NotProposed);
+                };
+                leader?
             }
         };
         let (awaited, outcome) = self.member.await_proposal();
@@ -266,7 +289,11 @@ impl Server {
         let answer = tokio::time::timeout(left, async {
             let proposal =
                 Proposal { id: awaited.id, command, asker: self.asker.clone(), cause: current_cause() };
-            self.hand_over(leader, proposal).await;
+            match self.member.queues.get() {
+                Some(queues) if leader != self.member.id => queues.hand_over(proposal),
+                Some(queues) if !self.member.hands_over() => queues.append(proposal),
+                _ => Box::pin(self.hand_over(leader, proposal)).await,
+            }
             outcome.await.unwrap_or(Err(EtcdError::ConnectionLost))
         });
         answer.await.unwrap_or_else(|_elapsed| {
@@ -280,9 +307,6 @@ impl Server {
     async fn hand_over(&self, leader: u64, mut proposal: Proposal) {
         if leader == self.member.id {
             return submit(&self.cluster, &self.member, proposal).await;
-        }
-        if let Some(queues) = self.member.queues.get() {
-            return queues.hand_over(proposal);
         }
         let name = self.cluster.name_of(leader);
         let message = payload::propose(&proposal.command);
@@ -382,7 +406,7 @@ pub(crate) async fn submit(cluster: &Arc<Cluster>, member: &Member, mut proposal
 pub(crate) async fn append(member: &Member, proposal: Proposal) {
     // The outcome comes with the log, to whoever waits for the proposal's id.
     match member.queues.get() {
-        None => drop(member.raft().client_write_ff(vec![proposal]).await),
+        None => drop(member.raft().client_write_ff(Arc::new(vec![proposal])).await),
         Some(queues) => queues.append(proposal),
     }
 }

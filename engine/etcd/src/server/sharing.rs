@@ -90,7 +90,7 @@ async fn batch(queue: &mut mpsc::UnboundedReceiver<Proposal>) -> Option<Vec<Prop
 async fn append(member: Arc<Member>, mut queue: mpsc::UnboundedReceiver<Proposal>) {
     while let Some(proposals) = batch(&mut queue).await {
         // The outcome comes with the log, to whoever waits for the proposals' ids.
-        let _ = member.raft().client_write(proposals).await;
+        let _ = member.raft().client_write(Arc::new(proposals)).await;
     }
 }
 

@@ -21,7 +21,7 @@ fn log_id(term: u64, index: u64) -> LogId {
 fn entry(term: u64, index: u64, value: &str) -> Entry {
     let command = Command::Put(PutRequest::new(format!("key/{index}"), value.to_owned()));
     let proposal = Proposal { id: index, command, asker: None, cause: None };
-    Entry { log_id: log_id(term, index), payload: EntryPayload::Normal(vec![proposal]) }
+    Entry { log_id: log_id(term, index), payload: EntryPayload::Normal(std::sync::Arc::new(vec![proposal])) }
 }
 
 fn files(disk: &labkit_sim::Disk) -> Vec<(String, Vec<u8>)> {

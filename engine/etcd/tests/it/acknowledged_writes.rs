@@ -53,11 +53,17 @@ impl Writer {
     }
 }
 
+/// Three members; at every second seed they sync in parallel, as they do as processes.
+async fn boot_three(world: &World, seed: u64) -> Etcd {
+    let syncs_in_parallel = seed % 2 == 1;
+    Etcd::boot(world, EtcdConfig { members: 3, syncs_in_parallel, ..EtcdConfig::default() }).await
+}
+
 #[test]
 fn a_kill_of_the_leader_loses_none() {
     for seed in seeds() {
         virtually(seed, |world| async move {
-            let etcd = boot(&world, 3).await;
+            let etcd = boot_three(&world, seed).await;
             let mut writer = Writer::new(&etcd);
             let until = world.seed().stream("test").gen_range(100..3000);
             writer.write_for(&world, Duration::from_millis(until)).await;
@@ -79,7 +85,7 @@ fn a_kill_of_the_leader_loses_none() {
 fn random_faults_lose_none() {
     for seed in seeds() {
         virtually(seed, |world| async move {
-            let etcd = boot(&world, 3).await;
+            let etcd = boot_three(&world, seed).await;
             let mut writer = Writer::new(&etcd);
             let mut rng = world.seed().stream("test");
             for _ in 0..8 {
@@ -120,7 +126,7 @@ fn random_faults_lose_none() {
 fn a_power_loss_of_all_members_in_mid_write_loses_none() {
     for seed in seeds() {
         virtually(seed, |world| async move {
-            let etcd = boot(&world, 3).await;
+            let etcd = boot_three(&world, seed).await;
             for member in ["etcd1", "etcd2", "etcd3"] {
                 world.disk(member).set_sync_delay(Duration::from_millis(5));
             }
@@ -138,6 +144,46 @@ fn a_power_loss_of_all_members_in_mid_write_loses_none() {
                 etcd.start(member).await.unwrap();
             }
             writer.write_for(&world, Duration::from_secs(4)).await;
+            writer.check(&etcd, seed).await;
+        });
+    }
+}
+
+/// The leader's disk is the last to have what the others have already: as long as it has not, nobody hears of it.
+#[test]
+fn what_the_leader_has_not_synced_is_not_acknowledged() {
+    for seed in seeds() {
+        virtually(seed, |world| async move {
+            let etcd = boot_three(&world, 1).await;
+            let leader = etcd.leader().unwrap();
+            world.disk(&leader).set_sync_delay(Duration::from_millis(200));
+            let mut writer = Writer::new(&etcd);
+            let began = world.clock().elapsed();
+            put(&writer.client, "slow", "x").await.unwrap();
+            assert!(world.clock().elapsed() - began >= Duration::from_millis(200));
+            // The next one is told to the others at once, and cannot be lost by all of them.
+            let follower = follower(&etcd);
+            let reads = etcd.client_of_member("other", &follower);
+            let mut rng = world.seed().stream("test");
+            for round in 0..5 {
+                writer.write_for(&world, Duration::from_millis(rng.gen_range(300..900))).await;
+                let key = format!("open/{round}");
+                let (client, open) = (etcd.client("open"), key.clone());
+                labkit_sim::spawn(async move { put(&client, &open, "x").await });
+                tokio::time::sleep(Duration::from_millis(rng.gen_range(0..250))).await;
+                let seen = get_stale(&etcd, &follower, &key).await;
+                let victim = etcd.leader().unwrap_or_else(|| leader.clone());
+                etcd.power_off(&victim).await.unwrap();
+                world.disk(&victim).set_sync_delay(Duration::ZERO);
+                writer.write_for(&world, Duration::from_secs(3)).await;
+                etcd.start(&victim).await.unwrap();
+                writer.write_for(&world, Duration::from_secs(1)).await;
+                if seen.is_some() {
+                    assert!(get(&reads, &key).await.unwrap().is_some(), "seed {seed}: what was read stays");
+                }
+                let next = etcd.leader().unwrap();
+                world.disk(&next).set_sync_delay(Duration::from_millis(200));
+            }
             writer.check(&etcd, seed).await;
         });
     }

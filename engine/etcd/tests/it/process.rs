@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use labkit_etcd::grpc::{Endpoints, Watcher};
 use labkit_etcd::process::tls::TlsFiles;
 use labkit_etcd::process::{Ended, Listeners, MemberConfig, Process, ProcessError};
-use labkit_etcd::{LeaseTimeToLiveResponse, MemberChange};
+use labkit_etcd::{LeaseTimeToLiveResponse, MemberChange, WatchRequest};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::etcdctl::have;
 use super::*;
@@ -184,6 +185,79 @@ fn members_meet_over_tcp() {
 #[test]
 fn members_meet_over_tls() {
     members_meet(true);
+}
+
+/// How many watches there are at a member, by its metrics.
+async fn watches_at(address: &str) -> u64 {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut metrics = String::new();
+    socket.read_to_string(&mut metrics).await.unwrap();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("etcd_debugging_mvcc_watcher_total "));
+    line.unwrap().parse().unwrap()
+}
+
+/// Waits until a member has so many watches.
+async fn have_watches(address: &str, count: u64) {
+    let counted = async {
+        while watches_at(address).await != count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), counted).await.expect("in time");
+}
+
+/// The next `count` events, which are of revisions that follow on each other, `step` apart.
+async fn events(watcher: &mut Watcher, count: usize, step: i64) {
+    let mut revisions = Vec::new();
+    while revisions.len() < count {
+        let next = tokio::time::timeout(Duration::from_secs(20), watcher.next()).await.expect("in time");
+        let response = next.unwrap().unwrap();
+        assert!(!response.canceled && (!response.created || revisions.is_empty()), "{response:?}");
+        revisions.extend(response.events.into_iter().map(|event| event.kv.mod_revision));
+    }
+    assert!(revisions.windows(2).all(|pair| pair[1] == pair[0] + step), "once and in order: {revisions:?}");
+}
+
+#[test]
+fn a_watch_that_nobody_reads_waits_in_the_store_and_misses_nothing() {
+    const WRITES: usize = 1500;
+    labkit_sim::run(Pace::Wall, 1, |world| async move {
+        let (founders, mut listeners) = founders(&["m1"], false).await;
+        let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = clients.local_addr().unwrap().to_string();
+        let listeners = Listeners {
+            peers: vec![(listeners.remove("m1").unwrap(), false)],
+            clients: vec![(clients, false)],
+            client_tls: TlsFiles::default(),
+        };
+        let etcd = EtcdConfig::default();
+        let config = MemberConfig { etcd, ..founders.config("m1") };
+        let process = Process::start(&world, config, listeners).await.unwrap();
+        process.wait_leader().await;
+        let endpoints = Endpoints { urls: vec![format!("http://{address}")], tls: None };
+        let component = world.component("watching");
+        let watch = async |request| {
+            let client = labkit_etcd::grpc::Client::new(&component, &endpoints).unwrap();
+            client.watch(request).await.unwrap()
+        };
+        let mut idle = watch(WatchRequest::prefix("s/")).await;
+        let mut prompt = watch(WatchRequest { prev_kv: true, ..WatchRequest::key("s/3") }).await;
+        let client = patient(&process);
+        let value = "x".repeat(4000);
+        let write = async |count| {
+            for number in 0..count {
+                put(&client, &format!("s/{}", number % 10), &value).await.unwrap();
+            }
+        };
+        futures::join!(write(WRITES), events(&mut prompt, WRITES / 10, 10));
+        assert_eq!(watches_at(&address).await, 1, "one has all that its client takes, and waits");
+        events(&mut idle, WRITES, 1).await;
+        have_watches(&address, 2).await;
+        futures::join!(write(10), events(&mut idle, 10, 1), events(&mut prompt, 1, 0));
+        drop((idle, prompt));
+        have_watches(&address, 0).await;
+    });
 }
 
 #[test]
