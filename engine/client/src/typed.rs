@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::client::{Client, DeleteOptions, Error, PatchKind, parse};
+use crate::client::{Client, DeleteOptions, Error, PatchKind, encoded, parse};
 
 /// A kind with a type of its own.
 pub trait Kind:
@@ -63,7 +63,7 @@ impl<K: Kind> Api<K> {
     pub async fn create(&self, object: &K) -> Result<K, Error> {
         let namespace = object.metadata().namespace.as_deref().unwrap_or_default();
         let path = self.resource.path(namespace, None);
-        parse(&self.client.bytes(Method::POST, &path, Some(value(object)), "application/json").await?)
+        parse(&self.client.bytes(Method::POST, &path, Some(encoded(object)), "application/json").await?)
     }
 
     pub async fn replace(&self, object: &K) -> Result<K, Error> {
@@ -83,8 +83,7 @@ impl<K: Kind> Api<K> {
         patch: Value,
     ) -> Result<K, Error> {
         let kind = PatchKind::Strategic;
-        let object = self.client.patch(&self.resource, namespace, name, subresource, kind, patch).await?;
-        serde_json::from_value(object.to_value()).map_err(|error| Error::Malformed(error.to_string()))
+        parse(&self.client.patched(&self.resource, namespace, name, subresource, kind, patch).await?)
     }
 
     pub async fn delete(&self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
@@ -96,10 +95,6 @@ impl<K: Kind> Api<K> {
         let name = metadata.name.as_deref().unwrap_or_default();
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         let path = format!("{}{suffix}", self.resource.path(namespace, Some(name)));
-        parse(&self.client.bytes(Method::PUT, &path, Some(value(object)), "application/json").await?)
+        parse(&self.client.bytes(Method::PUT, &path, Some(encoded(object)), "application/json").await?)
     }
-}
-
-fn value<K: Kind>(object: &K) -> Value {
-    serde_json::to_value(object).expect("k8s-openapi's types are JSON")
 }
