@@ -8,7 +8,7 @@ use futures::StreamExt;
 use http::{HeaderValue, Method};
 use labkit_api::{Object, ObjectList, Resource, Status, UserInfo};
 use labkit_sim::World;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::link::{ApiServers, Link};
@@ -75,7 +75,7 @@ pub enum PatchKind {
 }
 
 impl PatchKind {
-    pub(crate) fn content_type(self) -> &'static str {
+    fn content_type(self) -> &'static str {
         match self {
             PatchKind::Merge => "application/merge-patch+json",
             PatchKind::Strategic => "application/strategic-merge-patch+json",
@@ -224,7 +224,7 @@ impl Client {
         body: Value,
     ) -> Result<Value, Error> {
         let path = format!("{}/{subresource}", resource.path(namespace, Some(name)));
-        parse(&self.bytes(Method::POST, &path, Some(body), JSON).await?)
+        parse(&self.bytes(Method::POST, &path, Some(encoded(&body)), JSON).await?)
     }
 
     /// Replaces an object; with a resourceVersion in it, only if that is still the newest.
@@ -253,11 +253,23 @@ impl Client {
         kind: PatchKind,
         patch: Value,
     ) -> Result<Object, Error> {
+        parse(&self.patched(resource, namespace, name, subresource, kind, patch).await?)
+    }
+
+    pub(crate) async fn patched(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        subresource: Option<&str>,
+        kind: PatchKind,
+        patch: Value,
+    ) -> Result<Bytes, Error> {
         let mut path = resource.path(namespace, Some(name));
         if let Some(subresource) = subresource {
             path = format!("{path}/{subresource}");
         }
-        self.object(Method::PATCH, &path, Some(patch), kind.content_type()).await
+        self.bytes(Method::PATCH, &path, Some(encoded(&patch)), kind.content_type()).await
     }
 
     /// Deletes an object. Returns what the server answered: the object, or a Status.
@@ -269,7 +281,7 @@ impl Client {
         options: &DeleteOptions,
     ) -> Result<Value, Error> {
         let path = resource.path(namespace, Some(name));
-        parse(&self.bytes(Method::DELETE, &path, Some(options.to_value()), JSON).await?)
+        parse(&self.bytes(Method::DELETE, &path, Some(encoded(&options.to_value())), JSON).await?)
     }
 
     pub async fn delete_collection(
@@ -279,7 +291,7 @@ impl Client {
         options: &DeleteOptions,
     ) -> Result<(), Error> {
         let path = format!("{}{}", resource.path(&params.namespace, None), params.query(&[]));
-        self.bytes(Method::DELETE, &path, Some(options.to_value()), JSON).await.map(drop)
+        self.bytes(Method::DELETE, &path, Some(encoded(&options.to_value())), JSON).await.map(drop)
     }
 
     /// Any request; the answer's code and its whole body.
@@ -289,6 +301,7 @@ impl Client {
         target: &str,
         body: Option<Value>,
     ) -> Result<(u16, Bytes), Error> {
+        let body = body.map(|body| encoded(&body));
         let response = self.link.send(self.request(method, target, body, JSON)).await?;
         let code = response.status().as_u16();
         Ok((code, whole(response.into_body()).await))
@@ -321,14 +334,14 @@ impl Client {
         body: Option<Value>,
         content_type: &str,
     ) -> Result<Object, Error> {
-        parse(&self.bytes(method, path, body, content_type).await?)
+        parse(&self.bytes(method, path, body.map(|body| encoded(&body)), content_type).await?)
     }
 
     pub(crate) async fn bytes(
         &self,
         method: Method,
         path: &str,
-        body: Option<Value>,
+        body: Option<Bytes>,
         content_type: &str,
     ) -> Result<Bytes, Error> {
         let response = self.link.send(self.request(method, path, body, content_type)).await?;
@@ -338,7 +351,7 @@ impl Client {
         Ok(whole(response.into_body()).await)
     }
 
-    fn request(&self, method: Method, path: &str, body: Option<Value>, content_type: &str) -> crate::Request {
+    fn request(&self, method: Method, path: &str, body: Option<Bytes>, content_type: &str) -> crate::Request {
         let mut request = http::Request::builder()
             .method(method)
             .uri(path)
@@ -350,8 +363,7 @@ impl Client {
         if !self.managed_fields {
             request = request.header(OMIT_MANAGED_FIELDS, "true");
         }
-        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
-        request.body(body).expect("paths are made of valid names and escaped queries")
+        request.body(body.unwrap_or_default()).expect("paths are made of valid names and escaped queries")
     }
 }
 
@@ -419,6 +431,10 @@ async fn failure(response: Response) -> Error {
     Error::Api(Box::new(
         status.unwrap_or_else(|_| Status::failure(code, "", String::from_utf8_lossy(&bytes))),
     ))
+}
+
+pub(crate) fn encoded(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).expect("objects are made of JSON values and strings").into()
 }
 
 pub(crate) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {

@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use bytes::Bytes;
 use http::Method;
 use k8s_openapi::api::{apps, certificates, coordination, core, discovery, rbac};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -11,7 +12,7 @@ use k8s_openapi::{Metadata, NamespaceResourceScope};
 use labkit_api::{GroupVersionKind, Object, Resource, Scope};
 use serde_json::Value;
 
-use crate::client::{Client, DeleteOptions, Error, PatchKind, parse};
+use crate::client::{Client, DeleteOptions, Error, PatchKind, encoded, parse};
 
 /// What can be read from JSON here, in this crate: where a generic caller read it, the compiler would make the readers
 /// of a pod and of all that is in it once more in each crate that does.
@@ -33,7 +34,7 @@ impl Decode for Object {
 pub trait Kind: Decode + Metadata<Ty = ObjectMeta> + Clone + Debug {
     fn resource() -> Resource;
 
-    fn to_value(&self) -> Value;
+    fn encode(&self) -> Bytes;
 }
 
 macro_rules! kinds {
@@ -49,8 +50,8 @@ macro_rules! kinds {
                 resource_of::<$kind>()
             }
 
-            fn to_value(&self) -> Value {
-                serde_json::to_value(self).expect("k8s-openapi's types are JSON")
+            fn encode(&self) -> Bytes {
+                encoded(self)
             }
         }
     )*};
@@ -113,7 +114,7 @@ impl<K: Kind> Api<K> {
     pub async fn create(&self, object: &K) -> Result<K, Error> {
         let namespace = object.metadata().namespace.as_deref().unwrap_or_default();
         let path = self.resource.path(namespace, None);
-        K::decode(&self.client.bytes(Method::POST, &path, Some(object.to_value()), "application/json").await?)
+        K::decode(&self.client.bytes(Method::POST, &path, Some(object.encode()), "application/json").await?)
     }
 
     pub async fn replace(&self, object: &K) -> Result<K, Error> {
@@ -132,10 +133,8 @@ impl<K: Kind> Api<K> {
         subresource: Option<&str>,
         patch: Value,
     ) -> Result<K, Error> {
-        let path = self.resource.path(namespace, Some(name));
-        let path = subresource.map_or(path.clone(), |subresource| format!("{path}/{subresource}"));
-        let content_type = PatchKind::Strategic.content_type();
-        K::decode(&self.client.bytes(Method::PATCH, &path, Some(patch), content_type).await?)
+        let kind = PatchKind::Strategic;
+        K::decode(&self.client.patched(&self.resource, namespace, name, subresource, kind, patch).await?)
     }
 
     pub async fn delete(&self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), Error> {
@@ -147,6 +146,6 @@ impl<K: Kind> Api<K> {
         let name = metadata.name.as_deref().unwrap_or_default();
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
         let path = format!("{}{suffix}", self.resource.path(namespace, Some(name)));
-        K::decode(&self.client.bytes(Method::PUT, &path, Some(object.to_value()), "application/json").await?)
+        K::decode(&self.client.bytes(Method::PUT, &path, Some(object.encode()), "application/json").await?)
     }
 }

@@ -133,7 +133,8 @@ impl Timer {
     }
 }
 
-/// The member's tick: heartbeats while it leads, else the wait for the next election.
+/// The member's tick: heartbeats while it leads, else the wait for the next election. Who leads nobody but itself
+/// looks once in an election timeout whether it still does: no follower waits for longer.
 pub(crate) async fn run(cluster: Arc<Cluster>, member: Arc<Member>) {
     let heartbeat = cluster.config.heartbeat_interval;
     // Members do not tick in step.
@@ -141,7 +142,8 @@ pub(crate) async fn run(cluster: Arc<Cluster>, member: Arc<Member>) {
     tokio::time::sleep(heartbeat.mul_f64(phase)).await;
     let mut last = cluster.world.clock().elapsed();
     loop {
-        last = (last + heartbeat).max(cluster.world.clock().elapsed());
+        let tick = if member.leads_alone() { cluster.config.election_timeout } else { heartbeat };
+        last = (last + tick).max(cluster.world.clock().elapsed());
         let wait = last.saturating_sub(cluster.world.clock().elapsed());
         tokio::time::sleep(wait).await;
         if member.tick().await {

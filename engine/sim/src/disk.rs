@@ -1,9 +1,12 @@
 //! Disks of components: files of bytes. What was appended survives a kill of the process. A power loss drops what
-//! was not synced, and may leave the beginning of it behind, torn at any byte.
+//! was not synced, and may leave the beginning of it behind, torn at any byte. Large parts that the process keeps in
+//! memory anyway are not there twice.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 /// Why a write failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,23 +30,109 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct File {
-    bytes: Vec<u8>,
+    /// The content without the parts that are shared.
+    own: Vec<u8>,
+    /// In the order of the content.
+    shared: Vec<Shared>,
+    length: usize,
     /// How many bytes from the front are on stable storage.
     synced: usize,
+}
+
+/// A part of a file that its writer holds, too.
+#[derive(Debug)]
+struct Shared {
+    /// Where it begins in the content.
+    at: usize,
+    bytes: Bytes,
+}
+
+impl Shared {
+    fn end(&self) -> usize {
+        self.at + self.bytes.len()
+    }
+}
+
+impl File {
+    fn append(&mut self, bytes: &[u8], shared: &[(usize, Bytes)]) {
+        let mut from = 0;
+        for (at, part) in shared {
+            debug_assert_eq!(bytes[*at..][..part.len()], **part, "it is a part of what is appended");
+            self.own.extend_from_slice(&bytes[from..*at]);
+            self.shared.push(Shared { at: self.length + at, bytes: part.clone() });
+            from = at + part.len();
+        }
+        self.own.extend_from_slice(&bytes[from..]);
+        self.length += bytes.len();
+    }
+
+    fn content(&self) -> Vec<u8> {
+        let mut content = Vec::with_capacity(self.length);
+        let mut rest = &self.own[..];
+        for shared in &self.shared {
+            let (before, after) = rest.split_at(shared.at - content.len());
+            content.extend_from_slice(before);
+            content.extend_from_slice(&shared.bytes);
+            rest = after;
+        }
+        content.extend_from_slice(rest);
+        content
+    }
+
+    fn truncate(&mut self, length: usize) {
+        while let Some(last) = self.shared.last_mut().filter(|last| last.end() > length) {
+            if last.at < length {
+                last.bytes.truncate(length - last.at);
+                break;
+            }
+            self.shared.pop();
+        }
+        self.length = self.length.min(length);
+        self.synced = self.synced.min(length);
+        self.own.truncate(self.length - self.shared.iter().map(|shared| shared.bytes.len()).sum::<usize>());
+    }
+
+    /// Turns a bit of a byte round. Who shares that byte keeps it as it was.
+    fn flip(&mut self, offset: usize) -> bool {
+        const BIT: u8 = 0x10;
+        if offset >= self.length {
+            return false;
+        }
+        let mut before = 0;
+        for shared in self.shared.iter_mut().take_while(|shared| shared.at <= offset) {
+            if offset < shared.end() {
+                let mut flipped = shared.bytes.to_vec();
+                flipped[offset - shared.at] ^= BIT;
+                shared.bytes = flipped.into();
+                return true;
+            }
+            before += shared.bytes.len();
+        }
+        self.own[offset - before] ^= BIT;
+        true
+    }
 }
 
 impl Disk {
     /// Appends to a file. It is not durable before [`Disk::sync`].
     pub fn append(&self, file: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.append_shared(file, bytes, &[])
+    }
+
+    /// Appends bytes of which the caller keeps some parts in memory, told with their offsets and in their order.
+    pub fn append_shared(
+        &self,
+        file: &str,
+        bytes: &[u8],
+        shared: &[(usize, Bytes)],
+    ) -> Result<(), DiskError> {
         let mut inner = self.locked();
         if inner.full {
             return Err(DiskError::NoSpace { file: file.to_owned() });
         }
         match inner.files.get_mut(file) {
-            Some(file) => file.bytes.extend_from_slice(bytes),
-            None => {
-                inner.files.insert(file.to_owned(), File { bytes: bytes.to_vec(), synced: 0 });
-            }
+            Some(file) => file.append(bytes, shared),
+            None => inner.files.entry(file.to_owned()).or_default().append(bytes, shared),
         }
         Ok(())
     }
@@ -52,13 +141,13 @@ impl Disk {
     pub async fn sync(&self, file: &str) {
         let (delay, appended) = {
             let inner = self.locked();
-            (inner.sync_delay, inner.files.get(file).map_or(0, |file| file.bytes.len()))
+            (inner.sync_delay, inner.files.get(file).map_or(0, |file| file.length))
         };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
         if let Some(file) = self.locked().files.get_mut(file) {
-            file.synced = file.synced.max(appended.min(file.bytes.len()));
+            file.synced = file.synced.max(appended.min(file.length));
         }
     }
 
@@ -68,16 +157,16 @@ impl Disk {
         if inner.full {
             return Err(DiskError::NoSpace { file: file.to_owned() });
         }
-        let synced = bytes.len();
-        inner.files.insert(file.to_owned(), File { bytes, synced });
+        let length = bytes.len();
+        let replaced = File { own: bytes, shared: Vec::new(), length, synced: length };
+        inner.files.insert(file.to_owned(), replaced);
         Ok(())
     }
 
     /// Keeps the first `length` bytes of a file.
     pub fn truncate(&self, file: &str, length: usize) {
         if let Some(file) = self.locked().files.get_mut(file) {
-            file.bytes.truncate(length);
-            file.synced = file.synced.min(length);
+            file.truncate(length);
         }
     }
 
@@ -87,7 +176,7 @@ impl Disk {
 
     /// A file's bytes; empty when there is none.
     pub fn read(&self, file: &str) -> Vec<u8> {
-        self.locked().files.get(file).map(|file| file.bytes.clone()).unwrap_or_default()
+        self.locked().files.get(file).map(File::content).unwrap_or_default()
     }
 
     /// The names of the files that begin with `prefix`, in order.
@@ -99,14 +188,14 @@ impl Disk {
 
     /// Bytes in all files.
     pub fn used_bytes(&self) -> u64 {
-        self.locked().files.values().map(|file| file.bytes.len() as u64).sum()
+        self.locked().files.values().map(|file| file.length as u64).sum()
     }
 
     /// The fault: of what was not synced to a file, the first half is there, and the rest is gone.
     pub fn power_loss(&self) {
         for file in self.locked().files.values_mut() {
-            let torn = file.synced + (file.bytes.len() - file.synced) / 2;
-            file.bytes.truncate(torn);
+            let torn = file.synced + (file.length - file.synced) / 2;
+            file.truncate(torn);
             file.synced = torn;
         }
     }
@@ -115,8 +204,7 @@ impl Disk {
     /// have that byte.
     pub fn corrupt(&self, file: &str, offset: usize) -> bool {
         let mut inner = self.locked();
-        let byte = inner.files.get_mut(file).and_then(|file| file.bytes.get_mut(offset));
-        byte.map(|byte| *byte ^= 0x10).is_some()
+        inner.files.get_mut(file).is_some_and(|file| file.flip(offset))
     }
 
     /// The fault: each sync takes that long. Zero heals.
@@ -171,5 +259,34 @@ mod tests {
         assert_ne!(disk.read("wal/1"), b"a");
         assert!(disk.corrupt("wal/1", 0));
         assert_eq!(disk.read("wal/1"), b"a");
+    }
+
+    #[test]
+    fn a_part_that_is_shared_reads_tears_and_rots_like_any_other() {
+        let value = Bytes::from_static(b"value");
+        let written = || {
+            let disk = Disk::default();
+            disk.append("log", b"0").unwrap();
+            disk.append_shared("log", b"a=value;", &[(2, value.clone())]).unwrap();
+            disk.append_shared("log", b"valuevalue", &[(0, value.clone()), (5, value.clone())]).unwrap();
+            disk.append("log", b".").unwrap();
+            disk
+        };
+        let whole = b"0a=value;valuevalue.";
+        assert_eq!((written().read("log"), written().used_bytes()), (whole.to_vec(), 20));
+        for offset in 0..whole.len() {
+            let disk = written();
+            let mut rotten = whole.to_vec();
+            rotten[offset] ^= 0x10;
+            assert!(disk.corrupt("log", offset));
+            assert_eq!(disk.read("log"), rotten, "{offset}");
+            assert_eq!(value, "value", "who shares it keeps it");
+            assert!(disk.corrupt("log", offset));
+            assert_eq!(disk.read("log"), whole, "{offset}");
+            disk.truncate("log", offset);
+            disk.append("log", b"!").unwrap();
+            assert_eq!(disk.read("log"), [&whole[..offset], b"!"].concat());
+        }
+        assert!(!written().corrupt("log", whole.len()));
     }
 }

@@ -31,6 +31,9 @@ pub fn prune_unknown(gvk: &GroupVersionKind, object: &mut Value) -> Result<Vec<S
     pruned.map(|()| unknown)
 }
 
+/// A kind, and its message.
+type Known = (GroupVersionKind, Arc<Struct>);
+
 /// A message as its JSON has it. Its fields are looked at when it is first needed.
 struct Struct {
     descriptor: MessageDescriptor,
@@ -64,17 +67,16 @@ enum Element {
 impl Struct {
     /// That of a kind; `None` for kinds that are not in `proto/`.
     fn of_kind(gvk: &GroupVersionKind) -> Option<Arc<Struct>> {
-        static KINDS: LazyLock<Mutex<BTreeMap<GroupVersionKind, Option<Arc<Struct>>>>> =
-            LazyLock::new(Mutex::default);
+        static KINDS: LazyLock<Mutex<BTreeMap<String, Vec<Known>>>> = LazyLock::new(Mutex::default);
         let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = kinds.get(gvk) {
-            return known.clone();
+        if let Some((_, known)) =
+            kinds.get(&gvk.kind).and_then(|known| known.iter().find(|(known, _)| known == gvk))
+        {
+            return Some(known.clone());
         }
-        let made = super::descriptor(gvk).map(Struct::of);
-        if made.is_some() {
-            kinds.insert(gvk.clone(), made.clone());
-        }
-        made
+        let made = super::descriptor(gvk).map(Struct::of)?;
+        kinds.entry(gvk.kind.clone()).or_default().push((gvk.clone(), made.clone()));
+        Some(made)
     }
 
     /// One for each message of the pool, as messages may contain themselves.

@@ -33,7 +33,7 @@ pub(crate) struct Change {
     pub cause: Option<RecordId>,
     /// When it was seen, by the world's clock.
     at: Duration,
-    told: Mutex<Told>,
+    told: Mutex<Option<Box<Told>>>,
 }
 
 /// What watches and the trace say of a change, made once for all of them.
@@ -67,15 +67,17 @@ impl Change {
 
     /// The event as [`Change::kind`] of the object as it is stored.
     pub fn line(&self, managed_fields: bool, make: impl FnOnce() -> Bytes) -> Bytes {
-        self.told().lines[usize::from(managed_fields)].get_or_insert_with(make).clone()
+        let mut told = self.told();
+        told.get_or_insert_default().lines[usize::from(managed_fields)].get_or_insert_with(make).clone()
     }
 
     /// What the trace says of that event.
     pub fn note(&self, make: impl FnOnce() -> Note) -> Arc<Note> {
-        self.told().note.get_or_insert_with(|| Arc::new(make())).clone()
+        let mut told = self.told();
+        told.get_or_insert_default().note.get_or_insert_with(|| Arc::new(make())).clone()
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, Option<Box<Told>>> {
         self.told.lock().expect("no panic happens under this lock")
     }
 }
@@ -113,7 +115,7 @@ impl Window {
         }
         self.changes.push_back(Arc::new(change));
         if let Some(index) = self.changes.len().checked_sub(TOLD_MAX + 1) {
-            *self.changes[index].told() = Told::default();
+            *self.changes[index].told() = None;
         }
     }
 

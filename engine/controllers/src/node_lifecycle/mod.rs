@@ -155,43 +155,43 @@ impl NodeLifecycle {
         let (node, look) = self.update_health(node).await?;
         let current = look.current?;
         self.taint_for_eviction(&node, &look.observed).await;
-        let needs_retry = self.state().retry.contains(name(&node));
+        let needs_retry = self.state().retry.contains(name(&*node));
         let turned = current != "True" && look.observed == "True";
         if turned {
             self.node_event(
                 &node,
                 "NodeNotReady",
-                format!("Node {} status is now: NodeNotReady", name(&node)),
+                format!("Node {} status is now: NodeNotReady", name(&*node)),
             );
         }
         if turned || needs_retry && look.observed != "True" {
-            let pods = self.pods.list().into_iter().filter(|pod| node_name(pod) == name(&node));
+            let pods = self.pods.list().into_iter().filter(|pod| node_name(pod) == name(&*node));
             let marked = join_all(pods.map(|pod| self.mark_not_ready(pod))).await;
             if marked.iter().any(Result::is_err) {
-                self.state().retry.insert(name(&node).to_owned());
+                self.state().retry.insert(name(&*node).to_owned());
                 return Some(false);
             }
         }
-        self.state().retry.remove(name(&node));
+        self.state().retry.remove(name(&*node));
         Some(current == "True")
     }
 
-    async fn update_health(&self, node: &Arc<Node>) -> Option<(Node, Look)> {
-        let mut node = Node::clone(node);
+    async fn update_health(&self, node: &Arc<Node>) -> Option<(Arc<Node>, Look)> {
+        let mut node = node.clone();
         for _ in 0..STATUS_TRIES {
             let look = self.look(&node);
             let Some(conditions) = look.conditions.clone() else {
-                self.state().health.insert(name(&node).to_owned(), look.health.clone());
+                self.state().health.insert(name(&*node).to_owned(), look.health.clone());
                 return Some((node, look));
             };
-            let mut updated = node.clone();
+            let mut updated = Node::clone(&node);
             updated.status.get_or_insert_default().conditions = Some(conditions);
             let api = self.context.client.api::<Node>();
             if let Ok(written) = api.replace_status(&updated).await {
-                self.state().health.insert(name(&node).to_owned(), look.health.clone());
-                return Some((written, look));
+                self.state().health.insert(name(&*node).to_owned(), look.health.clone());
+                return Some((Arc::new(written), look));
             }
-            node = api.get("", name(&node)).await.ok()?;
+            node = api.get("", name(&*node)).await.ok()?.into();
         }
         None
     }

@@ -112,6 +112,11 @@ impl Member {
         hands_over.wait_for(|hands_over| !hands_over).await.expect("the member holds the sender");
     }
 
+    /// Whether it is the leader, of itself.
+    pub fn leads_alone(&self) -> bool {
+        self.is_elected() && self.is_alone()
+    }
+
     /// One tick; true when it is time to stand for election.
     pub async fn tick(&self) -> bool {
         let stands = if self.is_elected() {

@@ -33,6 +33,10 @@ impl History {
             self.versions.last().is_none_or(|last| last.revision < version.revision),
             "revisions only grow"
         );
+        if self.versions.is_empty() {
+            // Most keys are written once.
+            self.versions.reserve_exact(1);
+        }
         self.versions.push(version);
     }
 

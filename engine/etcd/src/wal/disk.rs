@@ -1,5 +1,7 @@
 //! Files of bytes: a disk of the world, or a directory.
 
+use bytes::Bytes;
+
 use super::WalError;
 #[cfg(feature = "grpc")]
 use super::directory::Directory;
@@ -13,13 +15,19 @@ pub(crate) enum Disk {
 }
 
 impl Disk {
-    /// Appends to a file. It is not durable before [`Disk::sync`].
-    pub fn append(&self, file: &str, bytes: &[u8]) -> Result<(), WalError> {
+    /// Appends to a file. It is not durable before [`Disk::sync`]. `shared` are those parts of the bytes, by offset,
+    /// that a disk in memory need not have twice.
+    pub fn append(&self, file: &str, bytes: &[u8], shared: &[(usize, Bytes)]) -> Result<(), WalError> {
         match self {
-            Disk::Simulated(disk) => Ok(disk.append(file, bytes)?),
+            Disk::Simulated(disk) => Ok(disk.append_shared(file, bytes, shared)?),
             #[cfg(feature = "grpc")]
             Disk::Directory(directory) => directory.append(file, bytes),
         }
+    }
+
+    /// Whether it is memory itself.
+    pub fn is_simulated(&self) -> bool {
+        matches!(self, Disk::Simulated(_))
     }
 
     /// Makes all that was appended durable.

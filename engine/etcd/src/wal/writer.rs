@@ -2,15 +2,20 @@
 
 use std::collections::VecDeque;
 
-use openraft::Vote;
+use bytes::Bytes;
+use openraft::{EntryPayload, Vote};
 use serde::{Deserialize, Serialize};
 
 use super::reader::{Replayed, replay};
 use super::{Disk, Identity, SEGMENTS, WalError, frame, segment_name};
-use crate::raft::{Entry, LogId};
+use crate::api::RequestOp;
+use crate::raft::{Command, Entry, LogId};
 
 /// A segment that has grown to this is the last no more (`SegmentSizeBytes`).
 pub(super) const SEGMENT_BYTES: usize = 64 * 1000 * 1000;
+
+/// Values from this size on are shared with a disk that is memory.
+const SHARED_BYTES_MIN: usize = 256;
 
 /// What a record is, its body's first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,8 @@ pub(crate) struct Wal {
     chain: u32,
     /// Records that are not on the disk yet.
     unwritten: Vec<u8>,
+    /// The values among them that the store holds anyway, by their offsets.
+    held: Vec<(usize, Bytes)>,
     pub vote: Vote<u64>,
     pub committed: Option<LogId>,
     pub purged: Option<LogId>,
@@ -96,6 +103,7 @@ impl Wal {
             length: log.length,
             chain: log.chain,
             unwritten: Vec::new(),
+            held: Vec::new(),
             vote: log.vote,
             committed: log.committed,
             purged: log.purged,
@@ -113,6 +121,7 @@ impl Wal {
             length: 0,
             chain: 0,
             unwritten: Vec::new(),
+            held: Vec::new(),
             vote: Vote::default(),
             committed: None,
             purged: None,
@@ -148,7 +157,16 @@ impl Wal {
     }
 
     pub fn entry(&mut self, entry: &Entry) {
+        let mut from = self.unwritten.len();
         self.record(Kind::Entry, entry);
+        if !self.disk.is_simulated() {
+            return;
+        }
+        for value in large_values(entry) {
+            let Some(at) = find(&self.unwritten[from..], value) else { continue };
+            self.held.push((from + at, value.clone()));
+            from += at + value.len();
+        }
     }
 
     pub fn vote(&mut self, vote: Vote<u64>) {
@@ -185,8 +203,9 @@ impl Wal {
         if self.unwritten.is_empty() {
             return Ok(());
         }
-        self.disk.append(&self.file(), &self.unwritten)?;
+        self.disk.append(&self.file(), &self.unwritten, &self.held)?;
         self.unwritten.clear();
+        self.held.clear();
         Ok(())
     }
 
@@ -205,4 +224,31 @@ impl Wal {
         }
         Ok(())
     }
+}
+
+/// What an entry puts, as far as it is worth sharing, in the order in which it is written.
+fn large_values(entry: &Entry) -> impl Iterator<Item = &Bytes> {
+    let proposals = match &entry.payload {
+        EntryPayload::Normal(proposals) => proposals.as_slice(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => &[],
+    };
+    fn put(op: &RequestOp) -> Option<&Bytes> {
+        match op {
+            RequestOp::Put(put) => Some(&put.value),
+            RequestOp::Range(_) | RequestOp::DeleteRange(_) | RequestOp::Txn(_) => None,
+        }
+    }
+    let values = proposals.iter().flat_map(move |proposal| {
+        let (alone, among) = match &proposal.command {
+            Command::Put(put) => (Some(&put.value), [].as_slice()),
+            Command::Txn(txn) => (None, txn.success.as_slice()),
+            _ => (None, [].as_slice()),
+        };
+        alone.into_iter().chain(among.iter().filter_map(put))
+    });
+    values.filter(|value| value.len() >= SHARED_BYTES_MIN)
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window[0] == part[0] && window == part)
 }
