@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::page::{Act, Fault, RunPage};
 use crate::story::{Length, Manner, Moment, Story, tell};
-use crate::words::{Words, span};
+use crate::words::Words;
 
 /// More arrows than this do not fit a page; the last tiers are machinery.
 const LENGTH: Length = Length { moments_max: 40, tier_max: 3 };
@@ -33,8 +33,8 @@ pub struct Diagram {
 pub fn draw(run: &RunPage, words: &Words) -> Diagram {
     let story = tell(run, LENGTH);
     let participants = participants(&story, &run.faults);
-    let mut drawing =
-        Drawing { participants, words, text: "sequenceDiagram\n".to_owned(), active: 0, told_ms: None };
+    let text = "sequenceDiagram\n".to_owned();
+    let mut drawing = Drawing { participants, words, text, active: 0, is_shaded: false, told_ms: None };
     for index in 0..drawing.participants.len() {
         let name = escape(&drawing.participants[index]);
         writeln!(drawing.text, "  participant p{index} as {name}").expect("a String takes all");
@@ -47,9 +47,7 @@ pub fn draw(run: &RunPage, words: &Words) -> Diagram {
         drawing.moment(moment);
     }
     marks.for_each(|mark| drawing.mark(&mark));
-    if drawing.active > 0 {
-        drawing.text.push_str("  end\n");
-    }
+    drawing.end_shade();
     Diagram { mermaid: drawing.text, told: story.told, messages: story.messages }
 }
 
@@ -83,13 +81,26 @@ struct Drawing<'a> {
     text: String,
     /// Faults that are not healed yet; the time under them is one shaded stretch.
     active: usize,
+    /// Whether that stretch has begun. Mermaid draws nothing right behind an empty one, so it begins with what
+    /// it holds.
+    is_shaded: bool,
     /// The time of the last line that was drawn.
     told_ms: Option<u64>,
 }
 
 impl Drawing<'_> {
     fn line(&mut self, line: &str) {
+        if self.active > 0 && !self.is_shaded {
+            self.is_shaded = true;
+            self.text.push_str("  rect rgba(216, 67, 21, 0.09)\n");
+        }
         writeln!(self.text, "  {line}").expect("a String takes all");
+    }
+
+    fn end_shade(&mut self) {
+        if std::mem::take(&mut self.is_shaded) {
+            self.text.push_str("  end\n");
+        }
     }
 
     fn index(&self, name: &str) -> usize {
@@ -118,23 +129,21 @@ impl Drawing<'_> {
             What::Strikes(fault) => {
                 self.told_ms = Some(mark.at_ms);
                 self.note(fault, "⚡");
-                if self.active == 0 {
-                    self.line("rect rgba(216, 67, 21, 0.09)");
-                }
                 self.active += 1;
             }
             What::Heals(fault) => {
                 self.told_ms = Some(mark.at_ms);
                 self.active -= 1;
                 if self.active == 0 {
-                    self.line("end");
+                    self.end_shade();
                 }
                 let healed = self.words.get("healed");
                 self.note(fault, &format!("✚ {healed}:"));
             }
             What::Done(act) => {
                 self.told_ms = Some(act.at_ms);
-                let mut text = escape(&shortened(&format!("t = {}: $ {}", span(act.at_ms), act.command), ""));
+                let mut text =
+                    escape(&shortened(&format!("t = {}: $ {}", self.words.span(act.at_ms), act.command), ""));
                 if let Some(error) = &act.error {
                     text = format!("{text}<br/>{}", escape(&shortened(error, "")));
                 }
@@ -147,7 +156,7 @@ impl Drawing<'_> {
     /// The note of a fault, over its target, with the time.
     fn note(&mut self, fault: &Fault, sign: &str) {
         let time = self.told_ms.unwrap_or(0);
-        let text = escape(&format!("{} ({}), t = {}", fault.id, fault.target, span(time)));
+        let text = escape(&format!("{} ({}), t = {}", fault.id, fault.target, self.words.span(time)));
         let place = self.place(&fault.target);
         self.line(&format!("Note over {place}: {sign} {text}"));
     }
@@ -155,7 +164,7 @@ impl Drawing<'_> {
     /// A divider where nothing was told for long.
     fn pass_time(&mut self, at_ms: u64) {
         if at_ms >= self.told_ms.unwrap_or(0) + WAIT_MS {
-            let time = escape(&span(at_ms));
+            let time = escape(&self.words.span(at_ms));
             let all = self.all();
             self.line(&format!("Note over {all}: t = {time}"));
         }
@@ -248,4 +257,31 @@ fn escape(text: &str) -> String {
         }
     }
     escaped.split(' ').map(|word| if word == "end" { "#101;nd" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Language;
+
+    /// What stands between the faults' notes and the shade of a fault that strikes and is healed at these times.
+    #[track_caller]
+    fn check(at_ms: u64, healed_ms: Option<u64>, shades: usize) {
+        let mut run = crate::sample::lab(Language::En).run.unwrap();
+        (run.faults[0].at_ms, run.faults[0].healed_ms) = (at_ms, healed_ms);
+        let lines = draw(&run, &Words(Language::En)).mermaid;
+        let lines: Vec<&str> = lines.lines().map(str::trim).collect();
+        let is_shade = |line: &str| line.starts_with("rect ");
+        assert_eq!(lines.iter().filter(|line| is_shade(line)).count(), shades, "{lines:#?}");
+        assert_eq!(lines.iter().filter(|line| **line == "end").count(), shades, "{lines:#?}");
+        assert!(!lines.windows(2).any(|pair| is_shade(pair[0]) && pair[1] == "end"), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_fault_under_which_nothing_happened_has_no_shade() {
+        check(3_000, Some(9_000), 1);
+        check(3_000, None, 1);
+        check(3_000, Some(3_001), 0);
+        check(60_000, None, 0);
+    }
 }

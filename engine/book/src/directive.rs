@@ -84,7 +84,9 @@ fn text_of(name: &str, argument: Option<&str>, scope: Scope<'_>) -> Result<Strin
         ("task", Some(id)) => Ok(templates.render("task", task(id, lab(name, scope)?)?)),
         ("hints", Some(id)) => Ok(templates.render("hints", task(id, lab(name, scope)?)?)),
         ("results", None) => Ok(of_run("results", lab(name, scope)?, scope, RunPage::clone)),
-        ("timeline", None) => Ok(of_run("timeline", lab(name, scope)?, scope, timeline)),
+        ("timeline", None) => {
+            Ok(of_run("timeline", lab(name, scope)?, scope, |run| timeline(run, templates.words)))
+        }
         ("diagram", None) => {
             Ok(of_run("diagram", lab(name, scope)?, scope, |run| draw(run, &templates.words)))
         }
@@ -112,7 +114,7 @@ fn task<'a>(id: &str, lab: &'a LabPage) -> Result<&'a TaskPage, String> {
 fn schema(file: &str, scope: Scope<'_>) -> Result<String, String> {
     let files = || scope.schemas.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let schema = scope.schemas.get(file).ok_or_else(|| format!("no schema {file}; there are {}", files()))?;
-    Ok(scope.templates.render("schema", &Schema::of(schema)))
+    Ok(scope.templates.render("schema", &Schema::of(schema, scope.templates.words)))
 }
 
 /// A template about the lab's run, or one line that says that there is none.

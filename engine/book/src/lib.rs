@@ -71,7 +71,7 @@ pub fn diagram_of_run(report: &Report, language: Language) -> String {
 pub fn page_of_run(report: &Report, language: Language, mermaid: &str) -> String {
     let run = from_lab::run_page(report, language);
     let templates = templates::Templates::new(language);
-    let timeline = timeline::timeline(&run);
+    let timeline = timeline::timeline(&run, templates.words);
     let diagram = diagram::draw(&run, &templates.words).mermaid;
     let title = report.title.for_language(from_lab::of_lab(language));
     let page =

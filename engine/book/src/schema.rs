@@ -3,6 +3,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::page::Language;
+use crate::words::Words;
+
 /// The types of a schema: the document first, then the rest in the order in which it comes to them.
 #[derive(Debug, Serialize)]
 pub struct Schema {
@@ -30,11 +33,13 @@ pub struct Field {
 }
 
 /// A kind of value: `list of Step`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Kind {
-    /// `list of `, `map of `, or empty.
+    /// What stands before the name: `list of `, `map of `, or nothing.
     pub prefix: String,
     pub name: String,
+    /// What stands behind it, in a language that says it so: ` 목록`.
+    pub suffix: String,
     /// It is a type with a table of its own.
     pub linked: bool,
     /// It is a value to be written as it is.
@@ -47,63 +52,67 @@ pub struct Choice {
     pub description: String,
 }
 
-type Definitions = Map<String, Value>;
+/// Where a type looks up the others, and the language that it is told in.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    definitions: &'a Map<String, Value>,
+    words: Words,
+}
 
 impl Schema {
     /// Reads a schema as schemars writes it: one document, its types under `$defs`.
-    pub fn of(schema: &Value) -> Schema {
+    pub fn of(schema: &Value, words: Words) -> Schema {
         let title = schema.get("title").and_then(Value::as_str).unwrap_or("Document");
         let none = Map::new();
         let definitions = schema.get("$defs").and_then(Value::as_object).unwrap_or(&none);
         let told = definitions.iter().filter(|(_, schema)| only_value(schema).is_none());
-        let document = std::iter::once(Type::of(title, schema, definitions));
-        Schema {
-            types: document.chain(told.map(|(name, schema)| Type::of(name, schema, definitions))).collect(),
-        }
+        let context = Context { definitions, words };
+        let document = std::iter::once(Type::of(title, schema, context));
+        Schema { types: document.chain(told.map(|(name, schema)| Type::of(name, schema, context))).collect() }
     }
 }
 
 impl Type {
-    fn of(name: &str, schema: &Value, definitions: &Definitions) -> Type {
+    fn of(name: &str, schema: &Value, context: Context<'_>) -> Type {
         let required: Vec<&str> = list(schema, "required").filter_map(Value::as_str).collect();
         let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
         let fields: Vec<Field> = properties
             .map(|(name, schema)| Field {
                 name: name.clone(),
                 required: required.contains(&name.as_str()),
-                kinds: kinds(schema, definitions),
-                description: description(schema),
+                kinds: kinds(schema, context),
+                description: description(schema, context.words),
             })
             .collect();
-        let values = values(schema);
-        let kinds =
-            if fields.is_empty() && values.is_empty() { kinds(schema, definitions) } else { Vec::new() };
-        Type { name: name.to_owned(), description: description(schema), fields, values, kinds }
+        let values = values(schema, context.words);
+        let kinds = if fields.is_empty() && values.is_empty() { kinds(schema, context) } else { Vec::new() };
+        let description = description(schema, context.words);
+        Type { name: name.to_owned(), description, fields, values, kinds }
     }
 }
 
 /// The values of an enumeration, of either form that schemars writes.
-fn values(schema: &Value) -> Vec<Choice> {
+fn values(schema: &Value, words: Words) -> Vec<Choice> {
     let named = list(schema, "enum").map(|value| Choice { value: plain(value), description: String::new() });
     let constants = list(schema, "oneOf").chain(list(schema, "anyOf")).filter_map(|alternative| {
-        Some(Choice { value: plain(alternative.get("const")?), description: description(alternative) })
+        Some(Choice { value: plain(alternative.get("const")?), description: description(alternative, words) })
     });
     named.chain(constants).collect()
 }
 
 /// The value of a type that has just one, such as `Lab` for `kind`.
 fn only_value(schema: &Value) -> Option<String> {
-    let mut values = values(schema);
+    let mut values = values(schema, Words(Language::En));
     let constant = schema.get("const").map(plain);
     constant.or_else(|| if values.len() == 1 { values.pop().map(|only| only.value) } else { None })
 }
 
-fn kinds(schema: &Value, definitions: &Definitions) -> Vec<Kind> {
-    let kind =
-        |name: &str| Kind { prefix: String::new(), name: name.to_owned(), linked: false, literal: false };
+fn kinds(schema: &Value, context: Context<'_>) -> Vec<Kind> {
+    let kind = |name: &str| Kind { name: name.to_owned(), ..Kind::default() };
+    let plain_kind = |name: &str| kind(context.words.get(name));
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
         let name = reference.rsplit('/').next().unwrap_or_default();
-        return match definitions.get(name).and_then(only_value) {
+        return match context.definitions.get(name).and_then(only_value) {
             Some(value) => vec![Kind { literal: true, ..kind(&value) }],
             None => vec![Kind { linked: true, ..kind(name) }],
         };
@@ -112,28 +121,34 @@ fn kinds(schema: &Value, definitions: &Definitions) -> Vec<Kind> {
         .iter()
         .flat_map(|key| list(schema, key))
         .filter(|alternative| alternative.get("type") != Some(&Value::from("null")))
-        .flat_map(|alternative| kinds(alternative, definitions))
+        .flat_map(|alternative| kinds(alternative, context))
         .collect();
     if !alternatives.is_empty() {
         return alternatives;
     }
-    let within = |prefix: &str, key: &str| {
+    let within = |of: &str, key: &str| {
         let inner = schema.get(key).filter(|inner| inner.is_object());
-        let inner = inner.map_or_else(|| vec![kind("any")], |inner| kinds(inner, definitions));
-        inner.into_iter().map(|inner| Kind { prefix: format!("{prefix}{}", inner.prefix), ..inner }).collect()
+        let inner = inner.map_or_else(|| vec![plain_kind("any")], |inner| kinds(inner, context));
+        let (before, behind) = context.words.get(of).split_once('#').unwrap_or_default();
+        let around = |inner: Kind| Kind {
+            prefix: format!("{before}{}", inner.prefix),
+            suffix: format!("{}{behind}", inner.suffix),
+            ..inner
+        };
+        inner.into_iter().map(around).collect()
     };
     // A number's format is only its size in memory.
     let format = schema.get("format").and_then(Value::as_str);
     let format = format
         .filter(|format| !["int", "uint", "float", "double"].iter().any(|size| format.starts_with(size)));
     match schema.get("type") {
-        Some(Value::String(of)) if of == "array" => within("list of ", "items"),
-        Some(Value::String(of)) if of == "object" => within("map of ", "additionalProperties"),
-        Some(Value::String(of)) => vec![kind(format.unwrap_or(of))],
+        Some(Value::String(of)) if of == "array" => within("listOf", "items"),
+        Some(Value::String(of)) if of == "object" => within("mapOf", "additionalProperties"),
+        Some(Value::String(of)) => vec![plain_kind(format.unwrap_or(of))],
         Some(Value::Array(several)) => {
-            several.iter().filter_map(Value::as_str).filter(|of| *of != "null").map(kind).collect()
+            several.iter().filter_map(Value::as_str).filter(|of| *of != "null").map(plain_kind).collect()
         }
-        _ => vec![kind("any")],
+        _ => vec![plain_kind("any")],
     }
 }
 
@@ -142,9 +157,10 @@ fn list<'a>(schema: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 /// Doc comments break lines where the source does; a table does not.
-fn description(schema: &Value) -> String {
+fn description(schema: &Value, words: Words) -> String {
     let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.of_schema(&text).to_owned()
 }
 
 fn plain(value: &Value) -> String {

@@ -8,7 +8,7 @@ use handlebars::{Context, Handlebars, Helper, HelperResult, Output, RenderContex
 use serde::Serialize;
 
 use crate::page::Language;
-use crate::words::{Words, span};
+use crate::words::Words;
 
 /// Name and text of each template.
 const TEMPLATES: [(&str, &str); 12] = [
@@ -49,9 +49,9 @@ impl Templates {
             Ok(out.write(&words.get(unit).replace('#', &number))?)
         });
         register(&mut registry, "md", |helper, out| Ok(out.write(&inline(text(helper)?))?));
-        register(&mut registry, "span", |helper, out| {
+        register(&mut registry, "span", move |helper, out| {
             let ms = helper.param(0).and_then(|ms| ms.value().as_u64()).unwrap_or(0);
-            Ok(out.write(&span(ms))?)
+            Ok(out.write(&words.span(ms))?)
         });
         Templates { registry, words }
     }

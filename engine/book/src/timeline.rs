@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::page::RunPage;
 use crate::story::{Length, Manner, tell};
-use crate::words::span;
+use crate::words::Words;
 
 /// More rows than this make a page slow; the report has the whole timeline.
 const LENGTH: Length = Length { moments_max: 400, tier_max: 6 };
@@ -41,7 +41,7 @@ pub struct Row {
 }
 
 /// Makes the table of a run.
-pub fn timeline(run: &RunPage) -> Timeline {
+pub fn timeline(run: &RunPage, words: Words) -> Timeline {
     let story = tell(run, LENGTH);
     let row_of: BTreeMap<u64, u64> =
         story.moments.iter().flat_map(|moment| moment.ids.iter().map(|id| (*id, moment.first.id))).collect();
@@ -50,7 +50,7 @@ pub fn timeline(run: &RunPage) -> Timeline {
         .iter()
         .map(|moment| Row {
             id: moment.first.id,
-            time: span(moment.first.at_ms),
+            time: words.span(moment.first.at_ms),
             from: moment.first.from.clone(),
             to: if moment.manner == Manner::Event { String::new() } else { moment.first.to.clone() },
             kind: moment.first.kind.clone(),

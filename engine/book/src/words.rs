@@ -20,14 +20,26 @@ impl Words {
     pub fn get(self, key: &str) -> &str {
         WORDS.get(key).and_then(|texts| texts.get(self.0.tag())).map_or(key, String::as_str)
     }
-}
 
-/// A time in a run: `0.12 s`, `40.0 s`, `5 min 40 s`.
-pub fn span(ms: u64) -> String {
-    match ms {
-        0..10_000 => format!("{}.{:02} s", ms / 1_000, ms % 1_000 / 10),
-        10_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        _ => format!("{} min {:02} s", ms / 60_000, ms % 60_000 / 1_000),
+    /// A text of a schema, given on one line in English; itself where it has no other.
+    pub fn of_schema(self, text: &str) -> &str {
+        match self.0 {
+            Language::En => text,
+            Language::Ko => labkit_lab::schema::korean(text).unwrap_or(text),
+        }
+    }
+
+    /// A time in a run: `0.12 s`, `40.0 s`, `5 min 40 s`.
+    pub fn span(self, ms: u64) -> String {
+        let (minute, second) = match self.0 {
+            Language::En => (" min ", " s"),
+            Language::Ko => ("분 ", "초"),
+        };
+        match ms {
+            0..10_000 => format!("{}.{:02}{second}", ms / 1_000, ms % 1_000 / 10),
+            10_000..120_000 => format!("{}.{}{second}", ms / 1_000, ms % 1_000 / 100),
+            _ => format!("{}{minute}{:02}{second}", ms / 60_000, ms % 60_000 / 1_000),
+        }
     }
 }
 
@@ -45,7 +57,9 @@ mod tests {
 
     #[test]
     fn times_are_as_exact_as_they_are_long() {
-        let spans: Vec<String> = [120, 3_204, 40_050, 340_900].into_iter().map(span).collect();
+        let spans: Vec<String> =
+            [120, 3_204, 40_050, 340_900].map(|ms| Words(Language::En).span(ms)).to_vec();
         assert_eq!(spans, ["0.12 s", "3.20 s", "40.0 s", "5 min 40 s"]);
+        assert_eq!([3_204, 340_900].map(|ms| Words(Language::Ko).span(ms)), ["3.20초", "5분 40초"]);
     }
 }

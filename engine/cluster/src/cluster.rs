@@ -78,9 +78,11 @@ impl Cluster {
             let mut problems = spec.problems();
             let external = spec.etcd.as_ref().and_then(|etcd| etcd.external.as_ref());
             if external.is_some() && world.clock().pace() == Pace::Virtual {
-                let message =
-                    "an etcd elsewhere keeps real time: it goes with a live cluster only".to_owned();
-                problems.push(SpecProblem { pointer: "/etcd/external".to_owned(), message });
+                problems.push(SpecProblem::new(
+                    "/etcd/external",
+                    "an etcd elsewhere keeps real time: it goes with a live cluster only",
+                    "다른 곳의 etcd에서는 실제 시간이 흐릅니다: 실행 중인 클러스터에서만 쓸 수 있습니다",
+                ));
             }
             if !problems.is_empty() {
                 return Err(BootError::Spec(problems));

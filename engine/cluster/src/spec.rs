@@ -169,6 +169,15 @@ pub struct SpecProblem {
     /// Where, as a JSON pointer into the spec: `/etcd/members`.
     pub pointer: String,
     pub message: String,
+    /// The message in Korean; what is in Kubernetes' own words stays in them.
+    pub korean: String,
+}
+
+impl SpecProblem {
+    pub(crate) fn new(pointer: &str, message: &str, korean: &str) -> SpecProblem {
+        let (pointer, message, korean) = (pointer.to_owned(), message.to_owned(), korean.to_owned());
+        SpecProblem { pointer, message, korean }
+    }
 }
 
 impl ClusterSpec {
@@ -188,66 +197,93 @@ impl ClusterSpec {
     /// Every problem of the spec, in the order of its fields.
     pub fn problems(&self) -> Vec<SpecProblem> {
         let mut problems = Vec::new();
-        let mut say = |pointer: &str, message: String| {
-            problems.push(SpecProblem { pointer: pointer.to_owned(), message })
+        let mut say = |pointer: &str, message: &str, korean: &str| {
+            problems.push(SpecProblem::new(pointer, message, korean));
         };
         match &self.etcd {
-            None => say("", "a cluster needs etcd: add `etcd: {members: 1}`".to_owned()),
+            None => say(
+                "",
+                "a cluster needs etcd: add `etcd: {members: 1}`",
+                "클러스터에는 etcd가 필요합니다: `etcd: {members: 1}` 을 더하세요",
+            ),
             Some(etcd) => {
-                if ![1, 3, 5].contains(&etcd.members) {
-                    let message = format!("etcd runs here with 1, 3 or 5 members, not {}", etcd.members);
-                    say("/etcd/members", message);
+                let members = etcd.members;
+                if ![1, 3, 5].contains(&members) {
+                    say(
+                        "/etcd/members",
+                        &format!("etcd runs here with 1, 3 or 5 members, not {members}"),
+                        &format!(
+                            "여기서 etcd의 멤버 수는 1, 3, 5 가운데 하나입니다. {members} 은(는) 안 됩니다"
+                        ),
+                    );
                 }
                 for (pointer, text) in [
                     ("/etcd/heartbeatInterval", &etcd.heartbeat_interval),
                     ("/etcd/electionTimeout", &etcd.election_timeout),
                 ] {
                     match parse_duration(text) {
-                        Err(message) => say(pointer, message),
+                        Err(message) => say(
+                            pointer,
+                            &message,
+                            &format!("`{text}`: 시간 길이가 아닙니다. `500ms`, `40s`, `1m30s` 처럼 씁니다"),
+                        ),
                         Ok(duration) if duration < Duration::from_millis(1) => {
-                            say(pointer, "at least 1ms".to_owned())
+                            say(pointer, "at least 1ms", "적어도 1ms")
                         }
                         Ok(_) => {}
                     }
                 }
                 if let Some(external) = &etcd.external {
                     if let Err(error) = external.endpoints().check() {
-                        say("/etcd/external", error.to_string());
+                        say("/etcd/external", &error.to_string(), &error.to_string());
                     }
                     if external.cert.is_some() != external.key.is_some() {
-                        say("/etcd/external", "a certificate goes with its key".to_owned());
+                        say(
+                            "/etcd/external",
+                            "a certificate goes with its key",
+                            "인증서와 키는 함께 있어야 합니다",
+                        );
                     }
                 }
             }
         }
         let needs = [
-            ("/controllerManager", self.controller_manager.is_some(), "the controller manager"),
-            ("/scheduler", self.scheduler.is_some(), "the scheduler"),
-            ("/nodes", self.nodes.is_some(), "a node"),
+            (
+                "/controllerManager",
+                self.controller_manager.is_some(),
+                "the controller manager",
+                "컨트롤러 매니저는",
+            ),
+            ("/scheduler", self.scheduler.is_some(), "the scheduler", "스케줄러는"),
+            ("/nodes", self.nodes.is_some(), "a node", "노드는"),
         ];
-        for (pointer, named, who) in needs {
+        for (pointer, named, who, korean) in needs {
             if named && self.api_server.is_none() {
-                say(pointer, format!("{who} talks to the API server: add `apiServer: {{}}`"));
+                say(
+                    pointer,
+                    &format!("{who} talks to the API server: add `apiServer: {{}}`"),
+                    &format!("{korean} API 서버와 이야기합니다: `apiServer: {{}}` 를 더하세요"),
+                );
             }
         }
         match self.api_server.as_ref().map(|server| labkit_apiserver::Flags::parse(&server.flags)) {
             Some(Ok(flags)) if self.nodes.is_some() && flags.access.refuses_kubelets() => say(
                 "/apiServer/flags",
-                "with this --authorization-mode no kubelet may do anything: put Node before it, as in Node,RBAC"
-                    .to_owned(),
+                "with this --authorization-mode no kubelet may do anything: put Node before it, as in Node,RBAC",
+                "이 --authorization-mode 로는 kubelet이 아무것도 할 수 없습니다: Node,RBAC 처럼 앞에 Node를 두세요",
             ),
-            Some(Err(message)) => say("/apiServer/flags", message),
+            Some(Err(message)) => say("/apiServer/flags", &message, &message),
             _ => {}
         }
         if let Some(manager) = &self.controller_manager
             && let Err(message) = labkit_controllers::ControllerManagerConfig::from_flags(&manager.flags)
         {
-            say("/controllerManager/flags", message);
+            say("/controllerManager/flags", &message, &message);
         }
         if let Some(scheduler) = &self.scheduler
             && let Err(message) = labkit_scheduler::SchedulerConfig::from_flags(&scheduler.flags)
         {
-            say("/scheduler/flags", message);
+            say("/scheduler/flags", &message, &message);
         }
         let missing = [
             (self.controller_manager.is_none(), "controllerManager"),
@@ -256,10 +292,15 @@ impl ClusterSpec {
         ];
         if self.metrics_server.is_some() {
             for (_, name) in missing.iter().filter(|(is_missing, _)| *is_missing) {
-                let message = format!(
-                    "the metrics server is a deployment, which needs a pod that runs: add `{name}: {{}}`"
+                say(
+                    "/metricsServer",
+                    &format!(
+                        "the metrics server is a deployment, which needs a pod that runs: add `{name}: {{}}`"
+                    ),
+                    &format!(
+                        "메트릭 서버는 Deployment이므로 Pod이 실행되어야 합니다: `{name}: {{}}` 를 더하세요"
+                    ),
                 );
-                say("/metricsServer", message);
             }
         }
         let replicas = [
@@ -270,13 +311,21 @@ impl ClusterSpec {
         ];
         for (pointer, count, max) in replicas {
             if count.is_some_and(|count| count == 0 || count > max) {
-                say(pointer, format!("from 1 to {max}; leave the component out for none"));
+                say(
+                    pointer,
+                    &format!("from 1 to {max}; leave the component out for none"),
+                    &format!("1부터 {max}까지입니다. 없어야 하면 컴포넌트를 빼세요"),
+                );
             }
         }
         if let Some(nodes) = &self.nodes {
             for (pointer, quantity) in [("/nodes/cpu", &nodes.cpu), ("/nodes/memory", &nodes.memory)] {
                 if let Err(message) = labkit_api::quantity::Quantity::parse(quantity) {
-                    say(pointer, message);
+                    say(
+                        pointer,
+                        &message,
+                        &format!("`{quantity}`: 수량이 아닙니다. `500m`, `4`, `8Gi` 처럼 씁니다"),
+                    );
                 }
             }
         }
@@ -297,6 +346,24 @@ mod tests {
             .map(|problem| format!("{}: {}", problem.pointer, problem.message))
             .collect();
         assert_eq!(problems, expected);
+    }
+
+    /// Apart from flags, which are told in Kubernetes' own words.
+    #[test]
+    fn every_problem_is_told_in_korean_too() {
+        use serde_json::json;
+        for yaml in [
+            json!({"scheduler": {}, "nodes": {"count": 0, "cpu": "much"}, "controllerManager": {}}),
+            json!({"etcd": {"members": 2, "heartbeatInterval": "soon", "electionTimeout": "0s"}}),
+            json!({"etcd": {"external": {"endpoints": ["http://10.0.0.1:2379"], "key": "k"}}}),
+            json!({"etcd": {}, "apiServer": {"flags": {"authorization-mode": "RBAC"}}, "nodes": {}, "metricsServer": {}}),
+        ] {
+            let spec: ClusterSpec = serde_json::from_value(yaml).unwrap();
+            assert!(!spec.problems().is_empty());
+            for problem in spec.problems() {
+                assert!(problem.korean.contains(|letter| ('가'..='힣').contains(&letter)), "{problem:?}");
+            }
+        }
     }
 
     #[test]

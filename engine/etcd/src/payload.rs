@@ -185,12 +185,15 @@ impl Payload for Message {
         }
     }
 
+    /// Heartbeats, and the word to a watcher that there is nothing to tell.
     fn is_routine(&self) -> bool {
-        matches!(
-            self,
-            Message::AppendEntries { heartbeat: true, .. }
-                | Message::AppendEntriesResponse { heartbeat: true, .. }
-        )
+        match self {
+            Message::AppendEntries { heartbeat, .. } | Message::AppendEntriesResponse { heartbeat, .. } => {
+                *heartbeat
+            }
+            Message::Response { kind: "WatchResponse", fields } => fields.len() == 1,
+            _ => false,
+        }
     }
 
     fn fields(&self) -> Value {

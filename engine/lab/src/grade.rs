@@ -21,7 +21,7 @@ use crate::submission::Submission;
 use crate::text::Text;
 
 /// How old a graded world may be when a submission's step ends. What a step does after that has failed.
-const STEPS_MAX: Duration = Duration::from_secs(2 * 3600);
+pub(crate) const STEPS_MAX: Duration = Duration::from_secs(2 * 3600);
 /// The longest that a graded run may take, in its own time.
 const RUN_MAX: Duration = Duration::from_secs(6 * 3600);
 

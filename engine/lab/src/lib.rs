@@ -48,6 +48,7 @@ mod words;
 
 pub use course::{Course, CourseSession};
 pub use diagnostic::{Diagnostic, render_plain};
+pub use document::did_you_mean;
 pub use files::{Files, MemoryFiles};
 pub use grade::{GradeOptions, grade, grade_with_history};
 pub use lab::{Lab, Task};

@@ -1,6 +1,7 @@
 //! The JSON Schemas of the files, made from the Rust types: for editors, for our own messages, for the book.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
@@ -16,6 +17,16 @@ pub fn schemas() -> BTreeMap<&'static str, Value> {
         ("lab.schema.json", lab()),
         ("submission.schema.json", submission()),
     ])
+}
+
+/// What the schemas say, in Korean, by what they say in English on one line.
+static KOREAN: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("schema.ko.json")).expect("schema.ko.json is checked by a test")
+});
+
+/// A text of a schema in Korean. `text` stands on one line.
+pub fn korean(text: &str) -> Option<&'static str> {
+    KOREAN.get(text).map(String::as_str)
 }
 
 /// A schema as it stands in its file.
@@ -80,8 +91,45 @@ fn replace_any_of(fields: &mut Map<String, Value>, branch: Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::golden;
+
+    fn texts(schema: &Value, found: &mut BTreeSet<String>) {
+        if let Some(text) = schema.get("description").and_then(Value::as_str) {
+            found.insert(text.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+        match schema {
+            Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
+            _ => {}
+        }
+    }
+
+    fn code(text: &str) -> BTreeSet<&str> {
+        text.split('`').skip(1).step_by(2).collect()
+    }
+
+    /// A text that is nothing but code needs no other language.
+    #[test]
+    fn every_text_of_the_schemas_is_there_in_korean() {
+        let mut found = BTreeSet::new();
+        schemas().values().for_each(|schema| texts(schema, &mut found));
+        found.retain(|text| !(text.starts_with('`') && !text.trim_matches('`').contains('`')));
+        let told: BTreeSet<String> = KOREAN.keys().cloned().collect();
+        let missing: Vec<_> = found.difference(&told).collect();
+        let unused: Vec<_> = told.difference(&found).collect();
+        assert!(
+            missing.is_empty() && unused.is_empty(),
+            "schema.ko.json: add {missing:#?}, drop {unused:#?}"
+        );
+        for text in &found {
+            let korean = korean(text).unwrap();
+            assert_eq!(code(text), code(korean), "{korean}");
+            assert!(korean.contains(|letter| ('가'..='힣').contains(&letter)), "{korean}");
+        }
+    }
 
     #[test]
     fn the_schemas_in_the_repository_are_fresh() {

@@ -14,7 +14,7 @@ use labkit_sim::{RecordId, Seed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::checks::{Check, Timing};
+use crate::checks::{AnswerCheck, Check, Timing};
 use crate::export::Recorder;
 use crate::faults::FaultSpec;
 use crate::grade::{empty, finish, report_of, set_up, verdicts};
@@ -63,6 +63,10 @@ struct State {
     hints: BTreeSet<usize>,
     setup_trouble: Vec<String>,
     faults: u32,
+    /// By question of a task that is done: what was answered then.
+    answered: BTreeMap<String, Answered>,
+    /// The points of the present task, and when they came to be.
+    settled: Option<(u32, Duration)>,
     /// Time stands because messages are held.
     stopped_for_messages: bool,
 }
@@ -74,6 +78,14 @@ struct Promise {
     check: usize,
     watch: Watch,
     until: Duration,
+}
+
+/// An answer that counts: what has passed stays passed, whatever the cluster shows later.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Answered {
+    given: Value,
+    /// What the run showed then, where the check is judged by that.
+    right: Option<Value>,
 }
 
 /// A hint that was given.
@@ -139,6 +151,7 @@ impl Session {
         {
             let mut state = self.locked();
             state.task = index;
+            state.settled = None;
             state.watches = watches;
             state.failed.clear();
             state.hints.clear();
@@ -183,8 +196,14 @@ impl Session {
             }
             let all_good = checks.iter().all(|check| check.verdict.is_good());
             let report = self.report(index, checks.clone());
+            let answered = if all_good { self.answered(task).await } else { BTreeMap::new() };
             {
                 let mut state = self.locked();
+                let points = checks.iter().map(|check| check.points).sum();
+                if state.settled.is_none_or(|(before, _)| before != points) {
+                    state.settled = Some((points, run.now()));
+                }
+                state.answered.extend(answered);
                 let failed = checks.iter().filter(|check| check.verdict == Verdict::Failed);
                 state.failed.extend(failed.map(|check| check.id.clone()));
                 if all_good {
@@ -196,6 +215,27 @@ impl Session {
             }
             report
         })
+    }
+
+    /// What a task's questions were answered with, and what the run shows of those that are judged by it.
+    async fn answered(&self, task: &Task) -> BTreeMap<String, Answered> {
+        let mut answered = BTreeMap::new();
+        for check in &task.checks {
+            let Some(answer) = &check.answer else { continue };
+            let Some(given) = self.inner.run.answered(&answer.id) else { continue };
+            let right = match check.live {
+                true => self.observed(answer, &given).await,
+                false => None,
+            };
+            answered.insert(answer.id.clone(), Answered { given, right });
+        }
+        answered
+    }
+
+    /// What is right now, if that is what was answered.
+    async fn observed(&self, answer: &AnswerCheck, given: &Value) -> Option<Value> {
+        let right = answer.right(&self.inner.run).await.unwrap_or_default();
+        right.into_iter().find(|right| answer.accepts(right, given))
     }
 
     fn live_verdict(&self, task: &Task, check: &Check, verdict: Verdict) -> Verdict {
@@ -368,19 +408,37 @@ impl Session {
     pub fn export(&self) -> BoxFuture<'_, Submission> {
         Box::pin(async move {
             let mut submission = Submission::new(&self.lab().metadata.name);
-            submission.steps = self.inner.recorder.steps(&self.lab().submission.allow);
+            let (present, answered, settled) = {
+                let state = self.locked();
+                let settled = state.settled.map_or_else(|| self.inner.run.now(), |(_, at)| at);
+                (state.task, state.answered.clone(), settled)
+            };
+            submission.steps = self.inner.recorder.steps(&self.lab().submission.allow, settled);
             submission.answers = self.inner.run.answers();
-            // Only what was answered rightly: the file must not tell what the right answer would have been.
-            for check in self.lab().tasks.iter().flat_map(|task| &task.checks).filter(|check| check.live) {
-                let Some(answer) = &check.answer else { continue };
-                let Some(given) = submission.answers.get(&answer.id) else { continue };
-                let right = answer.right(&self.inner.run).await.unwrap_or_default();
-                if let Some(right) = right.into_iter().find(|right| answer.accepts(right, given)) {
-                    submission.observed.insert(answer.id.clone(), right);
+            for (index, task) in self.lab().tasks.iter().enumerate() {
+                for check in &task.checks {
+                    let Some(answer) = &check.answer else { continue };
+                    let Some(given) = submission.answers.get_mut(&answer.id) else { continue };
+                    let then = answered.get(&answer.id);
+                    if let Some(then) = then.filter(|_| index < present) {
+                        given.clone_from(&then.given);
+                    }
+                    // Only what was answered rightly: the file must not tell what the right answer would have been.
+                    let kept = then.filter(|then| then.given == *given).and_then(|then| then.right.clone());
+                    let right = match kept {
+                        None if check.live => self.observed(answer, given).await,
+                        kept => kept,
+                    };
+                    submission.observed.extend(right.map(|right| (answer.id.clone(), right)));
                 }
             }
             submission
         })
+    }
+
+    /// What the export leaves out because this lab's submissions may not say it: verbs, and how often.
+    pub fn left_out(&self) -> BTreeMap<String, usize> {
+        self.inner.recorder.left_out(&self.lab().submission.allow)
     }
 
     /// The faults that have struck so far, the lab's own and the student's.

@@ -91,8 +91,6 @@ impl Submission {
 
     /// The file's text, as `labkit submit` writes it.
     pub fn to_yaml(&self) -> String {
-        let head = "# yaml-language-server: $schema=../../schemas/submission.schema.json\n";
-        let body = serde_yaml::to_string(self).expect("a submission is made of plain data");
-        format!("{head}{body}")
+        serde_yaml::to_string(self).expect("a submission is made of plain data")
     }
 }

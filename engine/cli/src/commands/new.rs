@@ -102,7 +102,7 @@ fn filled_in(text: &str, name: &str, target: &Path) -> String {
 }
 
 /// The line that tells an editor the schema: the nearest schemas/ upwards, as seen from the file.
-fn schema(kind: &str, target: &Path) -> Option<String> {
+pub fn schema(kind: &str, target: &Path) -> Option<String> {
     let file = format!("schemas/{kind}.schema.json");
     let whole = std::path::absolute(target).ok()?;
     let folders = whole.parent()?.ancestors().enumerate();

@@ -227,15 +227,17 @@ fn say_ready(screen: &Screen, lab: &LabFolder, ready: &Ready) {
         "",
         &say!(language, "Ready in {millis} ms: {components}", "{millis} ms 만에 준비됨: {components}"),
     );
-    let file = quoted(&ready.env_file);
-    screen.print_prose(
-        "",
-        &say!(
+    let (line, which) = (
+        say!(
             language,
-            "In every terminal that you use, type these, or `. {file}`:",
-            "사용할 터미널마다 아래 줄을, 또는 `. {file}` 을 입력하세요:"
+            "In every terminal that you use, type this line:",
+            "사용할 터미널마다 이 줄을 입력하세요:"
         ),
+        say!(language, "It is the same as:", "다음과 같은 뜻입니다:"),
     );
+    screen.print_prose("", &line);
+    screen.print(&screen.paint(Ink::Cyan, &format!("  . {}", quoted(&ready.env_file))));
+    screen.print(&screen.paint(Ink::Dim, &which));
     print_env(screen, &ready.env);
     screen.print_prose(
         "",

@@ -88,7 +88,7 @@ pub fn print_components(screen: &Screen, components: &[ComponentView]) {
     for component in components {
         let (ink, word) = match component.state {
             ComponentState::Running => (Ink::Green, say!(screen.language, "running", "실행 중")),
-            ComponentState::Paused => (Ink::Yellow, say!(screen.language, "paused", "얼어 있음")),
+            ComponentState::Paused => (Ink::Yellow, say!(screen.language, "paused", "멈춤")),
             ComponentState::Down => (Ink::Red, say!(screen.language, "down", "꺼짐")),
         };
         let role = match component.role.as_deref() {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::arguments::SubmitArguments;
 use crate::commands::live::ask;
+use crate::commands::new::schema;
 use crate::control::replies::Submitted;
 use crate::control::{Request, choose};
 use crate::daemon::quoted;
 use crate::failure::{Exit, Failure, Outcome};
-use crate::screen::{Screen, say};
+use crate::screen::{Ink, Screen, say};
 
 const SUBMISSION: &str = "submission.yaml";
 
@@ -28,7 +29,9 @@ pub fn run(screen: &Screen, arguments: SubmitArguments) -> Outcome {
     }
     let submitted: Submitted = ask(screen, &lab, &Request::Submit {})?;
     for (file, text) in &submitted.files {
-        write(&out.join(file), text)?;
+        let target = out.join(file);
+        let schema = schema("submission", &target).filter(|_| file == SUBMISSION);
+        write(&target, &schema.map_or_else(|| text.clone(), |line| format!("{line}\n{text}")))?;
     }
     if screen.json {
         screen.print_json(&submitted);
@@ -43,6 +46,37 @@ pub fn run(screen: &Screen, arguments: SubmitArguments) -> Outcome {
             "{shown} 작성: 단계 {steps}개, 답 {answers}개."
         ),
     );
+    // That time passed is told by the waits.
+    let left_out = submitted.left_out.iter().filter(|(verb, _)| *verb != "fastForward");
+    let left_out: Vec<String> = left_out.map(|(verb, count)| format!("{verb} ×{count}")).collect();
+    if !left_out.is_empty() {
+        let left_out = left_out.join(", ");
+        screen.print_prose(
+            "",
+            &screen.paint(
+                Ink::Yellow,
+                &say!(
+                    screen.language,
+                    "Not in it, because a submission of this lab may not say it: {left_out}. Grade it once yourself.",
+                    "이 실습의 제출물에 쓸 수 없어 빠진 것: {left_out}. 직접 한번 채점해 보세요."
+                ),
+            ),
+        );
+    }
+    let max = submitted.points_max;
+    if let Some(points) = submitted.points.filter(|points| *points < max) {
+        screen.print_prose(
+            "",
+            &screen.paint(
+                Ink::Yellow,
+                &say!(
+                    screen.language,
+                    "It has {points} of {max} points so far: labkit check shows what is open. You may hand in anew.",
+                    "지금까지 {max}점 가운데 {points}점입니다. 남은 것: labkit check. 다시 제출해도 됩니다."
+                ),
+            ),
+        );
+    }
     screen.print_prose(
         "",
         &say!(screen.language, "To grade it as your instructor will:", "강사와 똑같이 채점해 보려면:"),

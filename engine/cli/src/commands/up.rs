@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use labkit_cluster::spec::{ApiServerSpec, ControllerManagerSpec, EtcdSpec, NodesSpec, SchedulerSpec};
 use labkit_cluster::{Cluster, ClusterSpec, ServeError, ServeOptions, Served, StaticTokens};
+use labkit_lab::Language;
 use labkit_sim::{Pace, World};
 use serde_json::json;
 use tempfile::TempDir;
@@ -100,7 +101,11 @@ fn spec(screen: &Screen, arguments: &UpArguments, kubeadm: Kubeadm) -> Result<Cl
     match spec.problems().as_slice() {
         [] => Ok(spec),
         problems => {
-            let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            let messages = problems.iter().map(|problem| match screen.language {
+                Language::En => problem.message.as_str(),
+                Language::Ko => problem.korean.as_str(),
+            });
+            let messages: Vec<&str> = messages.collect();
             Err(Failure::usage(messages.join("; ")).next("labkit up --help"))
         }
     }

@@ -138,8 +138,13 @@ pub fn choose(screen: &Screen, wanted: Option<&str>) -> Result<LabState, Failure
                 "several labs are running: {names}",
                 "실습 여러 개가 실행 중입니다: {names}"
             );
-            let next =
-                say!(screen.language, "say which one: --lab NAME", "어느 것인지 알려 주세요: --lab NAME");
+            let env = running[0].env();
+            let (first, env) = (&running[0].name, env.display());
+            let next = say!(
+                screen.language,
+                "say which one: --lab {first}; for all that this terminal does: . {env}",
+                "어느 것인지 알려 주세요: --lab {first}. 이 터미널에서 계속 쓰려면: . {env}"
+            );
             Err(Failure::usage(message).next(next))
         }
     }

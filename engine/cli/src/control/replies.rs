@@ -1,5 +1,7 @@
 //! What a lab answers, by verb. `--json` prints these as they are.
 
+use std::collections::BTreeMap;
+
 use labkit_lab::report::InKorean;
 use labkit_lab::{Language, Text};
 use serde::{Deserialize, Serialize};
@@ -221,4 +223,12 @@ pub struct Submitted {
     pub files: Vec<(String, String)>,
     pub steps: usize,
     pub answers: usize,
+    /// At the last check, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<u32>,
+    #[serde(default)]
+    pub points_max: u32,
+    /// What was done that this lab's submissions may not say: verbs, and how often.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, usize>,
 }

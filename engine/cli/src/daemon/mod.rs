@@ -4,6 +4,7 @@
 
 mod control;
 mod idle;
+mod targets;
 mod verbs;
 
 use std::collections::BTreeMap;

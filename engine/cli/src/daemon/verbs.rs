@@ -11,8 +11,8 @@ use labkit_sim::ComponentState as State;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Live;
 use super::control::Voice;
+use super::{Live, targets};
 use crate::control::replies::*;
 use crate::control::{Reply, Request};
 use crate::failure::Failure;
@@ -48,8 +48,17 @@ pub(super) async fn answer(live: &Live, request: Request, voice: &mut Voice) -> 
         Request::Fault { fault } => value(inject(live, fault).await?),
         Request::Faults {} => value(Faults { faults: faults(live), components: components(live) }),
         Request::Heal { id } => value(heal(live, id).await?),
-        Request::StopComponent { target } => value(met(live, live.session.stop(&target).await)?),
-        Request::StartComponent { target } => value(met(live, live.session.start_component(&target).await)?),
+        Request::StopComponent { target } if target.starts_with("load/") => {
+            value(met(live, live.session.stop(&target).await)?)
+        }
+        Request::StopComponent { target } => {
+            known(live, &target)?;
+            value(met(live, live.session.stop(&target).await)?)
+        }
+        Request::StartComponent { target } => {
+            known(live, &target)?;
+            value(met(live, live.session.start_component(&target).await)?)
+        }
         Request::Clock { forward_ms } => value(clock(live, forward_ms, voice).await?),
         Request::Pause {} => {
             live.session.freeze().await;
@@ -290,6 +299,9 @@ fn hint(live: &Live) -> Hints {
 
 /// Injects a fault that is written as in a lab file, under a name of its own.
 async fn inject(live: &Live, mut fault: Value) -> Result<Met, Failure> {
+    if let Some(target) = targets::of_fault(&fault) {
+        known(live, target)?;
+    }
     let id = {
         let mut memory = live.memory();
         memory.faults += 1;
@@ -312,11 +324,21 @@ async fn heal(live: &Live, id: Option<String>) -> Result<Met, Failure> {
         Some(id) => vec![id.clone()],
         None => open.map(|fault| fault.id).collect(),
     };
+    if let Some(id) = &id
+        && !faults(live).iter().any(|fault| &fault.id == id)
+    {
+        let message = say!(live.order.language, "there is no fault {id}", "{id} 라는 장애는 없습니다");
+        return Err(unmet(live, message));
+    }
     for id in &ids {
         live.session.heal(id).await.map_err(|error| unmet(live, error))?;
     }
     let targets = faults(live).into_iter().filter(|fault| ids.contains(&fault.id)).map(|fault| fault.target);
     Ok(Met { targets: targets.collect(), id })
+}
+
+fn known(live: &Live, target: &str) -> Result<(), Failure> {
+    targets::known(&live.cluster, live.order.language, target)
 }
 
 fn met(live: &Live, outcome: Result<String, String>) -> Result<Met, Failure> {
@@ -369,7 +391,16 @@ async fn submit(live: &Live) -> Submitted {
     let submission = live.session.export().await;
     let files = vec![("submission.yaml".to_owned(), submission.to_yaml())];
     let (steps, answers) = (submission.steps.len(), submission.answers.len());
-    Submitted { lab: submission.lab, student: live.order.student.clone(), files, steps, answers }
+    Submitted {
+        lab: submission.lab,
+        student: live.order.student.clone(),
+        files,
+        steps,
+        answers,
+        points: live.memory().points,
+        points_max: live.session.lab().points_max(),
+        left_out: live.session.left_out(),
+    }
 }
 
 fn components(live: &Live) -> Vec<ComponentView> {

@@ -118,7 +118,14 @@ fn faults_are_injected_listed_and_healed() {
     home.run(&["fault", "stop", "etcd2"]).ends_with(0);
     home.run(&["fault", "start", "etcd2"]).ends_with(0);
     let unknown = home.run(&["fault", "kill", "etcd9"]).ends_with(2);
-    assert!(unknown.err.contains("etcd/etcd3"), "{}", unknown.err);
+    assert!(unknown.err.contains("did you mean etcd/etcd1?"), "{}", unknown.err);
+    let unknown = home.run(&["fault", "heal", "fault-9"]).ends_with(2);
+    assert!(unknown.err.contains("there is no fault fault-9"), "{}", unknown.err);
+    assert_eq!(
+        home.json(&["fault"])["faults"].as_array().unwrap().len(),
+        1,
+        "what struck nothing is not told"
+    );
     home.run(&["fault", "partition", "etcd1 | etcd2, etcd3"]).ends_with(0);
     assert!(home.run(&["fault", "heal"]).ends_with(0).out.contains("Healed"));
 }

@@ -5,5 +5,6 @@ mod suggest;
 mod tree;
 
 pub(crate) use schema::Checker;
+pub use suggest::did_you_mean;
 pub(crate) use suggest::{list_of, suggestion};
 pub(crate) use tree::{Document, PROBLEMS_MAX, Part, excess};

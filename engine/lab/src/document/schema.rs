@@ -1,5 +1,7 @@
 //! A document against its JSON Schema: every violation at its place, in the author's words.
 
+use std::collections::BTreeSet;
+
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Keyword, ValidationError, Validator};
 use serde_json::{Map, Value};
@@ -56,8 +58,17 @@ impl Checker {
     /// All violations, up to a bound, in the order in which they stand in the file.
     pub fn check(&self, document: &Document, value: &Value) -> Vec<Diagnostic> {
         let mut problems = Vec::new();
-        for error in self.validator.iter_errors(value).take(PROBLEMS_MAX) {
-            self.explain(document, &error, &mut problems);
+        let errors: Vec<ValidationError<'_>> = self.validator.iter_errors(value).take(PROBLEMS_MAX).collect();
+        let misspelt: BTreeSet<(&str, &str)> = errors.iter().flat_map(|error| self.misspelt(error)).collect();
+        for error in &errors {
+            let is_told = match error.kind() {
+                ValidationErrorKind::Required { property } => misspelt
+                    .contains(&(error.instance_path().as_str(), property.as_str().unwrap_or_default())),
+                _ => false,
+            };
+            if !is_told {
+                self.explain(document, error, &mut problems);
+            }
         }
         problems.sort_by_key(|problem| problem.span.start);
         problems
@@ -80,8 +91,10 @@ impl Checker {
                 let property = property.as_str().unwrap_or_default();
                 let description = self.sibling(error, &["properties", property, "description"]);
                 let problem = at(Part::Key, text!("`{property}` is missing", "`{property}` 이(가) 없습니다"));
-                match description.and_then(Value::as_str).and_then(|text| text.lines().next()) {
-                    Some(description) => problem.with_help(format!("`{property}`: {description}")),
+                match description.and_then(Value::as_str).map(in_words) {
+                    Some(words) => {
+                        problem.with_help(text!("`{property}`: {words}", "`{property}`: {words}", words))
+                    }
                     None => problem,
                 }
             }
@@ -131,7 +144,7 @@ impl Checker {
                         found
                     ),
                 );
-                if hint.is_empty() { problem } else { problem.with_help(hint) }
+                if hint.is_empty() { problem } else { problem.with_help(in_words(hint)) }
             }
             ValidationErrorKind::MinItems { .. } => at(
                 Part::Key,
@@ -192,9 +205,23 @@ impl Checker {
         }
     }
 
-    fn unknown_field(&self, document: &Document, error: &ValidationError<'_>, field: &str) -> Diagnostic {
+    /// The fields that unknown ones were meant to be, each with the place of its mapping.
+    fn misspelt<'a>(&'a self, error: &'a ValidationError<'_>) -> Vec<(&'a str, &'a str)> {
+        let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() else {
+            return Vec::new();
+        };
+        let known = self.known_fields(error);
+        let meant = unexpected.iter().filter_map(|field| did_you_mean(field, known.iter().copied()));
+        meant.map(|field| (error.instance_path().as_str(), field)).collect()
+    }
+
+    fn known_fields(&self, error: &ValidationError<'_>) -> Vec<&str> {
         let known = self.sibling(error, &["properties"]).and_then(Value::as_object);
-        let known: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
+        known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect()
+    }
+
+    fn unknown_field(&self, document: &Document, error: &ValidationError<'_>, field: &str) -> Diagnostic {
+        let known = self.known_fields(error);
         let help = match did_you_mean(field, known.iter().copied()) {
             Some(near) => text!("did you mean `{near}`?", "`{near}` 인가요?"),
             None => {
@@ -290,6 +317,13 @@ fn in_korean(what: &str) -> &str {
         "entry of keys" => "keys 항목",
         other => other,
     }
+}
+
+/// What the schema says of a field: its first line, where it goes on.
+fn in_words(description: &str) -> Text {
+    let line = description.lines().next().unwrap_or_default();
+    let whole = description.split_whitespace().collect::<Vec<_>>().join(" ");
+    Text::new(line, crate::schema::korean(&whole).unwrap_or(line))
 }
 
 /// Exactly one of these fields is set. Silent where an unknown field is set instead: that is told already.

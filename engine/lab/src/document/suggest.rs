@@ -6,7 +6,7 @@ use crate::text::{Text, text};
 const NAME_MAX: usize = 64;
 
 /// The candidate nearest to `word`, if it is near enough.
-pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > NAME_MAX {
         return None;
     }

@@ -156,7 +156,8 @@ impl Finder<'_> {
             );
         }
         for problem in lab.cluster.problems() {
-            self.say(&format!("/cluster{}", problem.pointer), problem.message);
+            let message = Text { en: problem.message, ko: problem.korean };
+            self.say(&format!("/cluster{}", problem.pointer), message);
         }
         for (index, verb) in lab.submission.allow.iter().enumerate() {
             if !Step::VERBS.contains(&verb.as_str()) {

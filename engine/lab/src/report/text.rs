@@ -24,7 +24,9 @@ impl Report {
             page.line(0, "");
             page.line(0, &task.id);
             for check in &task.checks {
-                page.line(2, &head(check, language, column.min(width.saturating_sub(30))));
+                for (index, line) in head(check, language, column.min(width - 26)).iter().enumerate() {
+                    page.line(if index == 0 { 2 } else { 4 }, line);
+                }
                 if !check.verdict.is_good() {
                     page.labelled(words.expected, check.expected_in(language));
                     page.labelled(words.actual, check.actual_in(language));
@@ -70,11 +72,14 @@ impl Report {
     }
 }
 
-fn head(check: &CheckReport, language: Language, column: usize) -> String {
-    let title = check.title.for_language(language);
-    let blanks = " ".repeat(column.saturating_sub(title.width()));
+/// The check on one line; what its title has no room for, on more.
+fn head(check: &CheckReport, language: Language, column: usize) -> Vec<String> {
+    let mut lines = wrapped(check.title.for_language(language), column);
+    let blanks = " ".repeat(column.saturating_sub(lines[0].width()));
     let points = format!("{}/{}", check.points, check.points_max);
-    format!("{} {title}{blanks}  {points:>5}  {}", check.verdict.mark(), check.verdict.word(language))
+    let (mark, word) = (check.verdict.mark(), check.verdict.word(language));
+    lines[0] = format!("{mark} {}{blanks}  {points:>5}  {word}", lines[0]);
+    lines
 }
 
 pub(super) fn seconds(at_ms: u64) -> String {

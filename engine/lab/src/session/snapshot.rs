@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Session;
+use super::{Answered, Session};
 use crate::export::Notes;
 use crate::report::CheckReport;
 use crate::run::{Performed, millis};
@@ -35,6 +35,8 @@ pub struct Snapshot {
     failed: BTreeSet<String>,
     hints: BTreeSet<usize>,
     faults: u32,
+    #[serde(default)]
+    answered: BTreeMap<String, Answered>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +78,7 @@ impl Session {
             failed: state.failed.clone(),
             hints: state.hints.clone(),
             faults: state.faults,
+            answered: state.answered.clone(),
         }
     }
 
@@ -94,6 +97,7 @@ impl Session {
         state.failed = snapshot.failed.clone();
         state.hints = snapshot.hints.clone();
         state.faults = snapshot.faults;
+        state.answered = snapshot.answered.clone();
         trouble
     }
 

@@ -124,6 +124,41 @@ fn hints_come_one_by_one_and_faults_of_ones_own_are_exported() {
     });
 }
 
+/// A question whose right answer changes with every write, then something to wait for.
+fn asks() -> LabFolder {
+    let revision = "{id: revision, title: {en: r, ko: r}, points: 1, live: true, answer: {id: revision, equals: etcd.revision}}";
+    let late = "{id: late, title: {en: l, ko: l}, points: 1, cel: \"elapsed > 30.0\"}";
+    let tasks = format!("\n  - id: one\n    checks: [{revision}]\n  - id: two\n    checks: [{late}]");
+    crate::made("{etcd: {members: 1}}", " []", &tasks, " []")
+}
+
+#[test]
+fn what_passed_counts_when_it_is_handed_in_whatever_came_later() {
+    let lab = asks();
+    let (live, submission) = run(Pace::Wall, 1, |world| {
+        let lab = lab.clone();
+        async move {
+            let session = begin(&world, &lab, 1).await;
+            let etcdctl = session.cluster().etcd_client("etcdctl");
+            let written = etcdctl.put(PutRequest::new("a", "x")).await.unwrap();
+            session.answer("revision", json!(written.header.revision)).unwrap();
+            assert_eq!((session.check().await.points, session.task().id.as_str()), (1, "two"));
+            // The answer would be wrong by now, and another one was never asked for.
+            etcdctl.put(PutRequest::new("b", "x")).await.unwrap();
+            session.answer("revision", json!(99)).unwrap();
+            session.fast_forward(Span::seconds(20)).await.unwrap();
+            // What the present task takes by itself is a part of what was done.
+            session.cluster().world().clock().fast_forward(Duration::from_secs(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            (session.check().await, session.export().await)
+        }
+    });
+    assert_eq!(live.points, 2, "{:?}", verdicts(&live));
+    assert_eq!(submission.answers["revision"], submission.observed["revision"], "{submission:?}");
+    let replayed = replayed(&lab, &submission, 1);
+    assert_eq!(replayed.points, 2, "{:?} {:?}", verdicts(&replayed), submission.steps);
+}
+
 /// One key that must stay for a time, then another.
 fn keeps() -> LabFolder {
     let check = |id: &str, timing: &str, key: &str| {
