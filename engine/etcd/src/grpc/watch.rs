@@ -307,7 +307,9 @@ impl Listener for Outlet {
             self.send(WatchResponse { events, ..beginning });
             return Heard::Taken;
         }
-        match self.write(&mut state, framed_with(&beginning, events)) {
+        let (of, message) = told.message.get_or_init(|| (watch_id, framed_with(&beginning, events)));
+        let message = if *of == watch_id { message.clone() } else { framed_with(&beginning, events) };
+        match self.write(&mut state, message) {
             true => Heard::Taken,
             false => Heard::Gone,
         }

@@ -40,11 +40,14 @@ pub(crate) struct Told {
     /// The events as the wire has them, once a listener has asked for it.
     #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "without it there is no wire"))]
     pub encoded: OnceLock<Bytes>,
+    /// The whole message for one watch id, under which many streams have their watch.
+    #[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "without it there is no wire"))]
+    pub message: OnceLock<(i64, Bytes)>,
 }
 
 impl From<Vec<Event>> for Told {
     fn from(events: Vec<Event>) -> Told {
-        Told { events, encoded: OnceLock::new() }
+        Told { events, encoded: OnceLock::new(), message: OnceLock::new() }
     }
 }
 
@@ -160,28 +163,31 @@ impl Watchers {
             return;
         }
         let changes: Vec<&Change> = store.changes_since(revision).collect();
-        let mut seen: Vec<(WatchId, usize)> = Vec::new();
+        let mut near: Vec<(WatchId, usize)> = Vec::new();
         for (place, change) in changes.iter().enumerate() {
-            let by_key = self.by_key.get(&change.kv.key).into_iter().flatten();
-            let wanted = by_key.chain(&self.ranges).filter(|id| self.watches[id].wants(change));
-            seen.extend(wanted.map(|id| (*id, place)));
+            let key = &change.kv.key;
+            let in_range = self.ranges.iter().filter(|id| self.watches[id].keys.contains(key));
+            let ids = self.by_key.get(key).into_iter().flatten().chain(in_range);
+            near.extend(ids.map(|id| (*id, place)));
         }
-        seen.sort_unstable();
+        near.sort_unstable();
         // Most watches see the same as the one before: without and with the values that were there before.
         let mut shared: [Option<(Vec<usize>, Told)>; 2] = [None, None];
-        for of_one in seen.chunk_by(|(a, _), (b, _)| a == b) {
+        for of_one in near.chunk_by(|(a, _), (b, _)| a == b) {
             let id = of_one[0].0;
             let Some(watch) = self.watches.get_mut(&id) else { continue };
+            let places = of_one.iter().map(|(_, place)| *place).filter(|place| watch.wants(changes[*place]));
             let shared = &mut shared[usize::from(watch.prev_kv)];
-            let places = of_one.iter().map(|(_, place)| *place);
             let told = match shared {
                 Some((same, told)) if places.clone().eq(same.iter().copied()) => told,
                 _ => {
-                    let events: Vec<Event> =
-                        places.clone().map(|place| watch.event(store, changes[place])).collect();
-                    &shared.insert((places.collect(), Told::from(events))).1
+                    let events = places.clone().map(|place| watch.event(store, changes[place]));
+                    &shared.insert((places.clone().collect(), Told::from(events.collect::<Vec<_>>()))).1
                 }
             };
+            if told.events.is_empty() {
+                continue;
+            }
             watch.quiet = false;
             if watch.listener.hear(header, watch.watch_id, told) != Heard::Taken {
                 self.cancel(id);
@@ -220,7 +226,8 @@ impl Watch {
 
     /// Tells of the past, as far as the listener takes it.
     fn replay(&self, store: &Store, header: ResponseHeader) -> Heard {
-        let changes = store.changes_since(self.start_revision).filter(|change| self.wants(change));
+        let changes = store.changes_since(self.start_revision);
+        let changes = changes.filter(|change| self.keys.contains(&change.kv.key) && self.wants(change));
         let changes: Vec<&Change> = changes.collect();
         for of_one in changes.chunk_by(|a, b| a.revision.main == b.revision.main) {
             let events: Vec<Event> = of_one.iter().map(|change| self.event(store, change)).collect();
@@ -232,13 +239,13 @@ impl Watch {
         Heard::Taken
     }
 
+    /// Whether a change of its keys is to be told.
     fn wants(&self, change: &Change) -> bool {
         let filter = match change.kind {
             EventKind::Put => WatchFilter::NoPut,
             EventKind::Delete => WatchFilter::NoDelete,
         };
-        let in_range = change.revision.main >= self.start_revision && self.keys.contains(&change.kv.key);
-        in_range && !self.filters.contains(&filter)
+        change.revision.main >= self.start_revision && !self.filters.contains(&filter)
     }
 
     fn event(&self, store: &Store, change: &Change) -> Event {
