@@ -32,13 +32,6 @@ pub fn prune_unknown(gvk: &GroupVersionKind, object: &mut Value) -> Result<Vec<S
     pruned.map(|()| unknown)
 }
 
-/// Whether objects of the kind have a spec of fields.
-pub fn has_spec(gvk: &GroupVersionKind) -> bool {
-    let Some(kind) = Struct::of_kind(gvk) else { return false };
-    let spec = kind.fields().get("spec");
-    spec.is_some_and(|spec| spec.holds == Holds::One && matches!(spec.element, Element::Struct(_)))
-}
-
 /// A message as its JSON has it. Its fields are looked at when it is first needed.
 struct Struct {
     descriptor: MessageDescriptor,
@@ -268,6 +261,13 @@ fn check(
         (Holds::List, value) => refuse(value, path, &format!("[]{go}")),
         (Holds::One, value) => single(value, path),
     }
+}
+
+/// Whether objects of the kind have a spec of fields.
+pub fn has_spec(gvk: &GroupVersionKind) -> bool {
+    let Some(kind) = Struct::of_kind(gvk) else { return false };
+    let spec = kind.fields().get("spec");
+    spec.is_some_and(|spec| spec.holds == Holds::One && matches!(spec.element, Element::Struct(_)))
 }
 
 /// What Go calls a JSON value: `array`, `number 1.5`.
