@@ -197,6 +197,36 @@ fn is_key_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
+/// A block of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr {
+    address: std::net::IpAddr,
+    bits: u8,
+}
+
+/// Reads `10.9.8.0/24`; leading zeros of numbers are not allowed.
+pub fn cidr(text: &str) -> Option<Cidr> {
+    let (address, bits) = text.split_once('/')?;
+    let address: std::net::IpAddr = address.parse().ok()?;
+    let bits: u8 = bits.parse().ok().filter(|_| bits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some(Cidr { address, bits })
+}
+
+impl Cidr {
+    /// Whether all of its addresses, which are fewer, are the other's, too.
+    pub fn is_strictly_within(&self, other: &Cidr) -> bool {
+        let number = |cidr: &Cidr| match cidr.address {
+            std::net::IpAddr::V4(address) => u128::from(address.to_bits()) << 96,
+            std::net::IpAddr::V6(address) => address.to_bits(),
+        };
+        let shift = 128 - u32::from(other.bits);
+        let start = |cidr: &Cidr| number(cidr).checked_shr(shift).unwrap_or_default();
+        self.address.is_ipv4() == other.address.is_ipv4()
+            && self.bits > other.bits
+            && start(self) == start(other)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,5 +300,18 @@ mod tests {
         check(is_valid_port_name, "a--b", &["must not contain consecutive hyphens"]);
         assert_eq!(is_valid_port_num(0), ["must be between 1 and 65535, inclusive"]);
         assert_eq!(is_valid_port_num(80), [""; 0]);
+    }
+
+    #[test]
+    fn blocks_of_addresses_stand_within_each_other() {
+        let within =
+            |inner: &str, outer: &str| cidr(inner).unwrap().is_strictly_within(&cidr(outer).unwrap());
+        assert!(within("10.1.2.0/24", "10.0.0.0/8") && within("10.0.0.0/8", "0.0.0.0/0"));
+        assert!(within("fd00::/64", "fd00::/8"));
+        assert!(!within("10.0.0.0/8", "10.0.0.0/8") && !within("11.0.0.0/16", "10.0.0.0/8"));
+        assert!(!within("fd00::/64", "0.0.0.0/0"));
+        for text in ["", "10.0.0.0", "10.0.0.0/33", "1.2.3/8", "10.0.0.0/+8", "fd00::/129", "x/8"] {
+            assert_eq!(cidr(text), None, "{text}");
+        }
     }
 }

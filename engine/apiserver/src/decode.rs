@@ -6,7 +6,8 @@ use http::HeaderMap;
 use labkit_api::{GroupVersionKind, Object, Status};
 use serde_json::Value;
 
-use crate::duplicates;
+use crate::duplicates::{self, Remarks};
+use crate::go_json;
 use crate::kinds::Strategy;
 use crate::query::Query;
 
@@ -69,39 +70,75 @@ pub(crate) fn unsupported_media_type(accepted: &[&str]) -> Status {
     Status::failure(415, "UnsupportedMediaType", message)
 }
 
-/// The body as JSON. `expected` is the kind that the path asks for, which messages name.
-pub(crate) fn value(headers: &HeaderMap, body: &Bytes, expected: &GroupVersionKind) -> Result<Value, Status> {
-    parse(headers, body, expected).map(|(value, _)| value)
+/// The body as JSON, with what is to be said of it. `expected` is the kind that the path asks for, which messages name.
+fn parse(headers: &HeaderMap, body: &Bytes, expected: &GroupVersionKind) -> Result<(Value, Remarks), Status> {
+    let unrecognized = |error: String| {
+        let kind = &expected.kind;
+        let message = format!(
+            "the object provided is unrecognized (must be of type {kind}): {error} ({})",
+            summary(body)
+        );
+        Status::bad_request(message)
+    };
+    parse_as(headers, body, unrecognized)
 }
 
-/// The same, with the fields that stand there twice.
-fn parse(
+/// The same; `unrecognized` makes a refusal of what Go says of a body that is none.
+fn parse_as(
     headers: &HeaderMap,
     body: &Bytes,
-    expected: &GroupVersionKind,
-) -> Result<(Value, Vec<String>), Status> {
+    unrecognized: impl Fn(String) -> Status,
+) -> Result<(Value, Remarks), Status> {
     check_size(body)?;
-    let content_type = content_type(headers);
-    let unrecognized = |error: &str| {
-        Status::bad_request(format!(
-            "the object provided is unrecognized (must be of type {}): {error} ({})",
-            expected.kind,
-            summary(body)
-        ))
-    };
-    match content_type {
+    match content_type(headers) {
         "application/vnd.kubernetes.protobuf" => {
-            labkit_api::protobuf::decode(body).map(|value| (value, Vec::new()))
+            labkit_api::protobuf::decode(body).map(|value| (value, Remarks::default()))
         }
-        "application/yaml" => duplicates::from_yaml(body).map_err(|error| {
-            unrecognized(&format!(
-                "couldn't get version/kind; json parse error: error converting YAML to JSON: yaml: {error}"
-            ))
-        }),
+        "application/yaml" => {
+            duplicates::from_yaml(body).map_err(|error| unrecognized(format!("yaml: {error}")))
+        }
         "application/json" => duplicates::from_json(body)
-            .map_err(|error| unrecognized(&format!("couldn't get version/kind; json parse error: {error}"))),
+            .and_then(|parsed| check_head(&parsed.0).map(|()| parsed))
+            .map_err(|error| unrecognized(format!("couldn't get version/kind; json parse error: {error}"))),
         _ => Err(unsupported_media_type(BODY_TYPES)),
     }
+}
+
+/// Upstream reads version and kind before all else, and refuses in Go's words what has no place for them.
+fn check_head(value: &Value) -> Result<(), String> {
+    let go = labkit_api::protobuf::go_name(value);
+    match value {
+        Value::Null => Ok(()),
+        Value::Object(fields) => match ["apiVersion", "kind"].iter().find_map(|name| {
+            let value = fields.get(*name).filter(|value| !value.is_string() && !value.is_null())?;
+            Some((name, value))
+        }) {
+            None => Ok(()),
+            Some((name, value)) => Err(format!(
+                "json: cannot unmarshal {} into Go struct field .{name} of type string",
+                labkit_api::protobuf::go_name(value)
+            )),
+        },
+        _ => Err(format!(
+            "json: cannot unmarshal {go} into Go value of type struct {{ APIVersion string \
+             \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+        )),
+    }
+}
+
+/// DeleteOptions: JSON, or nothing where there is no body.
+pub(crate) fn delete_options(headers: &HeaderMap, body: &Bytes) -> Result<Value, Status> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    let (mut options, _) = parse_as(headers, body, Status::bad_request)?;
+    let kind = options.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if !matches!(kind, "" | "DeleteOptions") {
+        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    }
+    let gvk = GroupVersionKind::new("", "v1", "DeleteOptions");
+    labkit_api::protobuf::prune_unknown(&gvk, &mut options).map_err(Status::bad_request)?;
+    Ok(options)
 }
 
 /// The start of a body in hexadecimal, as upstream's messages have it.
@@ -125,14 +162,14 @@ pub(crate) fn object(
     strategy: &dyn Strategy,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), Status> {
-    let (value, duplicates) = parse(headers, body, expected)?;
-    typed(value, duplicates, expected, strategy, validation)
+    let (value, remarks) = parse(headers, body, expected)?;
+    typed(value, remarks, expected, strategy, validation)
 }
 
 /// JSON as an object of the expected kind: its names are checked, unknown fields refused, warned of or dropped.
 fn typed(
     value: Value,
-    duplicates: Vec<String>,
+    remarks: Remarks,
     expected: &GroupVersionKind,
     strategy: &dyn Strategy,
     validation: FieldValidation,
@@ -157,19 +194,22 @@ fn typed(
             format!("{kind} in version {:?} cannot be handled as a {}", expected.version, expected.kind);
         return Err(Status::bad_request(message));
     }
-    fields(value, duplicates, expected, strategy, validation).map_err(|error| cannot(&error))
+    fields(value, remarks, expected, strategy, validation).map_err(|error| cannot(&error))
 }
 
 /// The fields of an object of the expected kind. The error is Go's text, or that of strict decoding.
 pub(crate) fn fields(
     mut value: Value,
-    duplicates: Vec<String>,
+    remarks: Remarks,
     expected: &GroupVersionKind,
     strategy: &dyn Strategy,
     validation: FieldValidation,
 ) -> Result<(Object, Vec<String>), String> {
-    let mut warnings = duplicates;
+    let mut warnings = remarks.duplicates;
     warnings.extend(strategy.coerce(expected, &mut value)?);
+    if remarks.is_cut && go_json::is_cut(&value) {
+        return Err("exceeded max depth".to_owned());
+    }
     match validation {
         FieldValidation::Strict if !warnings.is_empty() => {
             return Err(format!("strict decoding error: {}", warnings.join(", ")));
@@ -187,7 +227,15 @@ pub(crate) fn fields(
 /// [`Strategy::coerce`] for kinds that are known by their protobuf messages.
 pub(crate) fn coerce_built_in(gvk: &GroupVersionKind, value: &mut Value) -> Result<Vec<String>, String> {
     drop_nulls(value);
-    labkit_api::protobuf::prune_unknown(gvk, value)
+    let unknown = labkit_api::protobuf::prune_unknown(gvk, value)?;
+    // Go's structs have their spec even where nobody wrote one.
+    if let Value::Object(fields) = value
+        && !fields.contains_key("spec")
+        && labkit_api::protobuf::has_spec(gvk)
+    {
+        fields.insert("spec".to_owned(), Value::Object(serde_json::Map::new()));
+    }
+    Ok(unknown)
 }
 
 /// Drops from `metadata` what no object has there. It is the same for every kind.

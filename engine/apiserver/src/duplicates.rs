@@ -8,46 +8,47 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::go_json;
+
 /// More duplicates than that are not named.
 const NAMED_MAX: usize = 100;
 
-/// How deep Go's decoder follows. What is less deep and too deep for ours is refused in its own words.
-const DEPTH_MAX: usize = 10_000;
+/// How many levels our decoder follows.
+const LEVELS_MAX: usize = 127;
 
-/// Parses JSON; beside the value what is wrong with its fields: `duplicate field "spec.replicas"`. Bytes that are not
-/// UTF-8 become U+FFFD, as in Go.
-pub(crate) fn from_json(text: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
-    let text = replacing_what_is_not_utf8(text);
-    let parsed = read(|seed| {
-        let mut json = serde_json::Deserializer::from_str(&text);
-        let value = seed.deserialize(&mut json)?;
-        json.end().map(|()| value)
-    });
-    parsed.map_err(|error| match exceeds_depth(&text) {
-        true => serde_json::Error::custom("exceeded max depth"),
-        false => error,
-    })
+/// What is to be said of a body beside its value.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Remarks {
+    /// `duplicate field "spec.replicas"`, in order.
+    pub duplicates: Vec<String>,
+    /// Whether a part deeper than our decoder follows was left out; where it was, [`go_json::is_cut`] knows.
+    pub is_cut: bool,
 }
 
-/// Whether brackets stand within each other deeper than Go reads.
-fn exceeds_depth(text: &str) -> bool {
-    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
-    text.bytes().any(|byte| {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' if is_quoted => is_escaped = true,
-            b'"' => is_quoted = !is_quoted,
-            b'{' | b'[' if !is_quoted => depth += 1,
-            b'}' | b']' if !is_quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > DEPTH_MAX
+/// Parses JSON; the error is in Go's words. Bytes that are not UTF-8 become U+FFFD, as in Go.
+pub(crate) fn from_json(text: &[u8]) -> Result<(Value, Remarks), String> {
+    let text = replacing_what_is_not_utf8(text);
+    if let Ok((value, duplicates)) = parse(&text) {
+        return Ok((value, Remarks { duplicates, is_cut: false }));
+    }
+    go_json::check(text.as_bytes())?;
+    let (value, duplicates) =
+        parse(&go_json::cut(&text, LEVELS_MAX)).map_err(|error| format!("json: {error}"))?;
+    Ok((value, Remarks { duplicates, is_cut: true }))
+}
+
+fn parse(text: &str) -> Result<(Value, Vec<String>), serde_json::Error> {
+    read(|seed| {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let value = seed.deserialize(&mut json)?;
+        json.end().map(|()| value)
     })
 }
 
 /// The same for YAML.
-pub(crate) fn from_yaml(text: &[u8]) -> Result<(Value, Vec<String>), serde_yaml::Error> {
-    read(|seed| seed.deserialize(serde_yaml::Deserializer::from_slice(text)))
+pub(crate) fn from_yaml(text: &[u8]) -> Result<(Value, Remarks), serde_yaml::Error> {
+    let (value, duplicates) = read(|seed| seed.deserialize(serde_yaml::Deserializer::from_slice(text)))?;
+    Ok((value, Remarks { duplicates, is_cut: false }))
 }
 
 /// Each byte that is part of no character becomes one.
@@ -170,12 +171,12 @@ mod tests {
     #[test]
     fn duplicates_are_named_with_their_path_and_the_last_one_counts() {
         let text = br#"{"a": 1, "b": {"c": [{"d": 1, "d": 2}], "a": null}, "a": 3.5}"#;
-        let (value, duplicates) = from_json(text).unwrap();
+        let (value, Remarks { duplicates, .. }) = from_json(text).unwrap();
         assert_eq!(value, json!({"a": 3.5, "b": {"c": [{"d": 2}], "a": null}}));
         assert_eq!(duplicates, ["duplicate field \"b.c[0].d\"", "duplicate field \"a\""]);
-        let (value, duplicates) = from_yaml(b"a: {b: x}\nc: [1, -2, true, ~]\n").unwrap();
+        let (value, Remarks { duplicates, .. }) = from_yaml(b"a: {b: x}\nc: [1, -2, true, ~]\n").unwrap();
         assert_eq!((value, duplicates.len()), (json!({"a": {"b": "x"}, "c": [1, -2, true, null]}), 0));
-        assert_eq!(from_yaml(b"a: 1\na: 2\n").unwrap().1, ["duplicate field \"a\""]);
+        assert_eq!(from_yaml(b"a: 1\na: 2\n").unwrap().1.duplicates, ["duplicate field \"a\""]);
     }
 
     #[test]
@@ -188,18 +189,23 @@ mod tests {
     #[test]
     fn no_more_than_a_hundred_duplicates_are_named() {
         let text = format!("{{{}\"a\": 1}}", "\"a\": 1,".repeat(100_000));
-        assert_eq!(from_json(text.as_bytes()).unwrap().1.len(), 100);
+        assert_eq!(from_json(text.as_bytes()).unwrap().1.duplicates.len(), 100);
     }
 
     #[test]
-    fn what_is_no_json_is_refused_as_before() {
-        assert!(from_json(b"{\"a\": 1} x").is_err());
-        assert!(from_json(b"{\"a\": ").is_err());
-        assert!(from_json("[".repeat(10_000).as_bytes()).is_err());
-        let error = from_json("[".repeat(10_001).as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, "exceeded max depth");
-        let error =
-            from_json(format!("\"{}\\\"\" x", "[".repeat(10_001)).as_bytes()).unwrap_err().to_string();
-        assert!(error.starts_with("trailing characters"), "{error}");
+    fn what_is_no_json_is_refused_in_gos_words() {
+        let error = |text: &str| from_json(text.as_bytes()).unwrap_err();
+        assert_eq!(error("{\"a\": 1} x"), "invalid character 'x' after top-level value");
+        assert_eq!(error(&"[".repeat(10_000)), "unexpected end of JSON input");
+        assert_eq!(error(&"[".repeat(10_001)), "invalid character '[' exceeded max depth");
+    }
+
+    #[test]
+    fn what_is_deeper_than_we_decode_is_cut_off() {
+        let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        for (levels, is_cut) in [(1, false), (127, false), (128, true), (10_000, true)] {
+            let (value, remarks) = from_json(nested(levels).as_bytes()).unwrap();
+            assert_eq!((remarks.is_cut, go_json::is_cut(&value)), (is_cut, is_cut), "{levels}");
+        }
     }
 }

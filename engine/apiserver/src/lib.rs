@@ -1,7 +1,7 @@
 //! The API server.
 //!
 //! - [`server`]: [`Server`], the way of a request from its first line to its answer.
-//! - `request_info`, `query`, `negotiate`, `decode`: a request, parsed once.
+//! - `request_info`, `query`, `negotiate`, `decode`, `duplicates`, `go_json`: a request, parsed once.
 //! - `guard`, `authn`, `authz`, `flags`: who asks, whether they may, and the flags that say so.
 //! - `kinds`: the one list of kinds; a kind is one file with its names, columns and [`Strategy`](kinds::Strategy).
 //! - `custom`: kinds that CustomResourceDefinitions make. `aggregation`, `backends`: groups that other servers answer for.
@@ -17,7 +17,7 @@
 //! - `edge`: sockets, TLS and HTTP around the server (feature `edge`).
 //!
 //! Invariants: only this crate talks to etcd. An object's resourceVersion is the revision of its key and is never
-//! stored. Every write is a compare-and-swap. Absent: webhooks, quotas.
+//! stored. Every write is a compare-and-swap. Absent: webhooks.
 
 mod admission;
 mod aggregation;
@@ -37,6 +37,7 @@ mod endpoint_lease;
 mod field;
 mod finish;
 mod flags;
+mod go_json;
 mod guard;
 mod health;
 mod kinds;

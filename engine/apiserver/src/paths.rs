@@ -61,6 +61,7 @@ fn all(served: &Served) -> Vec<String> {
         paths.push(path.to_owned());
     }
     paths.sort();
+    paths.dedup();
     paths
 }
 

@@ -61,8 +61,28 @@ struct Entry {
     verbs: Vec<String>,
 }
 
-/// All kinds in their preferred versions, ordered by group and plural; subresources are left out.
-pub(crate) async fn served(client: &Client) -> Result<Vec<Served>, Failed> {
+/// What discovery found.
+#[derive(Debug, Default)]
+pub(crate) struct Discovered {
+    /// All kinds in their preferred versions, ordered by group and plural; subresources are left out.
+    pub kinds: Vec<Served>,
+    /// The groups that another server answers for, which does not, and why: `metrics.k8s.io/v1beta1`.
+    pub failing: BTreeMap<String, String>,
+}
+
+impl Discovered {
+    /// What upstream says of groups that could not be discovered.
+    pub fn failure(&self) -> Option<String> {
+        if self.failing.is_empty() {
+            return None;
+        }
+        let each: Vec<String> = self.failing.iter().map(|(group, why)| format!("{group}: {why}")).collect();
+        Some(format!("unable to retrieve the complete list of server APIs: {}", each.join(", ")))
+    }
+}
+
+/// Asks for all groups, and each for its kinds.
+pub(crate) async fn served(client: &Client) -> Result<Discovered, Failed> {
     let core: Versions = read(client, "/api").await?;
     let groups: Groups = read(client, "/apis").await?;
     let mut roots: Vec<(String, String)> =
@@ -72,8 +92,14 @@ pub(crate) async fn served(client: &Client) -> Result<Vec<Served>, Failed> {
         roots.push((format!("/apis/{version}"), version));
     }
     let mut kinds = BTreeMap::new();
+    let mut failing = BTreeMap::new();
     for (path, api_version) in roots {
-        let list: Resources = read(client, &path).await?;
+        let (code, body) = client.raw(Method::GET, &path, None).await?;
+        if code == 503 {
+            failing.insert(api_version.clone(), format!("stale GroupVersion discovery: {api_version}"));
+            continue;
+        }
+        let list: Resources = parse(&path, code, &body)?;
         for entry in list.resources.into_iter().filter(|entry| !entry.name.contains('/')) {
             let gvk = GroupVersionKind::parse(&api_version, &entry.kind);
             let scope = if entry.namespaced { Scope::Namespaced } else { Scope::Cluster };
@@ -82,13 +108,17 @@ pub(crate) async fn served(client: &Client) -> Result<Vec<Served>, Failed> {
             kinds.entry(order).or_insert(Served { resource, verbs: entry.verbs });
         }
     }
-    Ok(kinds.into_values().collect())
+    Ok(Discovered { kinds: kinds.into_values().collect(), failing })
 }
 
 async fn read<T: DeserializeOwned>(client: &Client, path: &str) -> Result<T, Failed> {
     let (code, body) = client.raw(Method::GET, path, None).await?;
+    parse(path, code, &body)
+}
+
+fn parse<T: DeserializeOwned>(path: &str, code: u16, body: &[u8]) -> Result<T, Failed> {
     if code != 200 {
         return Err(Failed::Because(format!("discovery of {path} answered {code}")));
     }
-    serde_json::from_slice(&body).map_err(|error| Failed::Because(format!("discovery of {path}: {error}")))
+    serde_json::from_slice(body).map_err(|error| Failed::Because(format!("discovery of {path}: {error}")))
 }

@@ -12,7 +12,7 @@ use labkit_api::{Object, Scope};
 use labkit_client::{DeleteOptions, ListParams, Store, WorkQueue};
 
 use crate::context::Context;
-use crate::discovery::{self, Served};
+use crate::discovery::{self, Discovered, Served};
 use crate::objects::is_being_deleted;
 use crate::work::{Failed, each, work};
 
@@ -88,14 +88,15 @@ async fn reconcile(
     if finalizers.is_empty() {
         return Ok(());
     }
-    let (remaining, failure) = delete_content(context, &name).await?;
-    let status = next_status(&namespace, &remaining, failure.as_deref(), context.now());
+    let discovered = discovery::served(&context.client).await?;
+    let (remaining, failure) = delete_content(context, &discovered, &name).await?;
+    let status = next_status(&namespace, &discovered, &remaining, failure.as_deref(), context.now());
     let mut namespace = namespace;
     if namespace.status.as_ref() != Some(&status) {
         namespace.status = Some(status);
         namespace = context.client.api::<Namespace>().replace_status(&namespace).await?;
     }
-    if let Some(failure) = failure {
+    if let Some(failure) = failure.or_else(|| discovered.failure()) {
         return Err(Failed::Because(failure));
     }
     if remaining.estimate_seconds > 0 {
@@ -107,12 +108,16 @@ async fn reconcile(
 }
 
 /// Deletes all that is in the namespace. Returns what is still there, and the first failure.
-async fn delete_content(context: &Context, namespace: &str) -> Result<(Remaining, Option<String>), Failed> {
+async fn delete_content(
+    context: &Context,
+    discovered: &Discovered,
+    namespace: &str,
+) -> Result<(Remaining, Option<String>), Failed> {
     let mut remaining = Remaining::default();
     let mut failure = None;
     let options = DeleteOptions { propagation_policy: Some("Background".to_owned()), ..Default::default() };
     let params = ListParams { namespace: namespace.to_owned(), ..Default::default() };
-    for kind in discovery::served(&context.client).await? {
+    for kind in &discovered.kinds {
         if kind.resource.scope != Scope::Namespaced || !kind.supports(&["list", "deletecollection"]) {
             continue;
         }
@@ -121,7 +126,7 @@ async fn delete_content(context: &Context, namespace: &str) -> Result<(Remaining
             context.client.list(&kind.resource, &params).await
         };
         match outcome.await {
-            Ok(left) => remaining.count(&kind, &left.items),
+            Ok(left) => remaining.count(kind, &left.items),
             Err(error) => failure = failure.or(Some(error.to_string())),
         }
     }
@@ -143,6 +148,7 @@ async fn finalize(context: &Context, mut namespace: Namespace) -> Result<(), Fai
 
 fn next_status(
     namespace: &Namespace,
+    discovered: &Discovered,
     remaining: &Remaining,
     failure: Option<&str>,
     now: Timestamp,
@@ -180,7 +186,14 @@ fn next_status(
             format!("Some content in the namespace has finalizers remaining: {listed}"),
         )
     };
-    let discovered = (false, "ResourcesDiscovered", "All resources successfully discovered".to_owned());
+    let discovered = match discovered.failure() {
+        None => (false, "ResourcesDiscovered", "All resources successfully discovered".to_owned()),
+        Some(why) => {
+            let groups = discovered.failing.len();
+            let message = format!("Discovery failed for some groups, {groups} failing: {why}");
+            (true, "DiscoveryFailed", message)
+        }
+    };
     let parsed = (false, "ParsedGroupVersions", "All legacy kube types successfully parsed".to_owned());
     let mut status = namespace.status.clone().unwrap_or_default();
     status.phase = Some("Terminating".to_owned());
@@ -240,7 +253,10 @@ mod tests {
         remaining.count(&pods, &[Object::from_value(pod).unwrap()]);
         assert_eq!(remaining.estimate_seconds, 30);
         let now = Timestamp::from_second(0).unwrap();
-        let status = next_status(&Namespace::default(), &remaining, None, now);
+        let group = "metrics.k8s.io/v1beta1";
+        let why = format!("stale GroupVersion discovery: {group}");
+        let discovered = Discovered { failing: [(group.to_owned(), why)].into(), ..Discovered::default() };
+        let status = next_status(&Namespace::default(), &discovered, &remaining, None, now);
         let message = |type_: &str| {
             let mut conditions = status.conditions.iter().flatten();
             conditions
@@ -255,6 +271,11 @@ mod tests {
         assert_eq!(
             message("NamespaceFinalizersRemaining"),
             "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances"
+        );
+        assert_eq!(
+            message("NamespaceDeletionDiscoveryFailure"),
+            "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: \
+             metrics.k8s.io/v1beta1: stale GroupVersion discovery: metrics.k8s.io/v1beta1"
         );
         assert_eq!(status.phase.as_deref(), Some("Terminating"));
     }

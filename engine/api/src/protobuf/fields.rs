@@ -8,6 +8,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value};
 
 use super::json::INLINE;
+use super::texts;
 use crate::resource::GroupVersionKind;
 
 /// More unknown fields than that are not named.
@@ -19,7 +20,7 @@ pub fn prune_unknown(gvk: &GroupVersionKind, object: &mut Value) -> Result<Vec<S
     let Some(kind) = Struct::of_kind(gvk) else { return Ok(Vec::new()) };
     let mut unknown = Vec::new();
     let Value::Object(fields) = object else {
-        return Err(format!("json: cannot unmarshal {} into Go value of type {}", name(object), gvk.kind));
+        return Err(format!("json: cannot unmarshal {} into Go value of type {}", go_name(object), gvk.kind));
     };
     let meta = ["apiVersion", "kind"].map(|name| (name, fields.shift_remove(name)));
     let pruned = prune(&kind, fields, &Path::ROOT, &mut unknown);
@@ -59,6 +60,10 @@ enum Element {
     Bool,
     Integer,
     Text,
+    /// Base64.
+    Bytes,
+    Time,
+    Quantity,
     TextOrNumber,
     Texts,
     Any,
@@ -119,13 +124,14 @@ impl Field {
             Kind::Int32 => (Element::Integer, "int32".to_owned()),
             Kind::Int64 => (Element::Integer, "int64".to_owned()),
             Kind::String => (Element::Text, "string".to_owned()),
-            Kind::Bytes => (Element::Text, "[]uint8".to_owned()),
+            Kind::Bytes => (Element::Bytes, "[]uint8".to_owned()),
             Kind::Message(inner) => {
                 let go = format!("v1.{}", inner.name());
                 // Messages whose JSON is not an object of their fields.
                 let element = match inner.full_name() {
-                    "meta.v1.Time" | "meta.v1.MicroTime" => Element::Text,
-                    "meta.v1.Quantity" | "meta.v1.IntOrString" => Element::TextOrNumber,
+                    "meta.v1.Time" | "meta.v1.MicroTime" => Element::Time,
+                    "meta.v1.Quantity" => Element::Quantity,
+                    "meta.v1.IntOrString" => Element::TextOrNumber,
                     "authentication.v1.ExtraValue"
                     | "authorization.v1.ExtraValue"
                     | "certificates.v1.ExtraValue" => Element::Texts,
@@ -222,7 +228,7 @@ fn check(
 ) -> Result<(), String> {
     let go = &field.go;
     let refuse = |value: &Value, at: &Path<'_>, go: &str| {
-        let (value, of) = (name(value), of.descriptor.name());
+        let (value, of) = (go_name(value), of.descriptor.name());
         Err(format!("json: cannot unmarshal {value} into Go struct field {of}.{} of type {go}", at.plain()))
     };
     let mut single = |value: &mut Value, at: &Path<'_>| {
@@ -232,6 +238,10 @@ fn check(
             (Element::Bool, value) => value.is_boolean(),
             (Element::Integer, value) => value.is_i64(),
             (Element::Text, value) => value.is_string(),
+            (Element::Bytes, Value::String(text)) => return texts::settle_base64(text),
+            (Element::Time, Value::String(text)) => return texts::check_time(text),
+            (Element::Bytes | Element::Time, _) => false,
+            (Element::Quantity, value) => return texts::settle_quantity(value),
             (Element::TextOrNumber, value) => value.is_string() || value.is_number(),
             (Element::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
             (Element::Texts, _) => false,
@@ -255,8 +265,15 @@ fn check(
     }
 }
 
-/// What Go calls a JSON value.
-fn name(value: &Value) -> String {
+/// Whether objects of the kind have a spec of fields.
+pub fn has_spec(gvk: &GroupVersionKind) -> bool {
+    let Some(kind) = Struct::of_kind(gvk) else { return false };
+    let spec = kind.fields().get("spec");
+    spec.is_some_and(|spec| spec.holds == Holds::One && matches!(spec.element, Element::Struct(_)))
+}
+
+/// What Go calls a JSON value: `array`, `number 1.5`.
+pub fn go_name(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(_) => "bool".to_owned(),
@@ -309,5 +326,22 @@ mod tests {
         check(json!({"metadata": {"labels": {"a": 1}}}), Err(text), None);
         let text = "json: cannot unmarshal bool into Go struct field EnvVar.spec.containers.env.value of type string";
         check(json!({"spec": {"containers": [{"env": [{"name": "A", "value": true}]}]}}), Err(text), None);
+        let text =
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+        let of = |cpu: Value| json!({"spec": {"containers": [{"resources": {"limits": {"cpu": cpu}}}]}});
+        check(of(json!("1x")), Err(text), None);
+        check(of(json!(true)), Err(text), None);
+        check(of(json!({})), Err(text), None);
+        let text =
+            "parsing time \"soon\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"soon\" as \"2006\"";
+        check(json!({"metadata": {"creationTimestamp": "soon"}}), Err(text), None);
+    }
+
+    #[test]
+    fn amounts_are_written_as_upstream_writes_them() {
+        let of = |cpu: Value, memory: &str| json!({"spec": {"containers": [{"resources": {"limits": {"cpu": cpu, "memory": memory}}}]}});
+        check(of(json!(1), "1024Mi"), Ok(&[]), Some(of(json!("1"), "1Gi")));
+        check(of(json!(0.1), "0.5Gi"), Ok(&[]), Some(of(json!("100m"), "512Mi")));
+        check(of(json!("1000m"), " 1e3"), Ok(&[]), Some(of(json!("1"), "1e3")));
     }
 }

@@ -8,6 +8,7 @@ mod answer;
 mod encode;
 mod fields;
 mod json;
+mod texts;
 
 use std::sync::LazyLock;
 
@@ -19,7 +20,7 @@ use crate::resource::GroupVersionKind;
 use crate::status::Status;
 
 pub use answer::{envelope, list, object, partial, status, watch_event};
-pub use fields::prune_unknown;
+pub use fields::{go_name, has_spec, prune_unknown};
 
 const MAGIC: &[u8] = b"k8s\0";
 /// What upstream calls the set of kinds that its server knows.

@@ -9,8 +9,8 @@ use crate::kinds::pods;
 
 pub(super) fn admit(attributes: &mut Attributes<'_>) -> Result<(), Status> {
     let class = attributes.priority_class.take().map(|class| class.object());
+    let name = attributes.shown_name().to_owned();
     let Some(pod) = attributes.new_pod() else { return Ok(()) };
-    let name = pod.metadata.name.clone();
     let Some(spec) = pod.rest.get_mut("spec").and_then(Value::as_object_mut) else { return Ok(()) };
     let asked = spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default();
     let priority: i64 = match (asked, &class) {

@@ -80,6 +80,17 @@ impl Strategy for CronJobs {
             }
             _ => {}
         }
+        match object.str_at(&["spec", "timeZone"]) {
+            Some("") => {
+                errors.push(field::invalid("spec.timeZone", "", "timeZone must be nil or non-empty string"));
+            }
+            Some(zone) if zone.eq_ignore_ascii_case("local") => {
+                let detail =
+                    "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+                errors.push(field::invalid("spec.timeZone", zone, detail));
+            }
+            _ => {}
+        }
         let path = "spec.jobTemplate.spec";
         let spec = object.at(&["spec", "jobTemplate", "spec"]).unwrap_or(&Value::Null);
         errors.extend(jobs::validate_spec(spec, path));

@@ -187,6 +187,11 @@ pub trait Strategy: Sync {
         None
     }
 
+    /// Whether all of a collection can be deleted at once.
+    fn deletes_collections(&self) -> bool {
+        true
+    }
+
     /// Whether a replace may leave out the resourceVersion.
     fn allows_unconditional_update(&self) -> bool {
         true
@@ -256,6 +261,10 @@ const VERBS: &[Verb] = &[
     Verb::Watch,
 ];
 
+/// The same without deletecollection.
+const VERBS_ON_ONE: &[Verb] =
+    &[Verb::Create, Verb::Delete, Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch];
+
 impl Kind {
     /// The plain kind of a type: no short names, NAME and CREATED AT as columns, no subresources.
     pub const fn of<T>(strategy: &'static dyn Strategy) -> Kind
@@ -306,7 +315,8 @@ impl Kind {
         match (self.review, self.computed) {
             (Some(_), _) => &[Verb::Create],
             (None, Some(_)) => &[Verb::Get, Verb::List],
-            (None, None) => VERBS,
+            (None, None) if self.strategy.deletes_collections() => VERBS,
+            (None, None) => VERBS_ON_ONE,
         }
     }
 

@@ -8,7 +8,8 @@ use crate::field;
 use crate::kinds::{Kind, Strategy, workload};
 use crate::pod_spec::text as text_of;
 
-pub(crate) static KIND: Kind = Kind { short_names: &["limits"], ..Kind::of::<LimitRange>(&LimitRanges) };
+pub(crate) static KIND: Kind =
+    Kind { short_names: &["limits"], is_eager: true, ..Kind::of::<LimitRange>(&LimitRanges) };
 
 struct LimitRanges;
 

@@ -53,6 +53,10 @@ impl Strategy for Namespaces {
         keep(object, old, "spec");
     }
 
+    fn deletes_collections(&self) -> bool {
+        false
+    }
+
     fn validate_name(&self, name: &str) -> Vec<String> {
         labkit_api::validation::is_dns1123_label(name)
     }

@@ -20,6 +20,8 @@ pub(crate) static KIND: Kind = Kind {
 const POLICY_TYPES: &[&str] = &["Egress", "Ingress"];
 const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 
+const CIDR_WRONG: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+
 struct NetworkPolicies;
 
 impl Strategy for NetworkPolicies {
@@ -94,8 +96,32 @@ fn validate_rule(rule: &Value, peers: &str, path: &str) -> Vec<StatusCause> {
             true if by_labels => {
                 errors.push(field::forbidden(&path, "may not specify both ipBlock and another peer"));
             }
+            true => errors.extend(validate_ip_block(&peer["ipBlock"], &format!("{path}.ipBlock"))),
             false if !by_labels => errors.push(field::required(&path, "must specify a peer")),
             _ => {}
+        }
+    }
+    errors
+}
+
+fn validate_ip_block(block: &Value, path: &str) -> Vec<StatusCause> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let cidr = text(&block["cidr"]);
+    if cidr.is_empty() {
+        return vec![field::required(format!("{path}.cidr"), "")];
+    }
+    let Some(outer) = labkit_api::validation::cidr(&cidr) else {
+        return vec![field::invalid(format!("{path}.cidr"), &cidr, CIDR_WRONG)];
+    };
+    let mut errors = Vec::new();
+    for (index, except) in list(Some(block), "except").iter().enumerate() {
+        let (path, except) = (format!("{path}.except[{index}]"), text(except));
+        match labkit_api::validation::cidr(&except) {
+            None => errors.push(field::invalid(path, &except, CIDR_WRONG)),
+            Some(inner) if !inner.is_strictly_within(&outer) => {
+                errors.push(field::invalid(path, &except, "must be a strict subset of `cidr`"));
+            }
+            Some(_) => {}
         }
     }
     errors

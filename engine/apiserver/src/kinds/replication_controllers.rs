@@ -33,7 +33,10 @@ struct ReplicationControllers;
 
 impl Strategy for ReplicationControllers {
     fn set_defaults(&self, object: &mut Object) {
-        workload::set_template_defaults(object, &["spec", "template"]);
+        // Its template is a pointer upstream, so that there may be none.
+        if object.at(&["spec", "template"]).is_some() {
+            workload::set_template_defaults(object, &["spec", "template"]);
+        }
         let labels = string_map(object.at(&["spec", "template", "metadata", "labels"]));
         kind::fill(object, &["spec"], json!({"replicas": 1}));
         if !labels.is_empty() {

@@ -52,7 +52,7 @@ fn subjects(object: &Object) -> &[Value] {
 }
 
 pub(crate) fn set_defaults(object: &mut Object) {
-    if let Some(role) = object.rest.get_mut("roleRef").and_then(Value::as_object_mut)
+    if let Some(role) = object.rest.entry("roleRef").or_insert_with(|| json!({})).as_object_mut()
         && role.get("apiGroup").is_none_or(|group| group == "")
     {
         role.insert("apiGroup".to_owned(), json!(GROUP));

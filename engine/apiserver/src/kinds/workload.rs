@@ -12,13 +12,14 @@ pub(crate) fn list<'a>(value: Option<&'a Value>, field: &str) -> &'a [Value] {
     value.and_then(|value| value.get(field)).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The defaults of the pod template at a path.
+/// The defaults of the pod template at a path. What is absent on the way there comes into being, as Go's structs do.
 pub(crate) fn set_template_defaults(object: &mut Object, path: &[&str]) {
-    let mut place = object.rest.get_mut(path[0]);
-    for name in &path[1..] {
-        place = place.and_then(|value| value.get_mut(*name));
+    let mut place = object.rest.entry(path[0].to_owned()).or_insert_with(|| json!({}));
+    for name in path[1..].iter().chain(&["spec"]) {
+        let Some(fields) = place.as_object_mut() else { return };
+        place = fields.entry(*name).or_insert_with(|| json!({}));
     }
-    if let Some(spec) = place.and_then(|template| template.get_mut("spec")).and_then(Value::as_object_mut) {
+    if let Some(spec) = place.as_object_mut() {
         pod_spec::defaults::set_defaults(spec);
     }
 }
@@ -52,20 +53,21 @@ pub(crate) fn validate_selector(object: &Object, noun: Option<&str>) -> Vec<Stat
         errors.push(field::invalid("spec.selector", shown, &format!("empty selector is invalid for {noun}")));
     }
     let template = object.at(&["spec", "template"]).unwrap_or(&null);
+    let labels = pod_spec::string_map(template.get("metadata").and_then(|metadata| metadata.get("labels")));
+    let misfit = || {
+        let shown = if labels.is_empty() { "map[string]string(nil)".to_owned() } else { go_map(&labels) };
+        let detail = "`selector` does not match template `labels`";
+        field::invalid("spec.template.metadata.labels", Shown::literal(shown), detail)
+    };
     match LabelSelector::from_value(selector) {
+        // No selector selects nothing.
+        _ if selector.is_null() => errors.push(misfit()),
         Err(error) => {
             errors.push(field::invalid("spec.selector", Shown::literal(go_label_selector(selector)), &error))
         }
         Ok(selector) if !errors.iter().any(|error| error.field == "spec.selector") => {
-            let labels =
-                pod_spec::string_map(template.get("metadata").and_then(|metadata| metadata.get("labels")));
             if !selector.matches(&labels) {
-                let detail = "`selector` does not match template `labels`";
-                errors.push(field::invalid(
-                    "spec.template.metadata.labels",
-                    Shown::literal(go_map(&labels)),
-                    detail,
-                ));
+                errors.push(misfit());
             }
         }
         Ok(_) => {}

@@ -8,6 +8,7 @@ pub(crate) mod qos;
 pub(crate) mod resources;
 pub(crate) mod validate;
 pub(crate) mod volumes;
+pub(crate) mod warnings;
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,12 @@
 //! Tokens of lists that go on: where the next page begins, and at which revision all pages are true.
 //! Counterpart: `storage/continue.go`.
 
-use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
 use labkit_api::Status;
 use serde::{Deserialize, Serialize};
+
+use crate::go_json;
 
 const VERSION: &str = "meta.k8s.io/v1";
 
@@ -29,10 +31,19 @@ pub(crate) fn encode(revision: i64, start: &str) -> String {
 impl Continuation {
     /// Reads a token that a client brought back. Its start must lie below the prefix, whoever made it.
     pub fn decode(token: &str) -> Result<Continuation, Status> {
-        let refuse = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-        let undecodable = |why: &dyn std::fmt::Display| refuse(&format!("continue key is not valid: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| undecodable(&error))?;
-        let token: Continuation = serde_json::from_slice(&bytes).map_err(|error| undecodable(&error))?;
+        let refuse = |why: &str| {
+            Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| {
+            let at = match error {
+                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+                DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => token.len() / 4 * 4,
+            };
+            refuse(&format!("illegal base64 data at input byte {at}"))
+        })?;
+        go_json::check(&bytes).map_err(|error| refuse(&error))?;
+        let token: Continuation =
+            serde_json::from_slice(&bytes).map_err(|error| refuse(&format!("json: {error}")))?;
         if token.v != VERSION {
             return Err(refuse(&format!("server does not recognize this encoded version {}", token.v)));
         }
@@ -44,7 +55,7 @@ impl Continuation {
             return Err(refuse("encoded start key empty (version meta.k8s.io/v1)"));
         }
         if start.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(refuse("invalid key"));
+            return Err(refuse(&token.start));
         }
         Ok(Continuation { start: start.to_owned(), ..token })
     }
@@ -72,15 +83,22 @@ mod tests {
         check(r#"{"v":"meta.k8s.io/v1","rv":-1,"start":"a"}"#, Ok((-1, "a")));
         for start in ["../secrets/a", "a/../b", "a//b", "./a", "a/"] {
             let token = format!(r#"{{"v":"meta.k8s.io/v1","rv":7,"start":"{start}"}}"#);
-            check(&token, Err("invalid continue token: invalid key"));
+            check(&token, Err(&format!("invalid continue token: continue key is not valid: {start}")));
         }
-        let message =
-            "invalid continue token: incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
+        let message = "invalid continue token: continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
         check(r#"{"v":"meta.k8s.io/v1","start":"a"}"#, Err(message));
-        let message = "invalid continue token: encoded start key empty (version meta.k8s.io/v1)";
+        let message = "invalid continue token: continue key is not valid: encoded start key empty (version meta.k8s.io/v1)";
         check(r#"{"v":"meta.k8s.io/v1","rv":7}"#, Err(message));
-        let message = "invalid continue token: server does not recognize this encoded version meta.k8s.io/v2";
+        let message = "invalid continue token: continue key is not valid: server does not recognize this encoded version meta.k8s.io/v2";
         check(r#"{"v":"meta.k8s.io/v2","rv":7,"start":"a"}"#, Err(message));
-        assert_eq!(Continuation::decode("!").unwrap_err().code, 400);
+        check(
+            "x",
+            Err(
+                "invalid continue token: continue key is not valid: invalid character 'x' looking for beginning of value",
+            ),
+        );
+        let message =
+            "invalid continue token: continue key is not valid: illegal base64 data at input byte 0";
+        assert_eq!(Continuation::decode("!").unwrap_err().message, message);
     }
 }

@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::aggregation::Aggregation;
 use crate::allocate::Addresses;
 use crate::custom::served::Customs;
-use crate::kinds::{KINDS, Kind, pods, priority_classes};
+use crate::kinds::{KINDS, Kind, pods, priority_classes, service_accounts};
 use crate::storage::cache::Cache;
 use crate::storage::lease::Leases;
 use crate::storage::{Entry, Store, prefix, relative_key};
@@ -40,6 +40,10 @@ pub(crate) struct Registry {
     pub aggregation: Aggregation,
     pub addresses: Addresses,
     event_leases: Leases,
+    /// Held by the one eviction that is weighed.
+    pub evictions: tokio::sync::Mutex<()>,
+    /// Held by the one creation that is counted against quotas.
+    pub quotas: tokio::sync::Mutex<()>,
 }
 
 impl Registry {
@@ -64,6 +68,8 @@ impl Registry {
             aggregation,
             addresses,
             event_leases,
+            evictions: tokio::sync::Mutex::default(),
+            quotas: tokio::sync::Mutex::default(),
         }
     }
 
@@ -164,12 +170,28 @@ impl Registry {
         if kind.strategy.expires() { self.event_leases.lease(self.store.etcd()).await } else { Ok(0) }
     }
 
-    /// The class of a new pod that names one or, if this server has seen any class, the default of the others.
-    pub async fn priority_class(&self, kind: &Kind, object: &Object) -> Result<Option<Arc<Entry>>, Status> {
-        let classes = &priority_classes::KIND;
+    /// What admission wants to know of other objects when a pod is made.
+    pub async fn pod_needs(&self, kind: &Kind, object: &Object) -> Result<PodNeeds, Status> {
         if !std::ptr::eq(kind, &pods::KIND) {
-            return Ok(None);
+            return Ok(PodNeeds::default());
         }
+        let is_account_missing = self.is_account_missing(object).await?;
+        Ok(PodNeeds { priority_class: self.priority_class(object).await?, is_account_missing })
+    }
+
+    async fn is_account_missing(&self, pod: &Object) -> Result<bool, Status> {
+        let account = pod.str_at(&["spec", "serviceAccountName"]).unwrap_or_default();
+        if matches!(account, "" | "default") {
+            return Ok(false);
+        }
+        let key = relative_key(&service_accounts::KIND, &pod.metadata.namespace, account);
+        let is_known = self.cache(&service_accounts::KIND).get(&key).is_some();
+        Ok(!is_known && self.fresh(&service_accounts::KIND, &key).await?.is_none())
+    }
+
+    /// The class of a new pod that names one or, if this server has seen any class, the default of the others.
+    async fn priority_class(&self, object: &Object) -> Result<Option<Arc<Entry>>, Status> {
+        let classes = &priority_classes::KIND;
         match object.str_at(&["spec", "priorityClassName"]).unwrap_or_default() {
             "" if self.cache(classes).is_running() => {
                 let (all, ..) = self.followed(classes).await.snapshot("");
@@ -199,6 +221,15 @@ impl Registry {
             Some(_) => NamespaceState::Active,
         })
     }
+}
+
+/// What admission wants to know of other objects when a pod is made.
+#[derive(Debug, Default)]
+pub(crate) struct PodNeeds {
+    /// The class that gives it its priority.
+    pub priority_class: Option<Arc<Entry>>,
+    /// Whether the service account that it names is not there.
+    pub is_account_missing: bool,
 }
 
 /// What admission wants to know of a namespace.

@@ -21,6 +21,7 @@ mod reads;
 mod replicas;
 mod streams;
 mod watches;
+mod wording;
 
 use std::future::Future;
 use std::net::IpAddr;

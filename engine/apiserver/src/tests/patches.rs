@@ -29,7 +29,7 @@ fn a_json_patch_is_carried_out_whole_or_not_at_all() {
         assert_eq!((code, &status["message"], &status["reason"]), (422, &json!(message), &json!("Invalid")));
         assert_eq!(lab.get(&path).await["spec"]["replicas"], 3);
         let (code, status) = lab.patch_as(JSON, &path, "{}").await;
-        let message = "json: cannot unmarshal object into Go value of type jsonpatch.Patch";
+        let message = "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
         assert_eq!((code, &status["message"]), (400, &json!(message)));
         let stale = r#"[{"op":"replace","path":"/metadata/resourceVersion","value":"1"}]"#;
         assert_eq!(lab.patch_as(JSON, &path, stale).await.0, 409);

@@ -7,12 +7,13 @@ use labkit_api::{GroupVersionKind, Object, Status, Verb};
 use labkit_client::Response;
 use serde_json::Value;
 
+use crate::admission::resource_quota;
 use crate::decode::{self, FieldValidation};
 use crate::duplicates;
 use crate::field;
 use crate::kinds::Subresource;
-use crate::registry::scale;
 use crate::registry::update::UpdateOptions;
+use crate::registry::{PodNeeds, scale};
 use crate::respond;
 use crate::verbs::field_manager::FieldManager;
 use crate::verbs::{Call, read};
@@ -37,24 +38,30 @@ pub(super) async fn apply(call: Call) -> Result<Response, Status> {
         return rescale(&call, options, &field_manager, &config).await;
     }
     let stored = kind.stored();
-    let merged = |live: &Object, verb: Verb| {
+    let merged = |live: &Object, verb: Verb, needs: PodNeeds| {
         let applied = managed_fields::apply(live, &config, force, field_manager.writer());
         let mut object = applied.map_err(managed_fields::ApplyError::into_status)?;
         call.check_names(&mut object)?;
-        let mut object = kind.strategy.to_stored(object);
+        let mut object = kind.strategy.to_stored(settled(&call, object)?);
         stored.strategy.set_defaults(&mut object);
-        call.admit(verb, Some(&mut object), state)?;
+        call.admit_with(verb, Some(&mut object), state, needs)?;
         Ok(object)
     };
     let (namespace, name) = (&call.info.namespace, &call.info.name);
     let mut attempt = 1;
     loop {
-        let change = |live: &Object| merged(&kind.strategy.to_served(live.clone()), Verb::Update);
+        let change =
+            |live: &Object| merged(&kind.strategy.to_served(live.clone()), Verb::Update, PodNeeds::default());
         match call.registry.update(stored, namespace, name, options, change).await {
             Err(status) if status.is_not_found() && subresource.is_none() && attempt < ATTEMPTS => {}
             written => return read::written(&call, StatusCode::OK, &written?, &warnings),
         }
-        let object = merged(&Object::new(&kind.gvk(), namespace, name), Verb::Create)?;
+        let mut asked =
+            Object::from_value(config.clone()).map_err(|error| Status::bad_request(error.to_string()))?;
+        asked.metadata.namespace.clone_from(namespace);
+        let needs = call.registry.pod_needs(stored, &asked).await?;
+        let object = merged(&Object::new(&kind.gvk(), namespace, name), Verb::Create, needs)?;
+        let _turn = resource_quota::check(&call, stored, &object).await?;
         if !object.metadata.uid.is_empty() {
             let why = format!(
                 "uid mismatch: the provided object specified uid {}, and no existing object was found",
@@ -67,6 +74,13 @@ pub(super) async fn apply(call: Call) -> Result<Response, Status> {
             created => return read::written(&call, StatusCode::CREATED, &created?, &warnings),
         }
     }
+}
+
+/// The object as it is decoded from a body, which writes amounts in their canonical form.
+fn settled(call: &Call, object: Object) -> Result<Object, Status> {
+    let mut value = object.into_value();
+    call.info.kind.strategy.coerce(&call.info.kind.gvk(), &mut value).map_err(Status::bad_request)?;
+    Object::from_value(value).map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// Applies a Scale: its replicas are the workload's, and so is the list of who manages them. Counterpart:
@@ -96,7 +110,8 @@ fn configuration(call: &Call) -> Result<(Value, Vec<String>), Status> {
     let validation = FieldValidation::parse(&call.query, "PatchOptions")?;
     let undecodable =
         |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
-    let (config, duplicates) = duplicates::from_yaml(&call.body).map_err(|error| undecodable(&error))?;
+    let (config, remarks) = duplicates::from_yaml(&call.body).map_err(|error| undecodable(&error))?;
+    let duplicates = remarks.duplicates;
     if !config.is_object() {
         return Err(undecodable(&"json: cannot unmarshal the document into an object"));
     }
@@ -132,7 +147,7 @@ fn configuration(call: &Call) -> Result<(Value, Vec<String>), Status> {
 fn undeclared(call: &Call, gvk: &GroupVersionKind, config: &Value) -> Result<(), Status> {
     let refuse = |why: String| {
         let (namespace, name) = (&call.info.namespace, &call.info.name);
-        let what = format!("{namespace}/{name}; {}, Kind={}", gvk.api_version(), gvk.kind);
+        let what = format!("{namespace}/{name}; {}/{}, Kind={}", gvk.group, gvk.version, gvk.kind);
         Err(Status::failure(500, "", format!("failed to create typed patch object ({what}): {why}")))
     };
     let strategy = call.info.kind.strategy;

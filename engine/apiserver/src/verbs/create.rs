@@ -1,14 +1,13 @@
-//! Create, and the subresources that are posted to: binding and eviction.
+//! Create, and the binding of a pod.
 
 use http::StatusCode;
 use labkit_api::{Object, Status, StatusDetails, Time, Verb};
 use labkit_client::Response;
-use serde_json::{Value, json};
 
+use crate::admission::resource_quota;
 use crate::decode::{self, FieldValidation};
 use crate::kinds::kind::Review;
 use crate::kinds::{Subresource, pods};
-use crate::query::DeleteOptions;
 use crate::registry::bind;
 use crate::registry::update::UpdateOptions;
 use crate::respond;
@@ -32,8 +31,9 @@ pub(super) async fn create(call: Call) -> Result<Response, Status> {
     kind.strategy.set_defaults(&mut object);
     field_manager.note(None, &mut object);
     let namespace_state = call.namespace_state().await?;
-    let priority_class = call.registry.priority_class(kind, &object).await?;
-    call.admit_with(Verb::Create, Some(&mut object), namespace_state, priority_class)?;
+    let needs = call.registry.pod_needs(kind, &object).await?;
+    call.admit_with(Verb::Create, Some(&mut object), namespace_state, needs)?;
+    let _turn = resource_quota::check(&call, kind, &object).await?;
     let entry = call.registry.create(kind, object, dry_run).await?;
     read::written(&call, StatusCode::CREATED, &entry, &warnings)
 }
@@ -69,31 +69,7 @@ pub(crate) async fn bind_pod(call: &Call, name: &str, binding: &Object) -> Resul
     Ok(())
 }
 
-/// `POST pods/NAME/eviction`: a deletion that says why. Disruption budgets are absent: every eviction is granted.
-pub(super) async fn evict(call: Call) -> Result<Response, Status> {
-    let eviction = body(&call, Subresource::Eviction)?;
-    call.guard.access.plugins.restrict_node(&call, Verb::Create, Some(&eviction))?;
-    let none = Value::Null;
-    let mut options = DeleteOptions::parse(eviction.rest.get("deleteOptions").unwrap_or(&none), &call.query)?;
-    options.dry_run |= call.query.dry_run("CreateOptions")?;
-    let now = Time::new(call.registry.world.clock().now());
-    let update = UpdateOptions { subresource: Some(Subresource::Eviction), dry_run: options.dry_run };
-    let change = |pod: &Object| {
-        let mut pod = pod.clone();
-        let condition = json!({
-            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
-            "message": "Eviction API: evicting",
-        });
-        bind::set_condition(&mut pod, condition, now);
-        Ok(pod)
-    };
-    let (namespace, name) = (&call.info.namespace, &call.info.name);
-    call.registry.update(&pods::KIND, namespace, name, update, change).await?;
-    call.registry.delete(&pods::KIND, namespace, name, &options).await?;
-    Ok(created(&call))
-}
-
-fn body(call: &Call, subresource: Subresource) -> Result<Object, Status> {
+pub(super) fn body(call: &Call, subresource: Subresource) -> Result<Object, Status> {
     let gvk = subresource.gvk(call.info.kind);
     let strategy = call.info.kind.strategy;
     decode::object(&call.headers, &call.body, &gvk, strategy, FieldValidation::Ignore)
@@ -101,7 +77,7 @@ fn body(call: &Call, subresource: Subresource) -> Result<Object, Status> {
 }
 
 /// `Success`, code 201.
-fn created(call: &Call) -> Response {
+pub(super) fn created(call: &Call) -> Response {
     let mut status = Status::success(StatusDetails::default());
     status.details = None;
     status.code = 201;

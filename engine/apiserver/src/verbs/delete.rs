@@ -1,9 +1,8 @@
 //! Delete, of one object or of all that are selected.
 
 use http::StatusCode;
-use labkit_api::{GroupVersionKind, Status, StatusDetails, Verb};
+use labkit_api::{Status, StatusDetails, Verb};
 use labkit_client::Response;
-use serde_json::Value;
 
 use crate::decode;
 use crate::query::{DeleteOptions, Selection};
@@ -54,10 +53,5 @@ pub(super) async fn delete_collection(call: Call) -> Result<Response, Status> {
 }
 
 fn options(call: &Call) -> Result<DeleteOptions, Status> {
-    let body = if call.body.is_empty() {
-        Value::Null
-    } else {
-        decode::value(&call.headers, &call.body, &GroupVersionKind::new("", "v1", "DeleteOptions"))?
-    };
-    DeleteOptions::parse(&body, &call.query)
+    DeleteOptions::parse(&decode::delete_options(&call.headers, &call.body)?, &call.query)
 }

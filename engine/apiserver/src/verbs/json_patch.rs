@@ -11,14 +11,16 @@ const COPIED_BYTES_MAX: usize = crate::decode::BODY_BYTES_MAX;
 /// The most levels that a document may have: as many as can be read back.
 const LEVELS_MAX: usize = 127;
 
-/// Reads a patch: 400 where it is none, 413 where it is too long.
-pub(super) fn parse(body: &[u8]) -> Result<json_patch::Patch, Status> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| Status::bad_request(error.to_string()))?;
+/// Reads a patch: 400, made by `undecodable`, where it is none, 413 where it is too long.
+pub(super) fn read(
+    value: Value,
+    undecodable: impl Fn(String) -> Status,
+) -> Result<json_patch::Patch, Status> {
     let Value::Array(operations) = &value else {
-        let message =
-            format!("json: cannot unmarshal {} into Go value of type jsonpatch.Patch", go_kind(&value));
-        return Err(Status::bad_request(message));
+        let kind = labkit_api::protobuf::go_name(&value);
+        return Err(undecodable(format!(
+            "json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
+        )));
     };
     if operations.len() > OPERATIONS_MAX {
         let message = format!(
@@ -83,17 +85,6 @@ fn refused() -> Status {
     status
 }
 
-fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Object(_) => "object",
-        Value::Array(_) => "array",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-        Value::Null => "null",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +93,7 @@ mod tests {
     #[track_caller]
     fn check(patch: Value, expected: Result<Value, u16>) {
         let mut value = json!({"spec": {"replicas": 1, "list": ["a", "b"]}, "a/b": 1});
-        let found = parse(patch.to_string().as_bytes()).and_then(|patch| apply(&mut value, &patch));
+        let found = read(patch, Status::bad_request).and_then(|patch| apply(&mut value, &patch));
         assert_eq!(found.map(|()| value).map_err(|status| status.code), expected);
     }
 
@@ -149,7 +140,7 @@ mod tests {
         let moves =
             [("/x", "/y"), ("/y", "/x")].map(|(from, to)| json!({"op": "move", "from": from, "path": to}));
         let moves: Vec<&Value> = moves.iter().cycle().take(OPERATIONS_MAX).collect();
-        apply(&mut value, &parse(json!(moves).to_string().as_bytes()).unwrap()).unwrap();
+        apply(&mut value, &read(json!(moves), Status::bad_request).unwrap()).unwrap();
         assert_eq!(value["x"], 1);
     }
 }

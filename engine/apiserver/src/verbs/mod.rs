@@ -5,6 +5,7 @@ mod apply;
 mod connect;
 mod create;
 mod delete;
+mod evict;
 pub(crate) mod field_manager;
 mod json_patch;
 mod log;
@@ -30,10 +31,9 @@ use crate::kinds::Subresource;
 use crate::kubelets::Kubelets;
 use crate::negotiate::{self, Encoding, Offer, View};
 use crate::query::Query;
-use crate::registry::{NamespaceState, Registry};
+use crate::registry::{NamespaceState, PodNeeds, Registry};
 use crate::request_info::RequestInfo;
 use crate::respond::Presentation;
-use crate::storage::Entry;
 use crate::table::IncludeObject;
 
 /// One request to a resource.
@@ -64,7 +64,7 @@ pub(crate) async fn dispatch(call: Call) -> Result<Response, Status> {
         (Verb::List, _) => read::list(call).await,
         (Verb::Watch, _) => watch::watch(call).await,
         (Verb::Create, Some(Subresource::Binding)) => create::bind(call).await,
-        (Verb::Create, Some(Subresource::Eviction)) => create::evict(call).await,
+        (Verb::Create, Some(Subresource::Eviction)) => evict::evict(call).await,
         (Verb::Create, Some(Subresource::Token)) => token::request(call).await,
         (Verb::Create, _) => create::create(call).await,
         (Verb::Update, _) => update::update(call).await,
@@ -123,7 +123,7 @@ impl Call {
         object: Option<&mut Object>,
         namespace_state: NamespaceState,
     ) -> Result<(), Status> {
-        self.admit_with(verb, object, namespace_state, None)
+        self.admit_with(verb, object, namespace_state, PodNeeds::default())
     }
 
     fn admit_with(
@@ -131,7 +131,7 @@ impl Call {
         verb: Verb,
         object: Option<&mut Object>,
         namespace_state: NamespaceState,
-        priority_class: Option<Arc<Entry>>,
+        PodNeeds { priority_class, is_account_missing }: PodNeeds,
     ) -> Result<(), Status> {
         let own_name = object.as_ref().map(|object| object.metadata.name.clone()).unwrap_or_default();
         let name = if self.info.name.is_empty() { &own_name } else { &self.info.name };
@@ -148,6 +148,8 @@ impl Call {
             object,
             namespace_state,
             priority_class,
+            is_account_missing,
+            limit_ranges: crate::admission::limit_ranges(self, verb),
         };
         self.guard.access.plugins.admit(attributes)
     }

@@ -7,7 +7,7 @@ use labkit_client::Response;
 use serde_json::Value;
 
 use crate::decode::{self, FieldValidation};
-use crate::duplicates;
+use crate::duplicates::{self, Remarks};
 use crate::field;
 use crate::kinds::{Kind, Subresource};
 use crate::registry::update::UpdateOptions;
@@ -18,10 +18,10 @@ const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
-/// A patch, how it is to be read, and which of its fields stand there twice.
+/// A patch, how it is to be read, and what is to be said of it.
 struct Patch {
     change: Change,
-    duplicates: Vec<String>,
+    remarks: Remarks,
 }
 
 enum Change {
@@ -43,7 +43,7 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
     let options = UpdateOptions { subresource, dry_run: call.query.dry_run("PatchOptions")? };
     let validation = FieldValidation::parse(&call.query, "PatchOptions")?;
     let field_manager = FieldManager::of(&call, "PatchOptions")?;
-    let patch = parse(&call)?;
+    let patch = parse(&call, validation)?;
     let gvk = subresource.map_or_else(|| kind.gvk(), |subresource| subresource.gvk(kind));
     let mut warnings = Vec::new();
     if subresource == Some(Subresource::Scale) {
@@ -69,7 +69,7 @@ pub(super) async fn patch(call: Call) -> Result<Response, Status> {
     read::written(&call, StatusCode::OK, &entry, &warnings)
 }
 
-fn parse(call: &Call) -> Result<Patch, Status> {
+fn parse(call: &Call, validation: FieldValidation) -> Result<Patch, Status> {
     decode::check_size(&call.body)?;
     let content_type = decode::content_type(&call.headers);
     let is_strategic = call.info.kind.strategy.supports_strategic_merge();
@@ -79,13 +79,23 @@ fn parse(call: &Call) -> Result<Patch, Status> {
             all.into_iter().filter(|name| *name != STRATEGIC || is_strategic).collect();
         return Err(decode::unsupported_media_type(&understood));
     }
+    // Upstream reads twice where it looks for unknown fields, and this is what the first reading says.
+    let undecodable = |error: String| match validation {
+        FieldValidation::Ignore => Status::bad_request(error),
+        _ => Status::bad_request(format!("error decoding patch: {error}")),
+    };
+    let (patch, remarks) = duplicates::from_json(&call.body).map_err(undecodable)?;
     if content_type == JSON {
-        return Ok(Patch { change: Change::Json(json_patch::parse(&call.body)?), duplicates: Vec::new() });
+        let change = Change::Json(json_patch::read(patch, undecodable)?);
+        return Ok(Patch { change, remarks: Remarks { duplicates: Vec::new(), ..remarks } });
     }
-    let invalid = |error| Status::bad_request(format!("error decoding patch: {error}"));
-    let (patch, duplicates) = duplicates::from_json(&call.body).map_err(invalid)?;
+    if !patch.is_object() && !patch.is_null() {
+        let kind = labkit_api::protobuf::go_name(&patch);
+        let error = format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}");
+        return Err(undecodable(error));
+    }
     let change = if content_type == MERGE { Change::Merge(patch) } else { Change::Strategic(patch) };
-    Ok(Patch { change, duplicates })
+    Ok(Patch { change, remarks })
 }
 
 fn patched(
@@ -110,7 +120,7 @@ fn patched(
         Change::Strategic(patch) => labkit_api::canonical::go_text(patch),
         _ => value.to_string(),
     };
-    decode::fields(value, patch.duplicates.clone(), gvk, kind.strategy, validation).map_err(|error| {
+    decode::fields(value, patch.remarks.clone(), gvk, kind.strategy, validation).map_err(|error| {
         let cause = field::invalid("patch", shown.as_str(), &error);
         Status::invalid(&GroupVersionKind::new("", "", ""), "", vec![cause])
     })

@@ -9,6 +9,7 @@ use labkit_client::Response;
 use crate::kinds::Subresource;
 use crate::kinds::kind::Computed;
 use crate::negotiate::View;
+use crate::pod_spec::warnings;
 use crate::query::Selection;
 use crate::registry::list::{List, ListOptions, parse_version};
 use crate::registry::scale;
@@ -71,5 +72,10 @@ pub(super) fn written(
     entry: &Arc<Entry>,
     warnings: &[String],
 ) -> Result<Response, Status> {
-    Ok(respond::warn(respond::entry(&call.presentation()?, code, entry), warnings))
+    let mut warnings = warnings.to_vec();
+    // A component of the cluster reads no warnings.
+    if code == StatusCode::CREATED && !call.headers.contains_key(labkit_client::OMIT_MANAGED_FIELDS) {
+        warnings.extend(warnings::of_new(call.info.kind.stored(), || entry.object()));
+    }
+    Ok(respond::warn(respond::entry(&call.presentation()?, code, entry), &warnings))
 }

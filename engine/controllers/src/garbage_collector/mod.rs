@@ -331,7 +331,7 @@ impl Collector {
         if let Some(resource) = known() {
             return Ok(resource);
         }
-        for served in discovery::served(&self.context.client).await? {
+        for served in discovery::served(&self.context.client).await?.kinds {
             self.resources().entry(served.resource.gvk.clone()).or_insert(served.resource);
         }
         let unknown =

@@ -83,6 +83,42 @@ fn a_finalizer_holds_the_namespace_and_its_status_says_so() {
 }
 
 #[test]
+fn a_group_that_does_not_answer_holds_the_namespace_and_its_status_says_so() {
+    run(4, |lab| async move {
+        lab.manager();
+        lab.create::<Namespace>(json!({"metadata": {"name": "shop"}})).await;
+        let resource = labkit_api::Resource {
+            gvk: labkit_api::GroupVersionKind::new("apiregistration.k8s.io", "v1", "APIService"),
+            plural: "apiservices".to_owned(),
+            scope: labkit_api::Scope::Cluster,
+        };
+        let service = json!({
+            "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.example.com"},
+            "spec": {
+                "group": "example.com", "version": "v1", "groupPriorityMinimum": 100, "versionPriority": 100,
+                "insecureSkipTLSVerify": true, "service": {"namespace": "default", "name": "absent"},
+            },
+        });
+        let service = labkit_api::Object::from_value(service).unwrap();
+        lab.client.create(&resource, &service).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        delete_namespace(&lab).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let shop: Namespace = lab.get("shop").await.unwrap();
+        assert_eq!(
+            condition(&shop, "NamespaceDeletionDiscoveryFailure"),
+            "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: \
+             example.com/v1: stale GroupVersion discovery: example.com/v1"
+        );
+        lab.client.delete(&resource, "", "v1.example.com", &DeleteOptions::default()).await.unwrap();
+        lab.until(Duration::from_secs(120), "the namespace is gone", || async {
+            lab.get::<Namespace>("shop").await.is_none()
+        })
+        .await;
+    });
+}
+
+#[test]
 fn the_default_service_account_comes_back() {
     run(3, |lab| async move {
         lab.manager();
