@@ -31,7 +31,8 @@ pub fn for_each_cluster<Fut: Future<Output = ()>>(
     }
 }
 
-/// Runs `body` on three members for each seed, in virtual time. A panic names its seed.
+/// Runs `body` on three members for each seed, in virtual time; at every second seed they sync in parallel, as
+/// processes do. A panic names its seed.
 pub fn for_each_seed<Fut: Future<Output = ()>>(body: impl Fn(World, Etcd) -> Fut) {
     for_seeds(seeds(), body);
 }
@@ -42,8 +43,9 @@ pub fn for_seeds<Fut: Future<Output = ()>>(count: u64, body: impl Fn(World, Etcd
         let _named_if_it_panics = NameSeed(seed);
         let body = &body;
         run(Pace::Virtual, seed, |world| async move {
-            let etcd = Etcd::boot(&world, EtcdConfig { members: 3, ..EtcdConfig::default() }).await;
-            body(world.clone(), etcd).await;
+            let syncs_in_parallel = seed % 2 == 0;
+            let config = EtcdConfig { members: 3, syncs_in_parallel, ..EtcdConfig::default() };
+            body(world.clone(), Etcd::boot(&world, config).await).await;
             assert_eq!(world.bugs(), Vec::<String>::new());
         });
     }
