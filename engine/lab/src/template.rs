@@ -86,6 +86,16 @@ pub(crate) fn expressions(value: &Value, pointer: &str, found: &mut Vec<(String,
     }
 }
 
+/// Whether a template may stand anywhere in a value.
+pub(crate) fn is_in(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("${"),
+        Value::Array(items) => items.iter().any(is_in),
+        Value::Object(fields) => fields.values().any(is_in),
+        _ => false,
+    }
+}
+
 /// Puts known values in the place of templates that are just their name. A text that is nothing but one
 /// template becomes the value itself, so that numbers stay numbers; other templates stay as they are.
 pub(crate) fn substitute(value: &mut Value, known: &BTreeMap<String, Value>) {
