@@ -11,6 +11,7 @@
 //! - `registry`: how objects of any kind come into being, change and go.
 //! - `endpoint_lease`: the endpoints of `default/kubernetes`, where several servers share a store.
 //! - `storage`: keys and values in etcd, and the watch cache of each kind.
+//! - `standing`: the status of quotas and disruption budgets.
 //! - `compaction`: what is older than five minutes is forgotten.
 //! - `streams`: what a connection speaks once it is upgraded: exec, attach, port-forward.
 //! - `table`, `respond`, `finish`, `discovery`, `openapi`, `openapi_v2`, `health`, `paths`: answers.
@@ -54,6 +55,7 @@ mod registry;
 mod request_info;
 mod respond;
 pub mod server;
+mod standing;
 mod storage;
 mod streams;
 mod table;

@@ -12,8 +12,9 @@ use serde_json::Value;
 use tokio::sync::MutexGuard;
 
 use crate::kinds::workload::list;
-use crate::kinds::{Kind, persistent_volume_claims, pods, resource_quotas, services};
+use crate::kinds::{KINDS, Kind, persistent_volume_claims, pods, resource_quotas, services};
 use crate::pod_spec::{qos, text};
+use crate::registry::Registry;
 use crate::verbs::Call;
 
 /// What a quota can count, by name: `requests.cpu`, `count/secrets`.
@@ -187,6 +188,36 @@ fn unsaid(kind: &'static Kind, object: &Object, hard: &Usage) -> Option<String> 
     });
     let missing: Vec<String> = missing.collect();
     (!missing.is_empty()).then(|| missing.join("; "))
+}
+
+/// Whether objects of the kind take of what a quota calls `name`.
+fn takes(kind: &'static Kind, name: &str) -> bool {
+    if !kind.is_namespaced() || !kind.is_stored() {
+        return false;
+    }
+    let of_pods = || {
+        let part = name.strip_prefix("requests.").or_else(|| name.strip_prefix("limits.")).is_some();
+        name != "requests.storage" && (part || matches!(name, "cpu" | "memory" | "ephemeral-storage"))
+    };
+    usage(kind, &Object::default()).contains_key(name)
+        || (is(kind, &pods::KIND) && of_pods())
+        || (is(kind, &persistent_volume_claims::KIND) && name == "requests.storage")
+}
+
+/// What is used of all that the quota limits, as its status has it.
+pub(crate) async fn used(registry: &Registry, quota: &Object) -> Result<Value, Status> {
+    let hard = amounts(quota.at(&["spec", "hard"]));
+    let mut used: Usage = hard.keys().map(|name| (name.clone(), Quantity::default())).collect();
+    for kind in KINDS.iter().copied().filter(|kind| hard.keys().any(|name| takes(kind, name))) {
+        let listed = registry.list_now(kind, &quota.metadata.namespace).await?;
+        let objects = listed.entries.iter().map(|entry| entry.object());
+        for object in objects.filter(|object| covers(quota, kind, object) && !is_over(kind, object)) {
+            for (name, amount) in usage(kind, &object) {
+                used.entry(name).and_modify(|sum| *sum += amount);
+            }
+        }
+    }
+    Ok(used.into_iter().map(|(name, amount)| (name, Value::String(amount.to_string()))).collect())
 }
 
 /// A pod that ended takes nothing.

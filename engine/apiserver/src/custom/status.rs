@@ -53,6 +53,17 @@ pub(crate) async fn write(
     registry: &Registry,
     kind: &'static Kind,
     name: &str,
+    change: impl FnMut(&Object) -> Object + Send,
+) -> Result<(), Status> {
+    write_in(registry, kind, "", name, change).await
+}
+
+/// The same in a namespace.
+pub(crate) async fn write_in(
+    registry: &Registry,
+    kind: &'static Kind,
+    namespace: &str,
+    name: &str,
     mut change: impl FnMut(&Object) -> Object + Send,
 ) -> Result<(), Status> {
     let options = UpdateOptions { subresource: Some(Subresource::Status), dry_run: false };
@@ -64,5 +75,5 @@ pub(crate) async fn write(
         next.metadata.managed_fields = managed_fields::update(Some(live), &next, writer);
         Ok(next)
     };
-    registry.update(kind, "", name, options, change).await.map(drop)
+    registry.update(kind, namespace, name, options, change).await.map(drop)
 }

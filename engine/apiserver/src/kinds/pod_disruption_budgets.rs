@@ -19,6 +19,7 @@ pub(crate) static KIND: Kind = Kind {
         AGE,
     ],
     subresources: &[Subresource::Status],
+    is_eager: true,
     ..Kind::of::<PodDisruptionBudget>(&PodDisruptionBudgets)
 };
 

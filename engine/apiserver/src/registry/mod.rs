@@ -44,6 +44,8 @@ pub(crate) struct Registry {
     pub evictions: tokio::sync::Mutex<()>,
     /// Held by the one creation that is counted against quotas.
     pub quotas: tokio::sync::Mutex<()>,
+    /// Runs [`crate::standing`], from the first request on.
+    pub standing: std::sync::Once,
 }
 
 impl Registry {
@@ -70,6 +72,7 @@ impl Registry {
             event_leases,
             evictions: tokio::sync::Mutex::default(),
             quotas: tokio::sync::Mutex::default(),
+            standing: std::sync::Once::new(),
         }
     }
 

@@ -304,6 +304,12 @@ fn an_eviction_asks_the_budget_first() {
             status["details"]["causes"],
             json!([{"reason": "DisruptionBudget", "message": "The disruption budget p needs 1 healthy pods and has 1 currently"}])
         );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let standing = lab.get(&format!("{budgets}/p")).await["status"].clone();
+        let numbers =
+            ["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods", "observedGeneration"];
+        assert_eq!(numbers.map(|name| standing[name].as_i64().unwrap()), [1, 1, 0, 2, 1], "{standing}");
+        assert_eq!(standing["conditions"][0]["reason"], "InsufficientPods");
         lab.json("DELETE", &format!("{budgets}/p"), Value::Null).await;
         assert_eq!(evict("b").await.0, 201);
     });
@@ -365,6 +371,10 @@ fn a_quota_refuses_what_is_too_much() {
         let exceeded = "is forbidden: exceeded quota: q, requested:";
         let message = format!("pods \"c\" {exceeded} pods=1, used: pods=2, limited: pods=2");
         assert_eq!(codes.2.1["message"], json!(message));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let hard = json!({"pods": "2", "count/configmaps": "1"});
+        let used = json!({"pods": "2", "count/configmaps": "0"});
+        assert_eq!(lab.get(&format!("{quotas}/q")).await["status"], json!({"hard": hard, "used": used}));
         lab.json("DELETE", &format!("{PODS}/a"), Value::Null).await;
         assert_eq!(make("c").await.0, 201);
         lab.post(CONFIG_MAPS, config_map("a")).await;

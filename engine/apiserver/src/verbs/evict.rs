@@ -13,6 +13,7 @@ use crate::kinds::{
     stateful_sets,
 };
 use crate::query::DeleteOptions;
+use crate::registry::Registry;
 use crate::registry::bind;
 use crate::registry::update::UpdateOptions;
 use crate::storage::relative_key;
@@ -73,28 +74,34 @@ async fn ask_budgets(call: &Call) -> Result<(), Status> {
             return Err(Status::failure(500, "", message));
         }
     };
+    let count = count(registry, budget).await?;
+    if count.allows(budget, is_ready(&pod)) { Ok(()) } else { Err(refused(&budget.metadata.name, &count)) }
+}
+
+/// Counts the pods of a budget, and those that their controllers want.
+pub(crate) async fn count(registry: &Registry, budget: &Object) -> Result<Count, Status> {
+    let namespace = &budget.metadata.namespace;
     let all = registry.list_now(&pods::KIND, namespace).await?.entries;
     let all: Vec<_> = all.iter().map(|entry| entry.object()).filter(|other| covers(budget, other)).collect();
     let mut scale = 0;
     let mut counted = Vec::new();
     for other in &all {
-        let Some((kind, name)) = scaled_owner(call, other).await? else { continue };
+        let Some((kind, name)) = scaled_owner(registry, other).await? else { continue };
         if !counted.contains(&(kind.prefix, name.clone())) {
-            scale += replicas(call, kind, &name).await?;
+            scale += replicas(registry, kind, namespace, &name).await?;
             counted.push((kind.prefix, name));
         }
     }
     let healthy = all.iter().filter(|other| is_healthy(other)).count() as i64;
-    let count = Count::of(budget, all.len() as i64, scale, healthy);
-    if count.allows(budget, is_ready(&pod)) { Ok(()) } else { Err(refused(&budget.metadata.name, &count)) }
+    Ok(Count::of(budget, all.len() as i64, scale, healthy))
 }
 
 /// How a budget stands.
 #[derive(Debug, PartialEq)]
-struct Count {
-    healthy: i64,
-    desired: i64,
-    expected: i64,
+pub(crate) struct Count {
+    pub healthy: i64,
+    pub desired: i64,
+    pub expected: i64,
 }
 
 impl Count {
@@ -111,6 +118,11 @@ impl Count {
         Count { healthy, desired, expected }
     }
 
+    /// How many pods may go.
+    pub fn allowed(&self) -> i64 {
+        if self.expected > 0 { (self.healthy - self.desired).max(0) } else { 0 }
+    }
+
     fn allows(&self, budget: &Object, is_ready: bool) -> bool {
         if !is_ready {
             let always = budget.str_at(&["spec", "unhealthyPodEvictionPolicy"]) == Some("AlwaysAllow");
@@ -118,7 +130,7 @@ impl Count {
                 return true;
             }
         }
-        self.expected > 0 && self.healthy > self.desired
+        self.allowed() > 0
     }
 }
 
@@ -152,7 +164,7 @@ fn is_healthy(pod: &Object) -> bool {
 }
 
 /// The workload that says how many of such pods there are to be.
-async fn scaled_owner(call: &Call, pod: &Object) -> Result<Option<(&'static Kind, String)>, Status> {
+async fn scaled_owner(registry: &Registry, pod: &Object) -> Result<Option<(&'static Kind, String)>, Status> {
     let Some(owner) = pod.metadata.controller() else { return Ok(None) };
     let kind = match owner.kind.as_str() {
         "ReplicaSet" => &replica_sets::KIND,
@@ -161,8 +173,8 @@ async fn scaled_owner(call: &Call, pod: &Object) -> Result<Option<(&'static Kind
         _ => return Ok(None),
     };
     if owner.kind == "ReplicaSet" {
-        let key = relative_key(kind, &call.info.namespace, &owner.name);
-        let set = call.registry.fresh(kind, &key).await?.map(|entry| entry.object());
+        let key = relative_key(kind, &pod.metadata.namespace, &owner.name);
+        let set = registry.fresh(kind, &key).await?.map(|entry| entry.object());
         let above = set.as_ref().and_then(|set| set.metadata.controller());
         if let Some(deployment) = above.filter(|above| above.kind == "Deployment") {
             return Ok(Some((&deployments::KIND, deployment.name.clone())));
@@ -171,9 +183,14 @@ async fn scaled_owner(call: &Call, pod: &Object) -> Result<Option<(&'static Kind
     Ok(Some((kind, owner.name.clone())))
 }
 
-async fn replicas(call: &Call, kind: &'static Kind, name: &str) -> Result<i64, Status> {
-    let key = relative_key(kind, &call.info.namespace, name);
-    let found = call.registry.fresh(kind, &key).await?;
+async fn replicas(
+    registry: &Registry,
+    kind: &'static Kind,
+    namespace: &str,
+    name: &str,
+) -> Result<i64, Status> {
+    let key = relative_key(kind, namespace, name);
+    let found = registry.fresh(kind, &key).await?;
     Ok(found.and_then(|entry| entry.object().i64_at(&["spec", "replicas"])).unwrap_or_default())
 }
 

@@ -5,7 +5,7 @@ mod apply;
 mod connect;
 mod create;
 mod delete;
-mod evict;
+pub(crate) mod evict;
 pub(crate) mod field_manager;
 mod json_patch;
 mod log;
@@ -34,6 +34,7 @@ use crate::query::Query;
 use crate::registry::{NamespaceState, PodNeeds, Registry};
 use crate::request_info::RequestInfo;
 use crate::respond::Presentation;
+use crate::standing;
 use crate::table::IncludeObject;
 
 /// One request to a resource.
@@ -52,6 +53,8 @@ pub(crate) struct Call {
 
 /// Carries the request out.
 pub(crate) async fn dispatch(call: Call) -> Result<Response, Status> {
+    let registry = &call.registry;
+    registry.standing.call_once(|| drop(registry.component.spawn(standing::run(registry.clone()))));
     match (call.info.verb, call.info.subresource) {
         (Verb::Get, Some(Subresource::Log)) => log::log(call).await,
         (_, Some(Subresource::Exec | Subresource::Attach | Subresource::PortForward)) => {

@@ -45,4 +45,7 @@ pub struct UpArguments {
     /// Controllers to run: * is all, -NAME all but that one [default: *].
     #[arg(long, value_name = "CONTROLLERS", allow_hyphen_values = true)]
     pub controllers: Option<String>,
+    /// Install a metrics server, for `kubectl top`.
+    #[arg(long)]
+    pub metrics_server: bool,
 }

@@ -6,7 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::Duration;
 
-use labkit_cluster::spec::{ApiServerSpec, ControllerManagerSpec, EtcdSpec, NodesSpec, SchedulerSpec};
+use labkit_cluster::spec::{
+    ApiServerSpec, ControllerManagerSpec, EtcdSpec, MetricsServerSpec, NodesSpec, SchedulerSpec,
+};
 use labkit_cluster::{Cluster, ClusterSpec, ServeError, ServeOptions, Served, StaticTokens};
 use labkit_lab::Language;
 use labkit_sim::{Pace, World};
@@ -95,7 +97,7 @@ fn spec(screen: &Screen, arguments: &UpArguments, kubeadm: Kubeadm) -> Result<Cl
         controller_manager: Some(ControllerManagerSpec { flags: controllers, ..Default::default() }),
         scheduler: Some(SchedulerSpec { flags: kubeadm.scheduler, ..SchedulerSpec::default() }),
         nodes,
-        metrics_server: None,
+        metrics_server: arguments.metrics_server.then(MetricsServerSpec::default),
         images: BTreeMap::new(),
     };
     match spec.problems().as_slice() {

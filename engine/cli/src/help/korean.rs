@@ -270,6 +270,7 @@ const ARGUMENTS: &[(&str, &str)] = &[
     ("etcd_compaction_interval", "API 서버가 etcd를 컴팩션하는 간격, 0이면 하지 않음 [기본값: 5m]."),
     ("enable_admission_plugins", "기본 플러그인에 더해 실행할 어드미션 플러그인."),
     ("disable_admission_plugins", "실행하지 않을 어드미션 플러그인."),
+    ("metrics_server", "메트릭 서버를 설치: `kubectl top` 에 필요합니다."),
     ("controllers", "실행할 컨트롤러: * 는 모두, -NAME 은 그것만 빼고 모두 [기본값: *]."),
     ("probability", "하나하나를 잃을 확률: 0.3."),
     ("heal id", "`labkit fault` 가 보여 주는 ID [기본값: 모두]."),

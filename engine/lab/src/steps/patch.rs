@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::manifest::printed;
 use super::{Step, StepResult, StepVerb};
-use crate::objects::{discover, namespace};
+use crate::objects::{discover, is_built_in, namespace};
 use crate::run::Run;
 
 /// `patch: {kind: Node, name: worker1, patch: {spec: {unschedulable: true}}}`
@@ -55,9 +55,10 @@ impl StepVerb for Patch {
             let client = run.kubectl()?;
             let resource = discover(&client, &self.kind, self.api_version.as_deref()).await?;
             let namespace = namespace(&resource, self.namespace.as_deref());
+            // Of a custom kind the lists have no keys.
             let kind = match self.kind_of_patch {
-                PatchType::Strategic => PatchKind::Strategic,
-                PatchType::Merge => PatchKind::Merge,
+                PatchType::Strategic if is_built_in(&resource.gvk.api_version()) => PatchKind::Strategic,
+                PatchType::Strategic | PatchType::Merge => PatchKind::Merge,
             };
             let subresource = self.subresource.as_deref();
             let patched =

@@ -179,7 +179,7 @@ fn steps_and_checks_know_the_kinds_that_a_lab_defines() {
         "
   - apply: {{manifest: {first}}}
   - apply: {{manifest: {second}}}
-  - patch: {{kind: Gadget, name: a, type: merge, patch: {{metadata: {{labels: {{l: m}}}}}}}}
+  - patch: {{kind: Gadget, name: a, patch: {{metadata: {{labels: {{l: m}}}}}}}}
   - scale: {{kind: Gadget, name: a, replicas: 3}}
   - create: {{manifest: {{apiVersion: example.com/v1, kind: Gadget, metadata: {{name: b}}}}}}
   - delete: {{kind: Gadget, apiVersion: example.com/v1, name: b}}
