@@ -204,9 +204,13 @@ pub fn submission(screen: &Screen, path: &Path, found: &Found) -> Result<Submiss
     let folder = if is_file { path.parent().unwrap_or(Path::new("")) } else { path };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if !folder.is_dir() {
-        let message = format!("there is no folder {}", folder.display());
-        return Err(Failure::usage(message)
-            .next("a submission is a folder with a submission.yaml; labkit submit --out DIR writes one"));
+        let shown = folder.display();
+        let message = say!(screen.language, "there is no folder {shown}", "{shown} 폴더가 없습니다");
+        return Err(Failure::usage(message).next(say!(
+            screen.language,
+            "a submission is a folder with a submission.yaml; labkit submit --out DIR writes one",
+            "제출물은 submission.yaml이 있는 폴더입니다. labkit submit --out DIR 이 써 줍니다"
+        )));
     }
     let files: &dyn Files = &SubmissionFiles::new(folder);
     let read = load_submission(files, "", &found.folder.lab);

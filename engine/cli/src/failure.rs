@@ -86,7 +86,7 @@ fn korean_reason(error: &std::io::Error) -> String {
         ErrorKind::AlreadyExists => "이미 있습니다",
         ErrorKind::IsADirectory => "폴더입니다",
         ErrorKind::NotADirectory => "폴더가 아닌 것이 길에 있습니다",
-        ErrorKind::NotFound => "없습니다",
+        ErrorKind::NotFound => "그런 파일이나 폴더가 없습니다",
         ErrorKind::PermissionDenied => "권한이 없습니다",
         ErrorKind::ReadOnlyFilesystem => "읽기 전용 파일 시스템입니다",
         ErrorKind::StorageFull => "디스크가 가득 찼습니다",
@@ -206,7 +206,12 @@ mod tests {
         let elsewhere = "쓸 수 있는 폴더에서 해 보세요";
         let told = "/x: 상태 폴더를 만들 수 없습니다: 권한이 없습니다";
         check(Language::Ko, "make the state folder", PermissionDenied, (told, Some(elsewhere)));
-        check(Language::Ko, "read the lab", NotFound, ("/x: 실습을 읽을 수 없습니다: 없습니다", None));
+        check(
+            Language::Ko,
+            "read the lab",
+            NotFound,
+            ("/x: 실습을 읽을 수 없습니다: 그런 파일이나 폴더가 없습니다", None),
+        );
     }
 
     #[test]
