@@ -7,7 +7,7 @@ use labkit_lab::{
 };
 
 use crate::arguments::Global;
-use crate::failure::Failure;
+use crate::failure::{Failure, spoken};
 use crate::files::{EmbeddedFiles, FolderFiles, SubmissionFiles};
 use crate::screen::{Screen, say};
 
@@ -101,8 +101,17 @@ pub fn folder(global: &Global) -> Result<Option<PathBuf>, Failure> {
         let candidates = [named.clone(), named.join("labs")];
         let found = candidates.into_iter().find(|folder| folder.join("course.yaml").is_file());
         return found.map(Some).ok_or_else(|| {
-            Failure::usage(format!("there is no course.yaml in {} nor in its labs/", named.display()))
-                .next("give the folder that has course.yaml in it, or leave --course out")
+            let shown = named.display();
+            let message = say!(
+                spoken(),
+                "there is no course.yaml in {shown} nor in its labs/",
+                "{shown} 에도 그 안의 labs/ 에도 course.yaml이 없습니다"
+            );
+            Failure::usage(message).next(say!(
+                spoken(),
+                "give the folder that has course.yaml in it, or leave --course out",
+                "course.yaml이 있는 폴더를 주거나 --course 를 빼세요"
+            ))
         });
     }
     let Ok(here) = std::env::current_dir() else { return Ok(None) };
@@ -159,15 +168,24 @@ fn as_path(word: &str) -> Option<PathBuf> {
 /// Reads a lab's folder, wherever it is.
 pub fn read_lab(screen: &Screen, path: &Path) -> Result<LabFolder, Failure> {
     let whole = path.canonicalize().map_err(|error| {
-        Failure::file("read the lab", path, &error)
-            .next("LAB is a name of the course, its number, or the path of a lab's folder")
+        Failure::file("read the lab", path, &error).next(say!(
+            spoken(),
+            "LAB is a name of the course, its number, or the path of a lab's folder",
+            "LAB 은 과정에 있는 이름이나 번호, 또는 실습 폴더의 경로입니다"
+        ))
     })?;
+    let shown = path.display();
     let (Some(root), Some(name)) = (whole.parent(), whole.file_name()) else {
-        return Err(Failure::usage(format!("{} is no lab's folder", path.display())));
+        let message = say!(spoken(), "{shown} is no lab's folder", "{shown} 은(는) 실습의 폴더가 아닙니다");
+        return Err(Failure::usage(message));
     };
     if !whole.join("lab.yaml").exists() {
-        return Err(Failure::usage(format!("there is no lab.yaml in {}", path.display()))
-            .next("a lab is a folder with a lab.yaml"));
+        let message = say!(spoken(), "there is no lab.yaml in {shown}", "{shown} 에 lab.yaml이 없습니다");
+        return Err(Failure::usage(message).next(say!(
+            spoken(),
+            "a lab is a folder with a lab.yaml",
+            "실습은 lab.yaml이 있는 폴더입니다"
+        )));
     }
     let name = name.to_string_lossy();
     let read = load_lab(&FolderFiles::new(root), &name);
@@ -186,9 +204,13 @@ pub fn submission(screen: &Screen, path: &Path, found: &Found) -> Result<Submiss
     let folder = if is_file { path.parent().unwrap_or(Path::new("")) } else { path };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     if !folder.is_dir() {
-        let message = format!("there is no folder {}", folder.display());
-        return Err(Failure::usage(message)
-            .next("a submission is a folder with a submission.yaml; labkit submit --out DIR writes one"));
+        let shown = folder.display();
+        let message = say!(screen.language, "there is no folder {shown}", "{shown} 폴더가 없습니다");
+        return Err(Failure::usage(message).next(say!(
+            screen.language,
+            "a submission is a folder with a submission.yaml; labkit submit --out DIR writes one",
+            "제출물은 submission.yaml이 있는 폴더입니다. labkit submit --out DIR 이 써 줍니다"
+        )));
     }
     let files: &dyn Files = &SubmissionFiles::new(folder);
     let read = load_submission(files, "", &found.folder.lab);

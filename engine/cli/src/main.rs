@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(exit) => return exit.into(),
     };
+    failure::speak(screen.language);
     let outcome = catch_unwind(AssertUnwindSafe(|| commands::run(&screen, arguments)));
     let outcome = outcome.unwrap_or_else(|_| {
         Err(Failure::bug("a panic, reported above").next("please report it with the command that you gave"))

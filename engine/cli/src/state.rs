@@ -11,7 +11,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, spoken};
+use crate::screen::say;
 
 /// The folder of all state.
 #[derive(Debug, Clone)]
@@ -25,13 +26,25 @@ impl State {
         let root = root()?;
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&root);
         made.map_err(|error| {
-            Failure::file("make the state folder", &root, &error)
-                .next("give a folder that you may write to: export XDG_STATE_HOME=DIR")
+            Failure::file("make the state folder", &root, &error).next(say!(
+                spoken(),
+                "give a folder that you may write to: export XDG_STATE_HOME=DIR",
+                "쓸 수 있는 폴더를 지정하세요: export XDG_STATE_HOME=DIR"
+            ))
         })?;
         let owner = fs::metadata(&root).map(|metadata| metadata.uid());
         if owner.map_or(true, |owner| owner != nix::unistd::geteuid().as_raw()) {
-            let message = format!("the state folder {} belongs to somebody else", root.display());
-            return Err(Failure::usage(message).next("give one of your own: export XDG_STATE_HOME=DIR"));
+            let message = say!(
+                spoken(),
+                "the state folder {} belongs to somebody else",
+                "상태 폴더 {} 은(는) 다른 사람의 것입니다",
+                root.display()
+            );
+            return Err(Failure::usage(message).next(say!(
+                spoken(),
+                "give one of your own: export XDG_STATE_HOME=DIR",
+                "자기 폴더를 지정하세요: export XDG_STATE_HOME=DIR"
+            )));
         }
         Ok(State { root })
     }
@@ -97,8 +110,12 @@ fn root() -> Result<PathBuf, Failure> {
     if temporary.is_dir() {
         return Ok(temporary.join(format!("labkit-{}", nix::unistd::geteuid())));
     }
-    Err(Failure::usage("there is neither a home folder nor a temporary one to keep a lab's files in")
-        .next("export XDG_STATE_HOME=DIR"))
+    Err(Failure::usage(say!(
+        spoken(),
+        "there is neither a home folder nor a temporary one to keep a lab's files in",
+        "실습의 파일을 둘 홈 폴더도 임시 폴더도 없습니다"
+    ))
+    .next("export XDG_STATE_HOME=DIR"))
 }
 
 /// One lab's place in the state folder.

@@ -6,7 +6,7 @@ use crate::arguments::ClockArguments;
 use crate::commands::live::{ask, span};
 use crate::control::replies::Clock;
 use crate::control::{Request, choose};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, spoken};
 use crate::screen::{Screen, say};
 
 pub fn run(screen: &Screen, arguments: ClockArguments) -> Outcome {
@@ -30,7 +30,12 @@ pub fn run(screen: &Screen, arguments: ClockArguments) -> Outcome {
 /// `+5m`, or `5m`, in milliseconds.
 fn forward(text: &str) -> Result<u64, Failure> {
     let span = Span::parse(text.strip_prefix('+').unwrap_or(text));
-    let span =
-        span.map_err(|message| Failure::usage(message).next("labkit clock +5m; time does not go back"))?;
+    let span = span.map_err(|message| {
+        Failure::usage(message.for_language(spoken())).next(say!(
+            spoken(),
+            "labkit clock +5m; time does not go back",
+            "labkit clock +5m. 시간은 되돌아가지 않습니다"
+        ))
+    })?;
     Ok(u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX))
 }

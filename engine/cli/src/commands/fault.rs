@@ -1,5 +1,6 @@
 //! `labkit fault`: break something, heal it, or see what is broken.
 
+use labkit_lab::Text;
 use labkit_lab::span::{Offset, Span};
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::commands::live::ask;
 use crate::commands::status::{print_components, print_faults};
 use crate::control::replies::{Faults, Met};
 use crate::control::{Request, choose};
-use crate::failure::{Exit, Failure, Outcome};
+use crate::failure::{Exit, Failure, Outcome, spoken};
 use crate::screen::{Screen, say};
 
 pub fn run(screen: &Screen, arguments: FaultArguments) -> Outcome {
@@ -47,7 +48,7 @@ pub fn run(screen: &Screen, arguments: FaultArguments) -> Outcome {
 
 /// The request of a verb; faults are written as in lab files.
 fn request(verb: &FaultVerb) -> Result<Request, Failure> {
-    let by = |text: &str| Span::parse(text).map(|span| span.to_string()).map_err(Failure::usage);
+    let by = |text: &str| Span::parse(text).map(|span| span.to_string()).map_err(told);
     let fault = |fault: Value| Ok(Request::Fault { fault });
     match verb {
         FaultVerb::Kill { target } => fault(json!({ "kill": target })),
@@ -65,13 +66,17 @@ fn request(verb: &FaultVerb) -> Result<Request, Failure> {
         FaultVerb::FullDisk { target } => fault(json!({ "fullDisk": target })),
         FaultVerb::CorruptByte { target } => fault(json!({ "corruptByte": target })),
         FaultVerb::ClockSkew { target, by: text } => {
-            let by = Offset::parse(text).map_err(Failure::usage)?;
+            let by = Offset::parse(text).map_err(told)?;
             fault(json!({ "clockSkew": {"target": target, "by": by.to_string()} }))
         }
         FaultVerb::Heal { id } => Ok(Request::Heal { id: id.clone() }),
         FaultVerb::Stop { target } => Ok(Request::StopComponent { target: target.clone() }),
         FaultVerb::Start { target } => Ok(Request::StartComponent { target: target.clone() }),
     }
+}
+
+fn told(why: Text) -> Failure {
+    Failure::usage(why.for_language(spoken()))
 }
 
 fn list(screen: &Screen, faults: &Faults) -> Outcome {

@@ -330,7 +330,8 @@ fn whole(screen: &Screen, class: &ClassReport) -> String {
     let outcomes = [Ended::Graded, Ended::Refused, Ended::OverLimit, Ended::EngineBug];
     let counts = outcomes.map(|outcome| {
         let count = class.submissions.iter().filter(|graded| graded.outcome == outcome).count();
-        (count > 0).then(|| format!("{count} {}", outcome.word(screen.language)))
+        let word = outcome.word(screen.language);
+        (count > 0).then(|| say!(screen.language, "{count} {word}", "{word} {count}"))
     });
     let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     let (mean, most) = (class.mean().unwrap_or_default(), class.points_max);

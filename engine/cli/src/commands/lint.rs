@@ -83,7 +83,7 @@ fn print_mutants(screen: &Screen, result: &LintResult) {
     let caught = mutants.saturating_sub((survivors + declared) as u64);
     let text = say!(
         language,
-        "{caught} of {mutants} mutants of the solution lose points on each of {seeds} seeds; {declared} are declared equivalent, {survivors} survive",
+        "{caught} of {mutants} mutants of the solution lose points on each of {seeds} seeds; {declared} declared equivalent, {survivors} survive",
         "모범 답안의 변이 {mutants}개 중 {caught}개가 시드 {seeds}개 모두에서 점수를 잃음. 같다고 밝힌 것 {declared}개, 살아남은 것 {survivors}개"
     );
     screen.print_prose("    ", &text);

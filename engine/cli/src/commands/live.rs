@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::control::{self, Request};
-use crate::failure::Failure;
-use crate::screen::Screen;
+use crate::failure::{Failure, spoken};
+use crate::screen::{Screen, say};
 use crate::state::LabState;
 use crate::work::Work;
 
@@ -26,8 +26,17 @@ pub fn ask<T: DeserializeOwned>(screen: &Screen, lab: &LabState, request: &Reque
 /// What a lab answered, as this program knows it.
 pub fn of_this_version<T: DeserializeOwned>(lab: &LabState, reply: Value) -> Result<T, Failure> {
     serde_json::from_value(reply).map_err(|error| {
-        Failure::failed(format!("the lab {} was started by another version of labkit: {error}", lab.name))
-            .next(format!("labkit stop --lab {}, then start it again", lab.name))
+        let name = &lab.name;
+        let message = say!(
+            spoken(),
+            "the lab {name} was started by another version of labkit: {error}",
+            "실습 {name} 은(는) 다른 버전의 labkit으로 시작했습니다: {error}"
+        );
+        Failure::failed(message).next(say!(
+            spoken(),
+            "labkit stop --lab {name}, then start it again",
+            "labkit stop --lab {name} 다음에 다시 시작하세요"
+        ))
     })
 }
 

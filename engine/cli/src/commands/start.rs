@@ -10,7 +10,6 @@ use labkit_lab::{LabFolder, student_seed};
 
 use crate::arguments::{Global, StartArguments};
 use crate::commands::restore;
-use crate::commands::status::print_env;
 use crate::course::{self, Found};
 use crate::daemon::{self, Announcement, Order, Ready, quoted};
 use crate::failure::{Exit, Failure, Outcome};
@@ -227,18 +226,23 @@ fn say_ready(screen: &Screen, lab: &LabFolder, ready: &Ready) {
         "",
         &say!(language, "Ready in {millis} ms: {components}", "{millis} ms 만에 준비됨: {components}"),
     );
+    let is_for_kubectl = ready.env.iter().any(|(name, _)| name == "KUBECONFIG");
+    let variables = if is_for_kubectl { "KUBECONFIG, ETCDCTL_*" } else { "ETCDCTL_*" };
     let (line, which) = (
         say!(
             language,
             "In every terminal that you use, type this line:",
             "사용할 터미널마다 이 줄을 입력하세요:"
         ),
-        say!(language, "It is the same as:", "다음과 같은 뜻입니다:"),
+        say!(
+            language,
+            "It sets {variables}: labkit status shows them.",
+            "{variables} 값을 정합니다. 보려면: labkit status"
+        ),
     );
     screen.print_prose("", &line);
     screen.print(&screen.paint(Ink::Cyan, &format!("  . {}", quoted(&ready.env_file))));
-    screen.print(&screen.paint(Ink::Dim, &which));
-    print_env(screen, &ready.env);
+    screen.print_prose("", &screen.paint(Ink::Dim, &which));
     screen.print_prose(
         "",
         &say!(

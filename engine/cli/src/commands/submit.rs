@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use labkit_lab::Language;
+
 use crate::arguments::SubmitArguments;
 use crate::commands::live::ask;
 use crate::commands::new::schema;
@@ -37,14 +39,14 @@ pub fn run(screen: &Screen, arguments: SubmitArguments) -> Outcome {
         screen.print_json(&submitted);
         return Ok(Exit::Passed);
     }
-    let (name, steps, answers, shown) = (&submitted.lab, submitted.steps, submitted.answers, path.display());
+    let (name, shown) = (&submitted.lab, path.display());
+    let (steps, answers) = match screen.language {
+        Language::En => (counted(submitted.steps, "step"), counted(submitted.answers, "answer")),
+        Language::Ko => (format!("단계 {}개", submitted.steps), format!("답 {}개", submitted.answers)),
+    };
     screen.print_prose(
         "",
-        &say!(
-            screen.language,
-            "Wrote {shown}: {steps} steps, {answers} answers.",
-            "{shown} 작성: 단계 {steps}개, 답 {answers}개."
-        ),
+        &say!(screen.language, "Wrote {shown}: {steps}, {answers}.", "{shown} 작성: {steps}, {answers}."),
     );
     // That time passed is told by the waits.
     let left_out = submitted.left_out.iter().filter(|(verb, _)| *verb != "fastForward");
@@ -85,6 +87,10 @@ pub fn run(screen: &Screen, arguments: SubmitArguments) -> Outcome {
     let (out, student) = (out.display(), student.unwrap_or_default());
     screen.print(&format!("  labkit run {name} --submission {out}{student}"));
     Ok(Exit::Passed)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Writes a file whole or not at all.

@@ -115,7 +115,7 @@ impl Tour<'_> {
         let language = self.screen.language;
         self.head(&say!(language, "3. What the members said to each other", "3. 멤버들이 서로 한 말"));
         let crash = report.faults.first();
-        let mut told = false;
+        let (mut told, mut last_ms) = (false, None);
         for entry in story(report) {
             if let Some(crash) = crash.filter(|crash| !told && entry.at_ms > crash.at_ms) {
                 let at = format!("{:>6}", clock(crash.at_ms));
@@ -127,6 +127,11 @@ impl Tour<'_> {
                 ));
                 told = true;
             }
+            // What the writer and the members said meanwhile is the same over and over.
+            if last_ms.is_some_and(|last_ms| entry.at_ms > last_ms + 2_000) {
+                self.screen.print(&self.screen.paint(Ink::Dim, "     …"));
+            }
+            last_ms = Some(entry.at_ms);
             self.print_entry(entry, told);
             if self.pauses {
                 std::thread::sleep(PAUSE / 6);

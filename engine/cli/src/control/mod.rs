@@ -12,7 +12,7 @@ use labkit_lab::{Query, Wanted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, spoken};
 use crate::screen::{Screen, say};
 use crate::state::{LabState, State, with_socket};
 
@@ -153,10 +153,17 @@ pub fn choose(screen: &Screen, wanted: Option<&str>) -> Result<LabState, Failure
 /// Asks a running lab and waits for its answer.
 pub fn ask(lab: &LabState, request: &Request, progress: &mut dyn FnMut(u64, u64)) -> Result<Value, Failure> {
     let lost = |error: std::io::Error| {
-        Failure::failed(format!("the lab {} does not answer: {error}", lab.name)).next(format!(
-            "its log is {}; labkit stop --lab {} ends it",
-            lab.log().display(),
-            lab.name
+        let (name, log) = (&lab.name, lab.log());
+        let message = say!(
+            spoken(),
+            "the lab {name} does not answer: {error}",
+            "실습 {name} 이(가) 대답하지 않습니다: {error}"
+        );
+        Failure::failed(message).next(say!(
+            spoken(),
+            "its log is {}; labkit stop --lab {name} ends it",
+            "기록은 {} 에 있습니다. labkit stop --lab {name} 으로 끝낼 수 있습니다",
+            log.display()
         ))
     };
     let mut stream = with_socket(lab, |path| UnixStream::connect(path)).map_err(lost)?;

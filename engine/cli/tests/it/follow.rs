@@ -389,7 +389,7 @@ fn a_session_in_a_terminal_fits_80_and_40_columns_in_both_languages() {
         assert!(whole.contains(done), "{whole}");
         for line in whole.lines().chain(watched.lines()) {
             // What is typed, or to be copied, is not broken by us; a terminal does that itself.
-            let copied = ["$ ", "    etcdctl", "  export "];
+            let copied = ["$ ", "    etcdctl", "    labkit reset &&"];
             let is_copied =
                 copied.iter().any(|start| line.starts_with(start)) || line.contains(".local/state");
             let width = unicode_width::UnicodeWidthStr::width(line);

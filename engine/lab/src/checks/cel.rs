@@ -73,11 +73,21 @@ fn shown(source: &str, variables: &BTreeMap<String, Value>) -> String {
         }
         for path in read.iter().filter(|path| !path.is_empty()) {
             let found = path.iter().try_fold(value, |value, field| value.get(field));
-            let found = found.map_or_else(|| "–".to_owned(), brief);
+            let found = found.map_or_else(|| "–".to_owned(), |value| brief(&asked_for(source, value)));
             parts.push(format!("{name}.{} = {found}", path.join(".")));
         }
     }
     parts.join("; ")
+}
+
+/// Of conditions those that the expression names by their type, if it does.
+fn asked_for(source: &str, value: &Value) -> Value {
+    let is_named = |item: &&Value| {
+        let of = item["type"].as_str().unwrap_or_default();
+        source.contains(&format!("'{of}'")) || source.contains(&format!("\"{of}\""))
+    };
+    let named: Vec<Value> = value.as_array().into_iter().flatten().filter(is_named).cloned().collect();
+    if named.is_empty() { value.clone() } else { Value::Array(named) }
 }
 
 /// The fields of a variable that an expression reads, shorter paths before longer: `node.status.conditions`.
@@ -149,12 +159,20 @@ mod tests {
     fn what_is_shown_is_what_the_expression_looks_at() {
         let node = json!({
             "metadata": {"name": "worker2"},
-            "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]},
+            "status": {"conditions": [
+                {"type": "DiskPressure", "status": "False"},
+                {"type": "Ready", "status": "True", "reason": "KubeletReady"},
+            ]},
         });
         check(
             "node.status.conditions.exists(c, c.type == 'Ready' && c.status == 'Unknown')",
             json!({"node": node}),
             "node.status.conditions = Ready: True (KubeletReady)",
+        );
+        check(
+            "size(node.status.conditions) > 2",
+            json!({"node": node}),
+            "node.status.conditions = DiskPressure: False, Ready: True (KubeletReady)",
         );
         check(
             "web != null && web.status.replicas == 3 && web.spec.paused",

@@ -19,6 +19,33 @@ pub(crate) fn compare(expected: &Value, actual: &Value) -> (Vec<Difference>, u32
     (found.differences, found.leaves)
 }
 
+/// A partial object in few words: `spec.replicas: 2; spec.containers[name=web].image: "nginx"`.
+pub(crate) fn in_words(expected: &Value) -> String {
+    let mut leaves = Vec::new();
+    collect_leaves("", expected, &mut leaves);
+    leaves.join("; ")
+}
+
+fn collect_leaves(path: &str, value: &Value, leaves: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                collect_leaves(&path, value, leaves);
+            }
+        }
+        Value::Array(items) if !items.is_empty() && items.iter().all(Value::is_object) => {
+            for (index, item) in items.iter().enumerate() {
+                let key =
+                    MERGE_KEYS.iter().find_map(|key| Some(format!("{key}={}", item.get(key)?.as_str()?)));
+                let key = key.unwrap_or_else(|| index.to_string());
+                collect_leaves(&format!("{path}[{key}]"), item, leaves);
+            }
+        }
+        leaf => leaves.push(format!("{path}: {leaf}")),
+    }
+}
+
 /// Keys by which Kubernetes merges lists.
 const MERGE_KEYS: [&str; 10] =
     ["name", "type", "containerPort", "port", "key", "ip", "uid", "mountPath", "devicePath", "topologyKey"];
@@ -136,6 +163,19 @@ mod tests {
         let found: Vec<String> =
             found.iter().map(|d| format!("{}: {} != {}", d.path, d.expected, d.actual)).collect();
         assert_eq!(found, differences);
+    }
+
+    #[test]
+    fn a_partial_object_is_told_leaf_by_leaf() {
+        let object = json!({
+            "spec": {"replicas": 2, "containers": [{"name": "web", "image": "nginx"}, {"image": "x"}], "args": ["a"]},
+            "status": {},
+        });
+        assert_eq!(
+            in_words(&object),
+            "spec.replicas: 2; spec.containers[name=web].name: \"web\"; spec.containers[name=web].image: \"nginx\"; \
+             spec.containers[1].image: \"x\"; spec.args: [\"a\"]; status: {}"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::compare::compare;
+use super::compare::{compare, in_words};
 use super::{CheckVerb, Finding};
 use crate::objects::ObjectRef;
 use crate::run::Run;
@@ -35,7 +35,7 @@ impl CheckVerb for ResourceCheck {
             let expected = match (&self.object, self.absent) {
                 (_, true) => Text::new(&format!("no {described}"), &format!("{described} 없음")),
                 (None, _) => Text::plain(described.clone()),
-                (Some(object), _) => with(&described, &object.to_string()),
+                (Some(object), _) => with(&described, &in_words(object)),
             };
             let found = match run.grader() {
                 Ok(client) => self.of.get(&client).await,
@@ -79,7 +79,7 @@ fn judged(described: &str, expected: Option<&Value>, actual: &Value) -> Finding 
         json!({"path": difference.path, "expected": difference.expected, "actual": difference.actual})
     }).collect::<Vec<_>>()});
     let (expected, actual) = match differences.is_empty() {
-        true => (with(described, &expected.to_string()), Text::new("just so", "그대로임")),
+        true => (with(described, &in_words(expected)), Text::new("just so", "그대로임")),
         false => (with(described, &side(|d| &d.expected)), Text::plain(side(|d| &d.actual))),
     };
     let of = leaves.max(1);

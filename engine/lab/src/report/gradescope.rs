@@ -50,7 +50,8 @@ fn test(index: usize, task: &str, check: &CheckReport, language: Language) -> Va
     let mut output = vec![check.verdict.word(language).to_owned()];
     if !passed {
         let words = super::words::words(language);
-        output.push(format!("{}: {}", words.expected, check.expected_in(language)));
+        let expected = Some(check.expected_in(language)).filter(|expected| !expected.is_empty());
+        output.extend(expected.map(|expected| format!("{}: {expected}", words.expected)));
         output.push(format!("{}: {}", words.actual, check.actual_in(language)));
         output.extend(check.error.as_ref().map(|error| format!("{}: {error}", words.error)));
         let hint = check.hint.as_ref().map(|hint| hint.for_language(language));

@@ -64,7 +64,10 @@ fn case(lab: &str, task: &str, check: &CheckReport) -> String {
         Verdict::Passed | Verdict::SoFar => format!("{head}/>\n"),
         Verdict::Skipped => format!("{head}><skipped/></testcase>\n"),
         Verdict::Failed | Verdict::NotYet => {
-            let message = escaped(&format!("expected {}; actual {}", check.expected, check.actual));
+            let message = match check.expected.is_empty() {
+                true => escaped(&check.actual),
+                false => escaped(&format!("expected {}; actual {}", check.expected, check.actual)),
+            };
             let error = escaped(check.error.as_deref().unwrap_or_default());
             format!("{head}><failure message=\"{message}\">{error}</failure></testcase>\n")
         }

@@ -36,7 +36,10 @@ impl Report {
         for (task, check) in self.checks().filter(|(_, check)| !check.verdict.is_good()) {
             let _ =
                 writeln!(out, "\n**{task}/{}**: {}\n", check.id, escaped(check.title.for_language(language)));
-            let _ = writeln!(out, "- {}: {}", words.expected, code(check.expected_in(language)));
+            let expected = check.expected_in(language);
+            if !expected.is_empty() {
+                let _ = writeln!(out, "- {}: {}", words.expected, code(expected));
+            }
             let _ = writeln!(out, "- {}: {}", words.actual, code(check.actual_in(language)));
             if let Some(error) = &check.error {
                 let _ = writeln!(out, "- {}: {}", words.error, code(error));
