@@ -34,6 +34,8 @@ fn the_job_grades_a_part_of_the_class_in_each_pod() {
     assert!(yaml.contains("# 2. kubectl apply") && yaml.contains("복사"), "{yaml}");
     let parsed: Value = serde_yaml::from_str(&yaml).unwrap();
     assert_eq!(parsed, job);
+    let by_number = home.run(&["grade", "2.4", "in", "--on", "kubernetes", "--image", "i"]).ends_with(0).out;
+    assert!(by_number.contains("job/labkit-grade-kill-the-leader\n"), "{by_number}");
     assert!(home.run(&JOB[..5]).ends_with(2).err.contains("--image"));
     let path = home.run(&["grade", "./x", "in", "--on", "kubernetes", "--image", "i"]).ends_with(2);
     assert!(path.err.contains("./x"), "{}", path.err);

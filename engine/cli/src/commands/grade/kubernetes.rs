@@ -38,13 +38,13 @@ pub fn write(screen: &Screen, global: &Global, arguments: &GradeArguments, found
         return Ok(Exit::Passed);
     }
     let yaml = serde_yaml::to_string(&job).expect("a Job is plain data");
-    screen.print(&format!("{}{yaml}", comment(screen, global, arguments)));
+    screen.print(&format!("{}{yaml}", comment(screen, global, arguments, found.folder.name())));
     Ok(Exit::Passed)
 }
 
 /// What to do with it, above the document.
-fn comment(screen: &Screen, global: &Global, arguments: &GradeArguments) -> String {
-    let (claim, lab, dir) = (&arguments.claim, &arguments.lab, arguments.dir.display());
+fn comment(screen: &Screen, global: &Global, arguments: &GradeArguments, lab: &str) -> String {
+    let (claim, job, dir) = (&arguments.claim, job_name(lab), arguments.dir.display());
     let labs = match global.course {
         Some(_) => say!(screen.language, ", and your course's labs/", ", 그리고 과정의 labs/"),
         None => String::new(),
@@ -52,12 +52,19 @@ fn comment(screen: &Screen, global: &Global, arguments: &GradeArguments) -> Stri
     say!(
         screen.language,
         "# 1. Copy {dir} to the volume of the claim {claim}, as submissions/{labs}.\n\
-         # 2. kubectl apply -f FILE; kubectl wait --for=condition=complete --timeout=1h job/labkit-grade-{lab}\n\
+         # 2. kubectl apply -f FILE; kubectl wait --for=condition=complete --timeout=1h job/{job}\n\
          # 3. Copy grades/ from the volume, and: labkit grade {lab} {dir} --out grades --resume\n",
         "# 1. {claim} 클레임의 볼륨에 {dir} 을(를) submissions/ 로 복사합니다{labs}.\n\
-         # 2. kubectl apply -f FILE; kubectl wait --for=condition=complete --timeout=1h job/labkit-grade-{lab}\n\
+         # 2. kubectl apply -f FILE; kubectl wait --for=condition=complete --timeout=1h job/{job}\n\
          # 3. 볼륨의 grades/ 를 가져와서: labkit grade {lab} {dir} --out grades --resume\n"
     )
+}
+
+/// The Job's name, whatever the lab was called by.
+fn job_name(lab: &str) -> String {
+    let mut name = format!("labkit-grade-{lab}");
+    name.truncate(NAME_MAX);
+    name.trim_end_matches('-').to_owned()
 }
 
 fn job(global: &Global, arguments: &GradeArguments, lab: &str) -> Value {
@@ -78,9 +85,7 @@ fn job(global: &Global, arguments: &GradeArguments, lab: &str) -> Value {
     // A pod that is started once more goes on where the one before it was.
     words.push("--resume".to_owned());
     let memory = format!("{}Mi", OWN_MEMORY + jobs * arguments.memory);
-    let mut name = format!("labkit-grade-{lab}");
-    name.truncate(NAME_MAX);
-    let name = name.trim_end_matches('-');
+    let name = job_name(lab);
     let labels = json!({"app.kubernetes.io/name": "labkit", "app.kubernetes.io/component": "grade", "labkit.dev/lab": lab});
     let container = json!({
         "name": "grade",
