@@ -116,7 +116,7 @@ mod tests {
     fn every_text_of_the_schemas_is_there_in_korean() {
         let mut found = BTreeSet::new();
         schemas().values().for_each(|schema| texts(schema, &mut found));
-        found.retain(|text| !(text.starts_with('`') && !text.trim_matches('`').contains('`')));
+        found.retain(|text| !text.starts_with('`') || text.trim_matches('`').contains('`'));
         let told: BTreeSet<String> = KOREAN.keys().cloned().collect();
         let missing: Vec<_> = found.difference(&told).collect();
         let unused: Vec<_> = told.difference(&found).collect();
