@@ -374,7 +374,9 @@ fn a_paused_api_server_gets_no_requests_once_the_load_balancer_has_noticed() {
             failures
         };
         let paused = cluster.inject(&Fault::Pause("apiServer/1".to_owned())).await.unwrap();
-        assert_eq!(failures().await, 3, "a third of the requests waits for the one that is paused");
+        let failed = failures().await;
+        // Controllers have their turns at the balancer meanwhile.
+        assert!((1..=5).contains(&failed), "some of 9 requests wait for the one that is paused: {failed}");
         tokio::time::sleep(Duration::from_secs(15)).await;
         assert_eq!(failures().await, 0);
         paused.heal().await.unwrap();

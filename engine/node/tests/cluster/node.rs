@@ -12,7 +12,7 @@ fn a_kubelet_registers_its_node() {
         let node = lab.node("worker1").await;
         assert_eq!(node["metadata"]["labels"]["kubernetes.io/hostname"], "worker1");
         assert_eq!(node["spec"]["podCIDR"], "10.244.1.0/24");
-        assert_eq!(node["status"]["capacity"]["memory"], "8388608Ki");
+        assert_eq!(node["status"]["capacity"]["memory"], "8Gi");
         assert_eq!(node["status"]["addresses"][0], json!({"type": "InternalIP", "address": "10.0.0.11"}));
         let ready = condition(&node, "Ready");
         assert_eq!(
