@@ -57,6 +57,7 @@ impl Watcher {
 
     /// The next response; the first one says `created`. When the member is gone, the watch goes on at the next
     /// one where it was broken off. `None` after a response that says `canceled`. Dropping the future loses nothing.
+    #[expect(clippy::should_implement_trait, reason = "it is an async function, boxed where the crate ends")]
     pub fn next(&mut self) -> BoxFuture<'_, Option<Result<WatchResponse, EtcdError>>> {
         Box::pin(async move {
             if let Some(created) = self.created.take() {
