@@ -19,7 +19,7 @@ use crate::peer::Peers;
 use crate::raft::log::{Found, Log};
 use crate::raft::machine::Machine;
 use crate::raft::network::Links;
-use crate::raft::{self, Node, Raft, snapshots};
+use crate::raft::{self, Node, Raft};
 use crate::server;
 use crate::wal::{Disk, Identity, SEGMENTS, Torn, WalError};
 
@@ -32,7 +32,7 @@ pub struct EtcdConfig {
     pub heartbeat_interval: Duration,
     /// `--election-timeout`: 1000 ms.
     pub election_timeout: Duration,
-    /// `--snapshot-count`, of proposals: 100,000, as in etcd 3.5.
+    /// `--snapshot-count`: 100,000, as in etcd 3.5.
     pub snapshot_count: u64,
     /// `--quota-backend-bytes`: 2 GiB. A store that has grown to it raises the alarm NOSPACE.
     pub quota_backend_bytes: i64,
@@ -282,11 +282,9 @@ impl Cluster {
         if self.config.syncs_in_parallel {
             found.log.sync_in_parallel(&member.applied_state().membership);
         }
-        let kept = found.log.clone();
         let raft = component.run(async {
             let links = Links { cluster: self.clone(), member: member.clone() };
-            let config = raft::config(&self.config, !self.is_distributed());
-            Raft::new(peer.id, Arc::new(config), links, found.log, machine).await
+            Raft::new(peer.id, Arc::new(raft::config(&self.config)), links, found.log, machine).await
         });
         member.set_raft(raft.await?, log);
         let handle = member.clone();
@@ -297,9 +295,7 @@ impl Cluster {
         if self.config.auto_compaction.is_some() {
             component.spawn(server::compact_by_itself(self.clone(), member.clone()));
         }
-        if self.is_distributed() {
-            component.spawn(snapshots::make(member.clone(), kept, self.config.snapshot_count));
-        } else {
+        if !self.is_distributed() {
             component.spawn(server::compare_clocks(self.clone(), member.clone()));
         }
         if !peer.founder && !self.is_distributed() {

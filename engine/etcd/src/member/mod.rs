@@ -58,8 +58,6 @@ pub(crate) struct Member {
     timer: Mutex<Timer>,
     /// The index up to which the log is applied.
     applied: watch::Sender<u64>,
-    /// How many proposals were applied in this run.
-    proposals_applied: AtomicU64,
     /// The leader as this member sees it, and since when.
     leader: watch::Sender<Leader>,
     last_request: AtomicU64,
@@ -125,7 +123,6 @@ impl Member {
             state: Mutex::new(state),
             timer: Mutex::new(timer),
             applied: watch::Sender::new(0),
-            proposals_applied: AtomicU64::new(0),
             leader: watch::Sender::new(Leader::default()),
             // As etcd's: the member in the upper bits, then a number that no earlier run has used.
             last_request: AtomicU64::new(id << 48 | component.random(RngCore::next_u64) >> 16),
@@ -277,7 +274,6 @@ impl Drop for Awaited<'_> {
 impl Member {
     /// Applies one committed proposal; answers who waits for it, and tells the watchers.
     pub fn apply(&self, proposal: &Proposal) {
-        self.proposals_applied.fetch_add(1, Ordering::Relaxed);
         let mut guard = self.locked();
         let state = &mut *guard;
         let before = state.store.revision();
@@ -293,10 +289,6 @@ impl Member {
             // The client may have given up.
             let _ = waiting.send(answer.map(|response| response.with_header(header)));
         }
-    }
-
-    pub fn proposals_applied(&self) -> u64 {
-        self.proposals_applied.load(Ordering::Relaxed)
     }
 
     pub fn applied_state(&self) -> Applied {

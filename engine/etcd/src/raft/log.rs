@@ -136,23 +136,6 @@ impl Log {
         self.locked().wal.set_segment_bytes_max(bytes);
     }
 
-    /// The last entry that has at least `count` proposals behind it.
-    pub fn last_before(&self, count: u64) -> Option<u64> {
-        let mut left = count;
-        let inner = self.locked();
-        inner.entries.iter().rev().find_map(|entry| {
-            if left == 0 {
-                return Some(entry.log_id.index);
-            }
-            let proposals = match &entry.payload {
-                EntryPayload::Normal(proposals) => proposals.len(),
-                EntryPayload::Blank | EntryPayload::Membership(_) => 0,
-            };
-            left = left.saturating_sub(u64::try_from(proposals).unwrap_or(u64::MAX));
-            None
-        })
-    }
-
     fn locked(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no panic happens under this lock")
     }

@@ -4,7 +4,6 @@
 //! - [`log`]: the member's log and vote on its disk.
 //! - [`machine`]: committed proposals into the member's store.
 //! - [`network`]: openraft's messages over the world's links.
-//! - [`snapshots`]: when a member that is a process of its own makes one.
 //!
 //! Differences to etcd's Raft, which a reader of the trace can see: one message is under way to a peer at a
 //! time (etcd pipelines), and heartbeats are empty `AppendEntries`. A leader that loses its quorum still calls
@@ -15,7 +14,6 @@ pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod network;
 pub(crate) mod runtime;
-pub(crate) mod snapshots;
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -104,8 +102,7 @@ pub(crate) fn lease(etcd: &EtcdConfig) -> Duration {
     lease.max(etcd.heartbeat_interval + Duration::from_millis(2))
 }
 
-/// `counts_entries`: an entry has one proposal, and openraft makes snapshots by itself.
-pub(crate) fn config(etcd: &EtcdConfig, counts_entries: bool) -> Config {
+pub(crate) fn config(etcd: &EtcdConfig) -> Config {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let election = millis(etcd.election_timeout);
     // openraft's maximum is its leader lease. The minimum serves it as the deadline of a vote.
@@ -119,11 +116,7 @@ pub(crate) fn config(etcd: &EtcdConfig, counts_entries: bool) -> Config {
         enable_heartbeat: false,
         enable_elect: false,
         install_snapshot_timeout: election * 10,
-        snapshot_policy: if counts_entries {
-            SnapshotPolicy::LogsSinceLast(etcd.snapshot_count)
-        } else {
-            SnapshotPolicy::Never
-        },
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(etcd.snapshot_count),
         max_in_snapshot_log_to_keep: CATCH_UP_ENTRIES.min(etcd.snapshot_count),
         purge_batch_size: CATCH_UP_ENTRIES.min(etcd.snapshot_count).max(1),
         ..Config::default()

@@ -187,40 +187,6 @@ fn members_meet_over_tls() {
     members_meet(true);
 }
 
-#[test]
-fn a_snapshot_is_made_after_so_many_proposals_however_few_entries_they_share() {
-    const ROUNDS: usize = 40;
-    const TOGETHER: usize = 100;
-    labkit_sim::run(Pace::Wall, 1, |world| async move {
-        let (founders, mut listeners) = founders(&["m1"], false).await;
-        let mut config = founders.config("m1");
-        config.etcd.snapshot_count = 1000;
-        let process =
-            founders.try_start(&world, config.clone(), listeners.remove("m1").unwrap()).await.unwrap();
-        process.wait_leader().await;
-        let client = patient(&process);
-        for round in 0..ROUNDS {
-            let keys: Vec<String> = (0..TOGETHER).map(|n| format!("{round}/{n}")).collect();
-            let puts = keys.iter().map(|key| put(&client, key, "x"));
-            assert!(futures::future::join_all(puts).await.iter().all(Result::is_ok));
-        }
-        let folder = config.data_dir.join("member/snap");
-        let made = async {
-            while std::fs::read_dir(&folder).unwrap().count() == 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), made).await.expect("a snapshot of 4,000 proposals");
-        world.find("m1").unwrap().kill().await;
-        drop(process);
-        let process = founders.try_start(&world, config, founders.listen_again("m1").await).await.unwrap();
-        process.wait_leader().await;
-        let all = RangeRequest { range_end: vec![0].into(), ..RangeRequest::key("\0") };
-        let found = patient(&process).range(all).await.unwrap();
-        assert_eq!(found.kvs.len(), ROUNDS * TOGETHER);
-    });
-}
-
 /// How many watches there are at a member, by its metrics.
 async fn watches_at(address: &str) -> u64 {
     let mut socket = TcpStream::connect(address).await.unwrap();
