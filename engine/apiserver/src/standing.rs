@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::admission::resource_quota;
 use crate::custom::status::{self, Condition};
+use crate::kinds::Kind;
 use crate::kinds::{
     config_maps, deployments, pod_disruption_budgets, pods, replica_sets, resource_quotas, secrets, services,
 };
@@ -64,12 +65,7 @@ async fn keep_quota(registry: &Registry, quota: &Object) {
         live.rest.insert("status".to_owned(), json!({"hard": hard, "used": used}));
         live
     };
-    if wanted(quota).rest != quota.rest {
-        let (namespace, name) = (&quota.metadata.namespace, &quota.metadata.name);
-        let kind = &resource_quotas::KIND;
-        let _another_server_may_have_noted_it =
-            status::write_in(registry, kind, namespace, name, wanted).await;
-    }
+    note(registry, &resource_quotas::KIND, quota, wanted).await;
 }
 
 async fn keep_budget(registry: &Registry, budget: &Object) {
@@ -92,9 +88,18 @@ async fn keep_budget(registry: &Registry, budget: &Object) {
         }
         live
     };
-    if wanted(budget).rest != budget.rest {
-        let (namespace, name) = (&budget.metadata.namespace, &budget.metadata.name);
-        let kind = &pod_disruption_budgets::KIND;
+    note(registry, &pod_disruption_budgets::KIND, budget, wanted).await;
+}
+
+/// Writes an object's status, if it is another than that which is known.
+async fn note(
+    registry: &Registry,
+    kind: &'static Kind,
+    object: &Object,
+    wanted: impl Fn(&Object) -> Object + Send + Sync,
+) {
+    if wanted(object).rest != object.rest {
+        let (namespace, name) = (&object.metadata.namespace, &object.metadata.name);
         let _another_server_may_have_noted_it =
             status::write_in(registry, kind, namespace, name, wanted).await;
     }

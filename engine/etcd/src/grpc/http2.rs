@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, Either, select};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http_body_util::BodyExt;
@@ -33,7 +33,6 @@ const HEADERS_BYTES_MAX: u32 = 16 * 1024;
 const PREFIX_BYTES: usize = 5;
 
 type Answered<A> = Result<tonic::Response<A>, Status>;
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What is sent on a stream.
 #[derive(Debug, Default)]
